@@ -1,0 +1,3 @@
+//! The API server: filters, handlers, admission, registry, watch cache, discovery. The only user of `store`.
+
+pub mod registry;

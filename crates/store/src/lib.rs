@@ -1,0 +1,161 @@
+//! Revisioned keys and bytes: what the API server keeps everything in.
+//!
+//! One trait, [`Store`], and engines that pass one test suite: the embedded one ([`embedded`], a redb file) and an
+//! in-memory one ([`memory`]) for tests and simulation. etcd comes as a third. The store knows keys, bytes and
+//! revisions; it must never know what an object is, and no component but the API server may hold one.
+//!
+//! # What always holds
+//! - Revisions start at 1, grow by one per commit and are never reused, across restarts and crashes too.
+//! - A durable commit is on disk before it is acknowledged. A volatile one ([`Tier::Volatile`]) takes a revision like
+//!   any other, is visible at once, and reaches the disk lazily; a crash may lose it but never reuses its revision.
+//! - Watchers see every commit once, in revision order, and never one that a reader could not see.
+
+pub mod embedded;
+pub mod memory;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+/// The store's counter: the state after that many commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Revision(pub u64);
+
+/// A key with its value and the commits that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key, for instance `/registry/pods/default/web`.
+    pub key: Arc<str>,
+    /// The value.
+    pub value: Bytes,
+    /// The commit that wrote this value.
+    pub revision: Revision,
+}
+
+/// What must be true of a key for a commit to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// The key must not exist.
+    Absent,
+    /// The key must have been written last at this revision.
+    Revision(Revision),
+}
+
+/// How soon a value must reach the disk. A key keeps the tier of its last put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Before the commit is acknowledged.
+    Durable,
+    /// Some time later, at a clean stop at the latest; may be lost in a crash. For heartbeats and events.
+    Volatile,
+}
+
+/// What a commit does to its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Writes a value.
+    Put {
+        /// The value.
+        value: Bytes,
+        /// How soon it must reach the disk.
+        tier: Tier,
+    },
+    /// Removes the key.
+    Delete,
+}
+
+/// One commit as watchers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The key.
+    pub key: Arc<str>,
+    /// The value written, or `None` when the key was removed.
+    pub value: Option<Bytes>,
+    /// What the key held before, with the revision that wrote it.
+    pub previous: Option<(Bytes, Revision)>,
+    /// The commit.
+    pub revision: Revision,
+}
+
+/// The keys under a prefix at one revision, in key order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The state they are of.
+    pub revision: Revision,
+    /// The keys and values.
+    pub items: Vec<KeyValue>,
+}
+
+/// A watch: events in revision order; an error is the last item.
+pub type EventStream = BoxStream<'static, Result<Event, Error>>;
+
+/// Why the store did not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The expectation did not hold; the present value comes along so that the caller can tell why.
+    #[error("the key is not in the expected state")]
+    Conflict {
+        /// What the key holds, if it exists.
+        current: Option<KeyValue>,
+    },
+    /// The history asked for is no longer kept.
+    #[error("revision {requested:?} is older than the oldest kept, {oldest:?}")]
+    Compacted {
+        /// What was asked for.
+        requested: Revision,
+        /// The oldest revision after which a watch can start.
+        oldest: Revision,
+    },
+    /// A watcher read too slowly and was dropped.
+    #[error("the watcher fell too far behind")]
+    Lagged,
+    /// The engine failed; nothing was acknowledged that is not durable.
+    #[error("store: {0}")]
+    Engine(String),
+}
+
+/// Keys, bytes and revisions.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The newest revision a reader can see.
+    fn revision(&self) -> Revision;
+
+    /// One key.
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    async fn get(&self, key: &str) -> Result<Option<KeyValue>, Error>;
+
+    /// All keys under a prefix, as of one revision (the newest).
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    async fn list(&self, prefix: &str) -> Result<Snapshot, Error>;
+
+    /// Writes or removes one key if it is as expected. Returns the new revision; when it returns, the new state is
+    /// visible to every reader and, if durable, on disk. Removing an absent key is a [`Error::Conflict`].
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the expectation does not hold, [`Error::Engine`].
+    async fn commit(&self, key: &str, expect: Expect, op: Op) -> Result<Revision, Error>;
+
+    /// Every commit under a prefix after a revision.
+    ///
+    /// # Errors
+    /// [`Error::Compacted`] when that history is gone; the stream ends with [`Error::Lagged`] for a slow reader.
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<EventStream, Error>;
+
+    /// Forgets history up to a revision, exclusive: watches can no longer start there.
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    async fn compact(&self, before: Revision) -> Result<(), Error>;
+
+    /// Brings everything volatile to disk and stops; later commits fail.
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    async fn close(&self) -> Result<(), Error>;
+}
