@@ -18,7 +18,6 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A request the kernel refused, or could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +52,17 @@ pub struct InterfaceAddress {
     pub prefix_length: u8,
 }
 
+/// The end of a veth pair that a Pod sees.
+#[derive(Debug)]
+pub struct VethPeer<'a> {
+    /// Name inside the namespace.
+    pub name: &'a str,
+    /// Its hardware address.
+    pub hardware_address: [u8; 6],
+    /// The namespace it is born in.
+    pub netns: BorrowedFd<'a>,
+}
+
 /// A rtnetlink socket in one network namespace.
 #[derive(Debug)]
 pub struct Netlink {
@@ -82,8 +92,8 @@ impl Netlink {
     pub fn open_in(netns: BorrowedFd<'_>) -> Result<Self> {
         std::thread::scope(|scope| {
             let entered = scope.spawn(|| {
-                move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
-                    .map_err(|errno| Error { act: "enter a network namespace".to_owned(), source: errno.into() })?;
+                crate::netns::enter(netns)
+                    .map_err(|source| Error { act: "enter a network namespace".to_owned(), source })?;
                 Self::open()
             });
             entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -106,13 +116,14 @@ impl Netlink {
         }
     }
 
-    /// Creates a bridge, up.
+    /// Creates a bridge with a hardware address of its own (otherwise it changes with its ports), up.
     ///
     /// # Errors
     /// When the kernel refuses; [`Error::is_exists`] if the name is taken.
-    pub fn create_bridge(&mut self, name: &str) -> Result<()> {
+    pub fn create_bridge(&mut self, name: &str, hardware_address: [u8; 6]) -> Result<()> {
         let mut message = up(LinkMessage::default());
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message.attributes.push(LinkAttribute::Address(hardware_address.to_vec()));
         message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
         self.create(RouteNetlinkMessage::NewLink(message), || format!("create bridge {name}"))
     }
@@ -122,10 +133,11 @@ impl Netlink {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn create_veth(&mut self, host: &str, bridge_index: u32, peer: &str, peer_netns: BorrowedFd<'_>) -> Result<()> {
+    pub fn create_veth(&mut self, host: &str, bridge_index: u32, peer: &VethPeer<'_>) -> Result<()> {
         let mut inner = LinkMessage::default();
-        inner.attributes.push(LinkAttribute::IfName(peer.to_owned()));
-        inner.attributes.push(LinkAttribute::NetNsFd(peer_netns.as_raw_fd()));
+        inner.attributes.push(LinkAttribute::IfName(peer.name.to_owned()));
+        inner.attributes.push(LinkAttribute::Address(peer.hardware_address.to_vec()));
+        inner.attributes.push(LinkAttribute::NetNsFd(peer.netns.as_raw_fd()));
         let mut message = up(LinkMessage::default());
         message.attributes.push(LinkAttribute::IfName(host.to_owned()));
         message.attributes.push(LinkAttribute::Controller(bridge_index));

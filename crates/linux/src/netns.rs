@@ -1,0 +1,31 @@
+//! Network namespaces held by file descriptors: one lives as long as a process or an open file is in it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A fresh network namespace. A short-lived thread makes it, so the caller stays where it is.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn create() -> io::Result<File> {
+    let made = std::thread::spawn(|| {
+        // SAFETY: a network namespace is a property of the calling thread, which ends with this closure; nothing else
+        // in the process observes it.
+        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        File::open("/proc/thread-self/ns/net")
+    });
+    made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Moves the calling thread into a network namespace. Threads it starts afterwards begin there.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn enter(netns: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
+}
