@@ -1,0 +1,139 @@
+//! Reading the copy.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kube::Resource;
+use tokio::sync::watch;
+
+/// Namespace and name of an object; the namespace of cluster-scoped objects is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace, or the empty string.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// The key of an object in a namespace.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The key of a cluster-scoped object.
+    pub fn cluster(name: impl Into<String>) -> Self {
+        Self::new("", name)
+    }
+
+    /// The key of an object that came from the server.
+    pub fn of<K: Resource>(object: &K) -> Self {
+        let meta = object.meta();
+        Self::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            formatter.write_str(&self.name)
+        } else {
+            write!(formatter, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+type Objects<K> = HashMap<ObjectKey, Arc<K>>;
+
+/// A read handle of a [`Reflector`](crate::Reflector)'s copy. Clones show the same copy.
+pub struct Lister<K> {
+    objects: Arc<RwLock<Objects<K>>>,
+    synced: Arc<watch::Sender<bool>>,
+}
+
+impl<K> Clone for Lister<K> {
+    fn clone(&self) -> Self {
+        Self { objects: Arc::clone(&self.objects), synced: Arc::clone(&self.synced) }
+    }
+}
+
+impl<K> Lister<K> {
+    pub(super) fn new() -> Self {
+        Self { objects: Arc::default(), synced: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// A lister of fixed objects, for tests of what reads one.
+    pub fn of_objects(objects: impl IntoIterator<Item = K>) -> Self
+    where
+        K: Resource,
+    {
+        let lister = Self::new();
+        lister.replace(objects.into_iter().map(|object| (ObjectKey::of(&object), Arc::new(object))).collect());
+        lister.mark_synced();
+        lister
+    }
+
+    /// The object of this key.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.read(|objects| objects.get(key).cloned())
+    }
+
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.read(|objects| objects.values().cloned().collect())
+    }
+
+    /// The objects that satisfy `wanted`, in no order.
+    pub fn matching(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.read(|objects| objects.values().filter(|object| wanted(object)).cloned().collect())
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.read(HashMap::len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits for the first complete list.
+    pub async fn synced(&self) {
+        let mut receiver = self.synced.subscribe();
+        // The sender lives in `self`, so the channel can't close.
+        let _ = receiver.wait_for(|synced| *synced).await;
+    }
+
+    /// Whether the first complete list has arrived.
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    pub(super) fn insert(&self, key: ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
+        self.write(|objects| objects.insert(key, object))
+    }
+
+    pub(super) fn remove(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.write(|objects| objects.remove(key))
+    }
+
+    pub(super) fn replace(&self, new: Objects<K>) -> Objects<K> {
+        self.write(|objects| std::mem::replace(objects, new))
+    }
+
+    /// Returns whether this was the first time.
+    pub(super) fn mark_synced(&self) -> bool {
+        !self.synced.send_replace(true)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Objects<K>) -> T) -> T {
+        // No code of ours panics while it holds the lock, and the map is whole between any two statements.
+        read(&self.objects.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut Objects<K>) -> T) -> T {
+        write(&mut self.objects.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
