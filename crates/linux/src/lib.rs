@@ -1,4 +1,7 @@
-//! The host: namespaces, mounts, cgroups, netlink, nftables behind small APIs. The only crate with `unsafe`.
+//! The Linux kernel behind small safe calls: control groups, namespaces, mounts, processes, capabilities, seccomp.
+//!
+//! This is the only crate that contains `unsafe`; each use says why it is sound. It must never know Kubernetes objects
+//! or CRI: callers translate. Decisions are pure functions beside the calls that carry them out.
 
-pub mod netlink;
-pub mod nftables;
+pub mod cgroup;
+pub mod process;

@@ -1,0 +1,422 @@
+//! Control groups, version 1, hybrid and version 2, behind one set of calls.
+//!
+//! A cgroup is named by one relative path that is the same below every controller's mount point: Kubernetes' tree
+//! (`isopod-x/kubepods/burstable/pod<uid>/<container>`) never differs per controller. On version 1 four controllers are
+//! used (`cpu`, `cpuacct`, `memory`, `pids`), `cpuset` joins when a limit asks for it. Device access is not controlled
+//! here: containers get `nodev` mounts instead, which needs neither the `devices` controller nor a BPF program.
+//!
+//! What these calls decide is pure ([`limits`]); the rest reads and writes files.
+
+mod layout;
+pub mod limits;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+pub use layout::{Controller, Version};
+pub use limits::Limits;
+pub use stats::Usage;
+
+use layout::Layout;
+
+/// Why a call on a cgroup failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host has no usable cgroup file system.
+    #[error("no usable cgroup file system: {0}")]
+    Detect(String),
+    /// The path leaves the tree or is empty.
+    #[error("cgroup path {0:?} is not a plain relative path")]
+    InvalidPath(PathBuf),
+    /// A directory could not be made.
+    #[error("create cgroup {path}")]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("write {value:?} to {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What was written.
+        value: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file holds something else than the kernel documents.
+    #[error("unexpected content in {path}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A directory could not be removed.
+    #[error("remove cgroup {path}")]
+    Remove {
+        /// The directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// The outcome of a call on a cgroup.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The host's cgroup hierarchies. Cheap to clone; holds paths only.
+#[derive(Debug, Clone)]
+pub struct Cgroups {
+    layout: Layout,
+}
+
+impl Cgroups {
+    /// Finds the mounted hierarchies. Version 1 controllers win where both are mounted (hybrid), because then the
+    /// version 2 tree has no controllers to offer.
+    ///
+    /// # Errors
+    /// [`Error::Detect`] when `cpu` and `memory` cannot be controlled.
+    pub fn detect() -> Result<Self> {
+        let path = Path::new("/proc/self/mountinfo");
+        let mountinfo = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        Ok(Self { layout: Layout::from_mountinfo(&mountinfo)? })
+    }
+
+    /// Which interface the kernel offers here.
+    pub fn version(&self) -> Version {
+        match &self.layout {
+            Layout::V1(_) => Version::V1,
+            Layout::V2(_) => Version::V2,
+        }
+    }
+
+    /// Creates the cgroup and missing parents, then applies the limits. One that exists is only given the limits.
+    ///
+    /// # Errors
+    /// [`Error::Create`] or [`Error::Write`], naming the file.
+    pub fn create(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
+        let path = relative(path.as_ref())?;
+        match &self.layout {
+            Layout::V1(hierarchies) => {
+                for (controller, root) in hierarchies {
+                    match controller {
+                        Controller::Cpuset if limits.needs_cpuset() => create_cpuset(root, path)?,
+                        Controller::Cpuset => {}
+                        _ => create_all(&root.join(path))?,
+                    }
+                }
+            }
+            Layout::V2(root) => create_v2(root, path)?,
+        }
+        self.apply(path, limits)
+    }
+
+    /// Applies the limits that are set; the others stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Write`], naming file and value.
+    pub fn apply(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
+        let path = relative(path.as_ref())?;
+        for write in limits.writes(self.version()) {
+            let Some(root) = self.layout.root(write.controller) else { continue };
+            write_file(&root.join(path).join(write.file), &write.value)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the cgroup exists.
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        relative(path.as_ref()).is_ok_and(|path| self.layout.roots().any(|root| root.join(path).is_dir()))
+    }
+
+    /// The cgroup's directory in the hierarchy of one controller, if that hierarchy is mounted.
+    pub fn directory(&self, controller: Controller, path: impl AsRef<Path>) -> Option<PathBuf> {
+        Some(self.layout.root(controller)?.join(relative(path.as_ref()).ok()?))
+    }
+
+    /// Directories of the cgroup by controller name: what a container sees below `/sys/fs/cgroup`. Version 2 has one,
+    /// with an empty name.
+    pub fn directories(&self, path: impl AsRef<Path>) -> Result<Vec<(&'static str, PathBuf)>> {
+        let path = relative(path.as_ref())?;
+        Ok(match &self.layout {
+            Layout::V1(hierarchies) => hierarchies
+                .iter()
+                .map(|(controller, root)| (controller.name(), root.join(path)))
+                .filter(|(_, directory)| directory.is_dir())
+                .collect(),
+            Layout::V2(root) => vec![("", root.join(path))],
+        })
+    }
+
+    /// Moves a process into the cgroup.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; the cause is `ESRCH` when the process is gone.
+    pub fn add_process(&self, path: impl AsRef<Path>, pid: i32) -> Result<()> {
+        let path = relative(path.as_ref())?;
+        for root in self.layout.roots() {
+            let directory = root.join(path);
+            if directory.is_dir() {
+                write_file(&directory.join("cgroup.procs"), &pid.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the cgroup for a child process to enter; see [`Entrance`].
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the cgroup does not exist.
+    pub fn entrance(&self, path: impl AsRef<Path>) -> Result<Entrance> {
+        let path = relative(path.as_ref())?;
+        let open = |path: PathBuf, write: bool| {
+            OpenOptions::new().read(!write).write(write).open(&path).map_err(|source| Error::Read { path, source })
+        };
+        Ok(match &self.layout {
+            Layout::V1(hierarchies) => Entrance::Tasks(
+                hierarchies
+                    .iter()
+                    .filter(|(controller, root)| *controller != Controller::Cpuset || root.join(path).is_dir())
+                    .map(|(_, root)| open(root.join(path).join("tasks"), true))
+                    .collect::<Result<_>>()?,
+            ),
+            Layout::V2(root) => Entrance::Directory(open(root.join(path), false)?),
+        })
+    }
+
+    /// Processes in this cgroup and below it; empty when it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Read`].
+    pub fn processes(&self, path: impl AsRef<Path>) -> Result<Vec<i32>> {
+        let mut found = Vec::new();
+        collect_processes(&self.layout.main_root().join(relative(path.as_ref())?), &mut found)?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// CPU and memory use of this cgroup and those below it.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when it does not exist.
+    pub fn usage(&self, path: impl AsRef<Path>) -> Result<Usage> {
+        stats::usage(&self.layout, relative(path.as_ref())?)
+    }
+
+    /// How many processes of this cgroup the kernel has killed for lack of memory.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when it does not exist.
+    pub fn oom_kills(&self, path: impl AsRef<Path>) -> Result<u64> {
+        stats::oom_kills(&self.layout, relative(path.as_ref())?)
+    }
+
+    /// Kills every process in the cgroup and below with SIGKILL, so that none can escape by forking. Returns when the
+    /// signals are sent; the processes disappear once their parents reap them.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Write`]. A cgroup that does not exist is fine.
+    pub fn kill(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = relative(path.as_ref())?;
+        match &self.layout {
+            Layout::V2(root) => match write_file(&root.join(path).join("cgroup.kill"), "1") {
+                Err(Error::Write { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            },
+            Layout::V1(_) => self.kill_v1(path),
+        }
+    }
+
+    /// Version 1 has no atomic kill. Forbidding new processes first makes one pass over the list complete.
+    fn kill_v1(&self, path: &Path) -> Result<()> {
+        if let Some(root) = self.layout.root(Controller::Pids) {
+            let file = root.join(path).join("pids.max");
+            if file.exists() {
+                write_file(&file, "0")?;
+            }
+        }
+        for pid in self.processes(path)? {
+            // A process that exited in between is what we want.
+            let _ = crate::process::kill(pid, libc::SIGKILL);
+        }
+        Ok(())
+    }
+
+    /// Removes the cgroup and every cgroup below it; one that is gone is fine. Processes still in it make this fail, so
+    /// kill and reap them first. Dying processes are waited for, briefly.
+    ///
+    /// # Errors
+    /// [`Error::Remove`].
+    pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = relative(path.as_ref())?;
+        self.layout.roots().try_for_each(|root| remove_tree(&root.join(path)))
+    }
+}
+
+/// A cgroup opened for a child to enter at the moment it starts.
+///
+/// Moving another process takes a lock over all of the machine's forks, which costs milliseconds; a single thread that
+/// moves itself (version 1) or a child created right inside (version 2, `CLONE_INTO_CGROUP`) does not.
+#[derive(Debug)]
+pub enum Entrance {
+    /// Version 1: the `tasks` files of each hierarchy.
+    Tasks(Vec<File>),
+    /// Version 2: the directory to create the child in.
+    Directory(File),
+}
+
+impl Entrance {
+    /// The directory to hand to `clone3` with `CLONE_INTO_CGROUP`.
+    pub fn clone_directory(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Tasks(_) => None,
+            Self::Directory(directory) => Some(directory.as_fd()),
+        }
+    }
+
+    /// Moves the calling thread, which must be its process's only one, into the cgroup. Allocates nothing.
+    ///
+    /// # Errors
+    /// What the kernel said to the write.
+    pub fn enter(&self) -> io::Result<()> {
+        match self {
+            Self::Tasks(files) => files.iter().try_for_each(|mut file| file.write_all(b"0")),
+            Self::Directory(_) => Ok(()),
+        }
+    }
+}
+
+/// The path without a leading slash, if nothing in it can leave the tree.
+fn relative(path: &Path) -> Result<&Path> {
+    let stripped = path.strip_prefix("/").unwrap_or(path);
+    let plain = stripped.components().all(|component| matches!(component, Component::Normal(_)));
+    if plain && stripped.components().next().is_some() { Ok(stripped) } else { Err(Error::InvalidPath(path.into())) }
+}
+
+fn create_all(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(|source| Error::Create { path: path.into(), source })
+        }
+        Err(source) => Err(Error::Create { path: path.into(), source }),
+    }
+}
+
+/// A version 1 cpuset starts without CPUs and memory nodes and takes no process until it has some.
+fn create_cpuset(root: &Path, path: &Path) -> Result<()> {
+    let mut parent = root.to_path_buf();
+    for component in path.components() {
+        let child = parent.join(component);
+        create_all(&child)?;
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            if read_file(&child.join(file))?.trim().is_empty() {
+                write_file(&child.join(file), read_file(&parent.join(file))?.trim())?;
+            }
+        }
+        parent = child;
+    }
+    Ok(())
+}
+
+/// Creates each level with its controllers delegated to the next.
+fn create_v2(root: &Path, path: &Path) -> Result<()> {
+    let directory = root.join(path);
+    match fs::create_dir(&directory) {
+        Ok(()) if directory.join("memory.max").exists() => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        _ => {}
+    }
+    let mut parent = root.to_path_buf();
+    for component in path.components() {
+        let control = parent.join("cgroup.subtree_control");
+        let enabled = read_file(&control)?;
+        for controller in ["cpu", "memory", "pids", "cpuset"] {
+            if !enabled.split_whitespace().any(|word| word == controller) {
+                match write_file(&control, &format!("+{controller}")) {
+                    // cpuset is wanted only by pinned containers; a host that does not delegate it still works.
+                    Err(_) if controller == "cpuset" => {}
+                    outcome => outcome?,
+                }
+            }
+        }
+        parent.push(component);
+        create_all(&parent)?;
+    }
+    Ok(())
+}
+
+fn collect_processes(directory: &Path, found: &mut Vec<i32>) -> Result<()> {
+    let file = directory.join("cgroup.procs");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if is_gone(&error) => return Ok(()),
+        Err(source) => return Err(Error::Read { path: file, source }),
+    };
+    found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    children(directory)?.iter().try_for_each(|child| collect_processes(child, found))
+}
+
+fn children(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Read { path: directory.into(), source }),
+    };
+    Ok(entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect())
+}
+
+fn remove_tree(directory: &Path) -> Result<()> {
+    const ATTEMPTS: u32 = 20;
+    for attempt in 1..=ATTEMPTS {
+        match fs::remove_dir(directory) {
+            Ok(()) => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && attempt < ATTEMPTS => {
+                // Children to remove first, or processes that are exiting: the kernel offers no event for the latter
+                // on version 1, and they are gone within a few milliseconds.
+                let below = children(directory)?;
+                below.iter().try_for_each(|child| remove_tree(child))?;
+                if below.is_empty() {
+                    std::thread::sleep(Duration::from_millis(u64::from(attempt)));
+                }
+            }
+            Err(source) => return Err(Error::Remove { path: directory.into(), source }),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is missing, or its cgroup was removed while it was open.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
+fn write_file(path: &Path, value: &str) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(value.as_bytes()))
+        .map_err(|source| Error::Write { path: path.into(), value: value.into(), source })
+}
+
+fn read_file(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })
+}
