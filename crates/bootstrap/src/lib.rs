@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What a server needs before its first request: certificates, keys, kubeconfigs, and the built-in objects.
+//!
+//! Everything is made on the first start, kept under the data directory, and renewed when it nears its end or no longer
+//! fits the command line. Files that hold a secret are 0600 from the moment they exist.
+
+pub mod files;
+pub mod kubeconfig;
+pub mod objects;
+pub mod pki;
+
+pub use kubeconfig::Kubeconfig;
+pub use pki::{Pki, PkiConfig};
