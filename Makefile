@@ -1,0 +1,41 @@
+# Everything a developer or a user types. `make demo` and `make test` are README's two commands; both work on a fresh
+# Debian 12 machine as root and install what they need.
+
+IMAGES ?= target/images
+BINARY := target/release/isopod
+
+.PHONY: build run demo test lint bench clean-host tools
+
+## build: the release binary
+build:
+	cargo build --release --locked -p isopod
+
+## run: a cluster in the foreground, state under /var/lib/isopod
+run: build
+	$(BINARY) server
+
+## demo: from nothing to a real Pod that serves a page, and what to type next
+demo: tools
+	./demo.sh
+
+## test: everything CI runs
+test: tools
+	./test.sh
+
+## lint: formatting and clippy, warnings are errors
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+## bench: start-up, idle cost, Pod start, API speed; prints figures and asserts nothing
+bench: tools build
+	./images/build.sh $(IMAGES)
+	cargo run --release --locked -p xtask -- bench --binary $(BINARY) --images $(IMAGES)
+
+## clean-host: stop the default cluster and remove everything isopod made on this host
+clean-host:
+	$(BINARY) reset
+
+## tools: Debian packages that building and testing need
+tools:
+	./tools.sh

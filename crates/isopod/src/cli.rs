@@ -1,0 +1,116 @@
+//! The command line as users type it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use network::Cidr;
+
+/// Kubernetes as one small binary.
+#[derive(Debug, Parser)]
+#[command(name = "isopod", version, about, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What isopod can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a cluster: API server, store, scheduler, controllers and this machine as its node
+    Server(Box<Server>),
+    /// Stop every Pod and remove everything isopod made on this host
+    Reset(DataDir),
+    /// Import, list and remove container images
+    #[command(subcommand)]
+    Images(Images),
+}
+
+/// Where a server keeps everything.
+#[derive(Debug, Clone, Args)]
+pub struct DataDir {
+    /// Folder for all state; servers with different folders run side by side
+    #[arg(long, default_value = "/var/lib/isopod", value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// `isopod server`.
+#[derive(Debug, Args)]
+pub struct Server {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub data_dir: DataDir,
+    /// Address the API server listens on
+    #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
+    pub bind_address: IpAddr,
+    /// Port the API server listens on
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    pub https_listen_port: u16,
+    /// Also write the admin kubeconfig to this file (it is always at DIR/admin.kubeconfig)
+    #[arg(long, value_name = "FILE")]
+    pub write_kubeconfig: Option<PathBuf>,
+    /// Name of this node [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// Label for this node, for instance disktype=ssd; may be repeated
+    #[arg(long = "node-label", value_name = "KEY=VALUE")]
+    pub node_labels: Vec<String>,
+    /// Addresses of Pods; one IPv4 and one IPv6 range at most, separated by a comma
+    #[arg(long, default_value = "10.42.0.0/16", value_delimiter = ',', value_name = "CIDR")]
+    pub cluster_cidr: Vec<Cidr>,
+    /// Addresses of Services
+    #[arg(long, default_value = "10.43.0.0/16", value_delimiter = ',', value_name = "CIDR")]
+    pub service_cidr: Vec<Cidr>,
+    /// Registry mirrors, credentials and certificates, in k3s's registries.yaml format
+    #[arg(long, default_value = "/etc/isopod/registries.yaml", value_name = "FILE")]
+    pub private_registry: PathBuf,
+}
+
+/// `isopod images`.
+#[derive(Debug, Subcommand)]
+pub enum Images {
+    /// Import a docker-save or OCI archive
+    Import {
+        /// The archive, plain or gzip
+        file: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        data_dir: DataDir,
+    },
+    /// List the images that are here
+    List {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        data_dir: DataDir,
+    },
+    /// Remove an image by any of its names
+    Remove {
+        /// Name, or id as listed
+        image: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        data_dir: DataDir,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_checked_where_they_are_typed() {
+        let parse = |arguments: &[&str]| Cli::try_parse_from(["isopod", "server"].iter().chain(arguments));
+        assert!(parse(&["--cluster-cidr", "10.1.0.0/16,fd00::/56"]).is_ok());
+        for bad in [&["--cluster-cidr", "10.1.0.0"], &["--https-listen-port", "70000"], &["--bind-address", "here"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
