@@ -8,18 +8,22 @@
 //! Handlers see every difference between two states of the copy, deletions during a break included, in order, after
 //! the lister shows them. Errors never end the reflector; they are retried with growing, bounded delays.
 //!
-//! **Assumptions**: handlers are quick and do not block; they wake somebody else.
+//! **Memory**: an object is decoded, *projected* onto what the component reads, and only that is kept.
+//!
+//! **Assumptions**: handlers are quick and do not block; they wake somebody else. Who wants to be slow, or to hold the
+//! watch back, consumes [`Reflector::changes`].
 
 mod lister;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
@@ -27,6 +31,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use lister::Shown;
 pub use lister::{Lister, ObjectKey};
 
 /// The first delay after a failed list or watch. Small, so that a component that starts with the server is in time.
@@ -48,26 +53,26 @@ impl<K> Reflected for K where
 }
 
 /// A difference between two states of the copy.
-#[derive(Debug, Clone)]
-pub enum Change<K> {
+#[derive(Debug)]
+pub enum Change<V> {
     /// An object appeared.
-    Added(Arc<K>),
-    /// An object was replaced.
+    Added(Arc<V>),
+    /// An object was replaced, perhaps by another one of the same name.
     Updated {
         /// As it was shown before.
-        old: Arc<K>,
+        old: Arc<V>,
         /// As it is shown now.
-        new: Arc<K>,
+        new: Arc<V>,
     },
     /// An object is gone; this is its last known state.
-    Deleted(Arc<K>),
+    Deleted(Arc<V>),
     /// The first complete list has been delivered. Sent once.
     Synced,
 }
 
-impl<K> Change<K> {
+impl<V> Change<V> {
     /// The object concerned, in its newest known state; none for [`Change::Synced`].
-    pub fn object(&self) -> Option<&Arc<K>> {
+    pub fn object(&self) -> Option<&Arc<V>> {
         match self {
             Self::Added(object) | Self::Updated { new: object, .. } | Self::Deleted(object) => Some(object),
             Self::Synced => None,
@@ -75,21 +80,30 @@ impl<K> Change<K> {
     }
 }
 
-type Handler<K> = Box<dyn FnMut(&Change<K>) + Send>;
+type Handler<V> = Box<dyn FnMut(&Change<V>) + Send>;
+type Projection<K, V> = Box<dyn Fn(K) -> V + Send + Sync>;
 
-/// Keeps a [`Lister`] up to date and tells handlers about changes, while it [runs](Reflector::run).
-pub struct Reflector<K: Reflected> {
+/// Keeps a [`Lister`] up to date and tells handlers about changes, while it [runs](Reflector::run). `K` is the kind
+/// watched, `V` what is kept of each object.
+pub struct Reflector<K: Reflected, V = K> {
     api: Api<K>,
     config: watcher::Config,
-    trim: fn(&mut K),
-    handlers: Vec<Handler<K>>,
-    lister: Lister<K>,
+    handlers: Vec<Handler<V>>,
+    copy: Copy<K, V>,
 }
 
 impl<K: Reflected> Reflector<K> {
-    /// A reflector of what `api` lists: one namespace or all.
+    /// A reflector of what `api` lists: one namespace or all. Objects are kept whole but for `managedFields`.
     pub fn new(api: Api<K>) -> Self {
-        Self { api, config: watcher::Config::default(), trim: |_| (), handlers: Vec::new(), lister: Lister::new() }
+        Self::projecting(api, |object| object)
+    }
+}
+
+impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
+    /// A reflector that keeps `projection` of each object.
+    pub fn projecting(api: Api<K>, projection: impl Fn(K) -> V + Send + Sync + 'static) -> Self {
+        let copy = Copy { projection: Box::new(projection), lister: Lister::new(), listing: HashMap::new() };
+        Self { api, config: watcher::Config::default(), handlers: Vec::new(), copy }
     }
 
     /// Restricts what is watched, by label or field selector.
@@ -99,143 +113,160 @@ impl<K: Reflected> Reflector<K> {
         self
     }
 
-    /// Drops what the component never reads before an object is kept. `managedFields` are always dropped: what is read
-    /// here must never be written back as a whole.
-    #[must_use]
-    pub fn trim(mut self, trim: fn(&mut K)) -> Self {
-        self.trim = trim;
-        self
-    }
-
     /// Adds a handler. It is called in the reflector's task and must not block.
     #[must_use]
-    pub fn on_change(mut self, handler: impl FnMut(&Change<K>) + Send + 'static) -> Self {
+    pub fn on_change(mut self, handler: impl FnMut(&Change<V>) + Send + 'static) -> Self {
         self.handlers.push(Box::new(handler));
         self
     }
 
     /// The copy. It is empty until the reflector runs; [`Lister::synced`] waits for the first complete list.
-    pub fn lister(&self) -> Lister<K> {
-        self.lister.clone()
+    pub fn lister(&self) -> Lister<V> {
+        self.copy.lister.clone()
     }
 
     /// Lists and watches until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let watch = self.watch_forever();
+        let follow = async {
+            let mut changes = std::pin::pin!(self.changes());
+            while changes.next().await.is_some() {}
+        };
         tokio::select! {
             () = cancel.cancelled() => {}
-            () = watch => {}
+            () = follow => {}
         }
     }
 
-    async fn watch_forever(self) {
-        let Self { api, config, trim, handlers, lister } = self;
-        let mut copy = Copy { trim, handlers, lister, listing: HashMap::new() };
-        let mut delay = RETRY_INITIAL;
-        loop {
-            let stream = watcher::watcher(api.clone(), config.clone());
-            follow::<K>(stream, &mut copy, &mut delay).await;
-        }
+    /// Lists and watches as the stream is read; it never ends. Handlers are called as well. Dropping the future of one
+    /// `next` loses nothing.
+    pub fn changes(self) -> impl Stream<Item = Change<V>> + Send {
+        let follower = Follower {
+            source: self.api,
+            config: self.config,
+            handlers: self.handlers,
+            copy: self.copy,
+            watch: None,
+            delay: RETRY_INITIAL,
+            pending: VecDeque::new(),
+        };
+        futures::stream::unfold(follower, |mut follower| async move {
+            let change = follower.next().await;
+            Some((change, follower))
+        })
     }
 }
 
-/// Follows one watcher until it can't be resumed.
-async fn follow<K: Reflected>(
-    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-    copy: &mut Copy<K>,
-    delay: &mut Duration,
-) {
-    let mut stream = std::pin::pin!(stream);
-    while let Some(item) = stream.next().await {
-        match item {
-            Ok(event) => {
-                // `Init` comes before the list is even tried, so it proves nothing.
-                if !matches!(event, Event::Init) {
-                    *delay = RETRY_INITIAL;
+/// The running side of a reflector.
+struct Follower<K: Reflected, V> {
+    source: Api<K>,
+    config: watcher::Config,
+    handlers: Vec<Handler<V>>,
+    copy: Copy<K, V>,
+    /// None until the first use, and after the server forgot where we were.
+    watch: Option<BoxStream<'static, watcher::Result<Event<K>>>>,
+    /// How long to wait after the next failure.
+    delay: Duration,
+    pending: VecDeque<Change<V>>,
+}
+
+impl<K: Reflected, V: Send + Sync + 'static> Follower<K, V> {
+    async fn next(&mut self) -> Change<V> {
+        loop {
+            if let Some(change) = self.pending.pop_front() {
+                for handler in &mut self.handlers {
+                    handler(&change);
                 }
-                copy.apply(event);
+                return change;
             }
-            Err(error) => {
-                let kind = K::kind(&K::DynamicType::default()).into_owned();
-                if *delay >= RETRY_WARN {
-                    warn!(kind, %error, retry_seconds = delay.as_secs(), "watch broken");
-                } else {
-                    debug!(kind, %error, "watch broken");
+            let (source, config) = (&self.source, &self.config);
+            let watch = self.watch.get_or_insert_with(|| watcher::watcher(source.clone(), config.clone()).boxed());
+            match watch.next().await {
+                Some(Ok(event)) => {
+                    // `Init` comes before the list is even tried, so it proves nothing.
+                    if !matches!(event, Event::Init) {
+                        self.delay = RETRY_INITIAL;
+                    }
+                    self.copy.apply(event, &mut self.pending);
                 }
-                tokio::time::sleep(*delay).await;
-                *delay = (*delay * 2).min(RETRY_MAX);
-                // The watcher would resume from the same version for ever.
-                if matches!(&error, watcher::Error::WatchStartFailed(cause) if crate::is_gone(cause)) {
-                    return;
-                }
+                Some(Err(error)) => self.wait_after(&error).await,
+                None => self.watch = None,
             }
         }
+    }
+
+    async fn wait_after(&mut self, error: &watcher::Error) {
+        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        if self.delay >= RETRY_WARN {
+            warn!(kind, %error, retry_seconds = self.delay.as_secs(), "watch broken");
+        } else {
+            debug!(kind, %error, "watch broken");
+        }
+        // The watcher would resume from the same version for ever.
+        if matches!(error, watcher::Error::WatchStartFailed(cause) if crate::is_gone(cause)) {
+            self.watch = None;
+        }
+        tokio::time::sleep(self.delay).await;
+        self.delay = (self.delay * 2).min(RETRY_MAX);
     }
 }
 
 /// The writing side of the lister.
-struct Copy<K: Reflected> {
-    trim: fn(&mut K),
-    handlers: Vec<Handler<K>>,
-    lister: Lister<K>,
+struct Copy<K: Reflected, V> {
+    projection: Projection<K, V>,
+    lister: Lister<V>,
     /// Objects of a list that is not complete yet.
-    listing: HashMap<ObjectKey, Arc<K>>,
+    listing: HashMap<ObjectKey, Shown<V>>,
 }
 
-impl<K: Reflected> Copy<K> {
-    fn apply(&mut self, event: Event<K>) {
+impl<K: Reflected, V> Copy<K, V> {
+    fn apply(&mut self, event: Event<K>, changes: &mut VecDeque<Change<V>>) {
         match event {
             Event::Init => self.listing.clear(),
             Event::InitApply(object) => {
-                let (key, object) = self.keep(object);
-                self.listing.insert(key, object);
+                let (key, shown) = self.project(object);
+                self.listing.insert(key, shown);
             }
-            Event::InitDone => self.replace_all(),
+            Event::InitDone => self.replace_all(changes),
             Event::Apply(object) => {
-                let (key, object) = self.keep(object);
-                let change = match self.lister.insert(key, Arc::clone(&object)) {
-                    Some(old) => Change::Updated { old, new: object },
-                    None => Change::Added(object),
-                };
-                self.tell(&change);
+                let (key, shown) = self.project(object);
+                let new = Arc::clone(&shown.object);
+                changes.push_back(match self.lister.insert(key, shown) {
+                    Some(old) => Change::Updated { old: old.object, new },
+                    None => Change::Added(new),
+                });
             }
             Event::Delete(object) => {
-                let (key, object) = self.keep(object);
+                let (key, shown) = self.project(object);
                 if self.lister.remove(&key).is_some() {
-                    self.tell(&Change::Deleted(object));
+                    changes.push_back(Change::Deleted(shown.object));
                 }
             }
         }
     }
 
-    fn keep(&self, mut object: K) -> (ObjectKey, Arc<K>) {
+    fn project(&self, mut object: K) -> (ObjectKey, Shown<V>) {
+        let key = ObjectKey::of(&object);
+        let version = object.meta().resource_version.clone();
         object.meta_mut().managed_fields = None;
-        (self.trim)(&mut object);
-        (ObjectKey::of(&object), Arc::new(object))
+        (key, Shown { version, object: Arc::new((self.projection)(object)) })
     }
 
-    fn replace_all(&mut self) {
+    fn replace_all(&mut self, changes: &mut VecDeque<Change<V>>) {
         let new = std::mem::take(&mut self.listing);
-        let old = self.lister.replace(new.clone());
-        let gone = old.iter().filter(|(key, _)| !new.contains_key(*key));
-        let mut changes: Vec<_> = gone.map(|(_, object)| Change::Deleted(Arc::clone(object))).collect();
-        changes.extend(new.into_iter().filter_map(|(key, new)| match old.get(&key) {
-            None => Some(Change::Added(new)),
-            Some(old) if old.meta().resource_version == new.meta().resource_version => None,
-            // Another object under the same name: whoever counts by uid must see the first one go.
-            Some(old) => Some(Change::Updated { old: Arc::clone(old), new }),
-        }));
-        for change in &changes {
-            self.tell(change);
+        let mut old = self.lister.replace(new.clone());
+        for (key, shown) in new {
+            match old.remove(&key) {
+                None => changes.push_back(Change::Added(shown.object)),
+                Some(old) if old.version == shown.version => {}
+                Some(old) => changes.push_back(Change::Updated { old: old.object, new: shown.object }),
+            }
+        }
+        // Deletions come first: what they free may be what the others need.
+        for gone in old.into_values() {
+            changes.push_front(Change::Deleted(gone.object));
         }
         if self.lister.mark_synced() {
-            self.tell(&Change::Synced);
-        }
-    }
-
-    fn tell(&mut self, change: &Change<K>) {
-        for handler in &mut self.handlers {
-            handler(change);
+            changes.push_back(Change::Synced);
         }
     }
 }

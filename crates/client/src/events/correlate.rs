@@ -184,7 +184,7 @@ fn event(source: &EventSource, note: &Note, message: String, written: &Written) 
         EventFormat::Series => Event {
             action: Some(note.action.clone()),
             event_time: Some(MicroTime(written.first)),
-            series: (written.count > 1).then(|| k8s_openapi::api::core::v1::EventSeries {
+            series: (written.count > 1).then_some(k8s_openapi::api::core::v1::EventSeries {
                 count: Some(written.count),
                 last_observed_time: Some(MicroTime(written.last)),
             }),

@@ -44,49 +44,66 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-type Objects<K> = HashMap<ObjectKey, Arc<K>>;
+/// One object of the copy.
+#[derive(Debug)]
+pub(super) struct Shown<V> {
+    /// Its resource version, to tell whether it changed while nobody watched.
+    pub(super) version: Option<String>,
+    pub(super) object: Arc<V>,
+}
+
+impl<V> Clone for Shown<V> {
+    fn clone(&self) -> Self {
+        Self { version: self.version.clone(), object: Arc::clone(&self.object) }
+    }
+}
+
+type Objects<V> = HashMap<ObjectKey, Shown<V>>;
 
 /// A read handle of a [`Reflector`](crate::Reflector)'s copy. Clones show the same copy.
-pub struct Lister<K> {
-    objects: Arc<RwLock<Objects<K>>>,
+pub struct Lister<V> {
+    objects: Arc<RwLock<Objects<V>>>,
     synced: Arc<watch::Sender<bool>>,
 }
 
-impl<K> Clone for Lister<K> {
+impl<V> Clone for Lister<V> {
     fn clone(&self) -> Self {
         Self { objects: Arc::clone(&self.objects), synced: Arc::clone(&self.synced) }
     }
 }
 
-impl<K> Lister<K> {
+impl<V> Lister<V> {
     pub(super) fn new() -> Self {
         Self { objects: Arc::default(), synced: Arc::new(watch::Sender::new(false)) }
     }
 
     /// A lister of fixed objects, for tests of what reads one.
-    pub fn of_objects(objects: impl IntoIterator<Item = K>) -> Self
+    pub fn of_objects(objects: impl IntoIterator<Item = V>) -> Self
     where
-        K: Resource,
+        V: Resource,
     {
         let lister = Self::new();
-        lister.replace(objects.into_iter().map(|object| (ObjectKey::of(&object), Arc::new(object))).collect());
+        let shown = |object: V| Shown { version: object.meta().resource_version.clone(), object: Arc::new(object) };
+        lister.replace(objects.into_iter().map(|object| (ObjectKey::of(&object), shown(object))).collect());
         lister.mark_synced();
         lister
     }
 
     /// The object of this key.
-    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.read(|objects| objects.get(key).cloned())
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<V>> {
+        self.read(|objects| objects.get(key).map(|shown| Arc::clone(&shown.object)))
     }
 
     /// All objects, in no order.
-    pub fn all(&self) -> Vec<Arc<K>> {
-        self.read(|objects| objects.values().cloned().collect())
+    pub fn all(&self) -> Vec<Arc<V>> {
+        self.read(|objects| objects.values().map(|shown| Arc::clone(&shown.object)).collect())
     }
 
     /// The objects that satisfy `wanted`, in no order.
-    pub fn matching(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.read(|objects| objects.values().filter(|object| wanted(object)).cloned().collect())
+    pub fn matching(&self, wanted: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
+        self.read(|objects| {
+            objects.values().map(|shown| &shown.object).filter(|object| wanted(object)).cloned().collect()
+        })
     }
 
     /// How many objects there are.
@@ -111,15 +128,15 @@ impl<K> Lister<K> {
         *self.synced.borrow()
     }
 
-    pub(super) fn insert(&self, key: ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
+    pub(super) fn insert(&self, key: ObjectKey, object: Shown<V>) -> Option<Shown<V>> {
         self.write(|objects| objects.insert(key, object))
     }
 
-    pub(super) fn remove(&self, key: &ObjectKey) -> Option<Arc<K>> {
+    pub(super) fn remove(&self, key: &ObjectKey) -> Option<Shown<V>> {
         self.write(|objects| objects.remove(key))
     }
 
-    pub(super) fn replace(&self, new: Objects<K>) -> Objects<K> {
+    pub(super) fn replace(&self, new: Objects<V>) -> Objects<V> {
         self.write(|objects| std::mem::replace(objects, new))
     }
 
@@ -128,12 +145,12 @@ impl<K> Lister<K> {
         !self.synced.send_replace(true)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Objects<K>) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&Objects<V>) -> T) -> T {
         // No code of ours panics while it holds the lock, and the map is whole between any two statements.
         read(&self.objects.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<T>(&self, write: impl FnOnce(&mut Objects<K>) -> T) -> T {
+    fn write<T>(&self, write: impl FnOnce(&mut Objects<V>) -> T) -> T {
         write(&mut self.objects.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
