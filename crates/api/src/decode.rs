@@ -1,0 +1,271 @@
+//! From the body of a request to a typed object: parse, find the kind, check every field against the schema, decode.
+//!
+//! The texts are those of upstream's decoder, since clients print them.
+
+pub mod check;
+pub mod go;
+pub mod json;
+pub mod tree;
+pub mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub use check::{Checked, check};
+pub use tree::Node;
+
+use crate::object::{Gvk, Object};
+use crate::schema::Type;
+use crate::scheme;
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `application/json`.
+    Json,
+    /// `application/yaml`.
+    Yaml,
+}
+
+/// What becomes of unknown and duplicate fields: the query parameter `fieldValidation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FieldValidation {
+    /// Nothing; they are dropped.
+    Ignore,
+    /// They are dropped and named in warnings.
+    #[default]
+    Warn,
+    /// The request fails.
+    Strict,
+}
+
+impl FieldValidation {
+    /// From the value of the query parameter; empty means the default.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "" | "Warn" => Some(Self::Warn),
+            "Ignore" => Some(Self::Ignore),
+            "Strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+
+    /// Turns the problems of a body into warnings.
+    ///
+    /// # Errors
+    /// One text that names them all, if they are to fail the request.
+    pub fn judge(self, problems: Vec<String>) -> Result<Vec<String>, String> {
+        match self {
+            Self::Ignore => Ok(Vec::new()),
+            Self::Warn => Ok(problems),
+            Self::Strict if problems.is_empty() => Ok(problems),
+            Self::Strict => Err(strict_error(&problems)),
+        }
+    }
+}
+
+/// The text of a strict failure.
+fn strict_error(problems: &[String]) -> String {
+    // YAML's duplicate keys are one error of several lines.
+    let (yaml, fields): (Vec<_>, Vec<_>) = problems.iter().partition(|problem| problem.starts_with("line "));
+    let yaml = (!yaml.is_empty())
+        .then(|| yaml.iter().fold("yaml: unmarshal errors:".to_owned(), |all, problem| format!("{all}\n  {problem}")));
+    let all: Vec<String> = yaml.into_iter().chain(fields.into_iter().cloned()).collect();
+    format!("strict decoding error: {}", all.join(", "))
+}
+
+/// A decoded body.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The object.
+    pub object: Box<dyn Object>,
+    /// Unknown and duplicate fields, to be sent as warnings.
+    pub warnings: Vec<String>,
+}
+
+/// Why a body is not an object of the kind that is wanted: the message of a `BadRequest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(pub String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Decodes the body of a create or update request into an object of `expected`'s kind. A body without `apiVersion` and
+/// `kind` is taken for one.
+///
+/// # Errors
+/// With upstream's message, when the body is no such object, or has unknown fields under [`FieldValidation::Strict`].
+pub fn decode(body: &[u8], format: Format, expected: Gvk, validation: FieldValidation) -> Result<Decoded, Error> {
+    let unrecognized = |error: String| {
+        let summary = summarize(body);
+        Error(format!("the object provided is unrecognized (must be of type {}): {error} ({summary})", expected.kind))
+    };
+    let (node, mut problems) = parse(body, format).map_err(&unrecognized)?;
+    let actual = Actual::find(&node).map_err(|error| unrecognized(kind_error(&error)))?.or(expected);
+    let refuse = |error: String| {
+        let Actual { version, kind, .. } = &actual;
+        Error(format!("{kind} in version \"{version}\" cannot be handled as a {}: {error}", expected.kind))
+    };
+    let structure = Type::of_kind(&actual.group, &actual.version, &actual.kind)
+        .ok_or_else(|| refuse(not_registered(&actual.kind, &actual.group, &actual.version)))?;
+    let checked = check(node, structure).map_err(&refuse)?;
+    problems.extend(checked.problems);
+    let warnings = validation.judge(problems).map_err(&refuse)?;
+    if actual.kind != expected.kind {
+        return Err(refuse(unknown_conversion(structure, expected)));
+    }
+    if !actual.is(expected) {
+        let (found, wanted) = (actual.group_version(), group_version(expected.group, expected.version));
+        let text = format!("the API version in the data ({found}) does not match the expected API version ({wanted})");
+        return Err(Error(text));
+    }
+    typed(checked.value, expected).map(|object| Decoded { object, warnings }).map_err(&refuse)
+}
+
+/// Decodes a body whose structure is known from its place, such as the options of a delete request.
+///
+/// # Errors
+/// With upstream's message.
+pub fn decode_tree(body: &[u8], format: Format, structure: Type) -> Result<Checked, Error> {
+    let (node, duplicates) = parse(body, format).map_err(Error)?;
+    let mut checked = check(node, structure).map_err(Error)?;
+    checked.problems.splice(0..0, duplicates);
+    Ok(checked)
+}
+
+/// The typed object of a checked tree.
+///
+/// # Errors
+/// When the tree is none; [`check`] has found almost everything that could be wrong before.
+pub fn typed(value: Value, gvk: Gvk) -> Result<Box<dyn Object>, String> {
+    let entry = scheme::lookup(gvk.group, gvk.version, gvk.kind)
+        .ok_or_else(|| not_registered(gvk.kind, gvk.group, gvk.version))?;
+    (entry.from_value)(value).map_err(|error| error.to_string())
+}
+
+/// The text for a kind that nobody knows.
+pub fn not_registered(kind: &str, group: &str, version: &str) -> String {
+    let version = group_version(group, version);
+    format!(
+        "no kind \"{kind}\" is registered for version \"{version}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+    )
+}
+
+/// Parses a body, and names the keys that stand twice as far as only the parser can know them.
+fn parse(body: &[u8], format: Format) -> Result<(Node<'_>, Vec<String>), String> {
+    match format {
+        Format::Json => match json::parse(body) {
+            Ok(node) => Ok((node, Vec::new())),
+            Err(error) => Err(kind_error(&error.to_string())),
+        },
+        Format::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
+            yaml::parse(text).map(|document| (document.node, document.duplicates))
+        }
+    }
+}
+
+/// The first thing upstream does with a body is to look for its kind.
+fn kind_error(error: &str) -> String {
+    format!("couldn't get version/kind; json parse error: {error}")
+}
+
+/// The kind that a body says it has; empty texts where it says nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Actual {
+    group: String,
+    version: String,
+    kind: String,
+}
+
+impl Actual {
+    fn find(node: &Node<'_>) -> Result<Self, String> {
+        let members = match node {
+            Node::Object(members) => members.as_slice(),
+            Node::Null => &[],
+            other => {
+                return Err(format!("json: cannot unmarshal {} into Go value of type {KIND_STRUCT}", other.go_kind()));
+            }
+        };
+        let (mut api_version, mut kind) = ("", "");
+        for (key, value) in members {
+            let field = if key.eq_ignore_ascii_case("apiVersion") {
+                (&mut api_version, "apiVersion")
+            } else if key.eq_ignore_ascii_case("kind") {
+                (&mut kind, "kind")
+            } else {
+                continue;
+            };
+            match value {
+                Node::String(text) => *field.0 = text,
+                Node::Null => {}
+                other => {
+                    let (found, name) = (other.go_kind(), field.1);
+                    return Err(format!("json: cannot unmarshal {found} into Go struct field .{name} of type string"));
+                }
+            }
+        }
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        if version.contains('/') {
+            return Err(format!("unexpected GroupVersion string: {api_version}"));
+        }
+        Ok(Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() })
+    }
+
+    /// With the gaps filled.
+    fn or(mut self, default: Gvk) -> Self {
+        if self.kind.is_empty() {
+            self.kind = default.kind.to_owned();
+        }
+        if self.version.is_empty() && self.group.is_empty() {
+            (self.group, self.version) = (default.group.to_owned(), default.version.to_owned());
+        }
+        self
+    }
+
+    fn is(&self, gvk: Gvk) -> bool {
+        self.group == gvk.group && self.version == gvk.version && self.kind == gvk.kind
+    }
+
+    fn group_version(&self) -> String {
+        group_version(&self.group, &self.version)
+    }
+}
+
+/// The Go type that upstream looks for the kind with.
+const KIND_STRUCT: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
+fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// Upstream decodes any kind first and then fails to convert it to its own form of the one that is wanted.
+fn unknown_conversion(found: Type, expected: Gvk) -> String {
+    let package = match expected.group.split('.').next() {
+        Some("") | None => "core",
+        Some(package) => package,
+    };
+    format!("converting ({}) to ({package}.{}): unknown conversion", found.go_name(), expected.kind)
+}
+
+/// The body in a few characters.
+fn summarize(body: &[u8]) -> String {
+    const LENGTH: usize = 30;
+    let dots = if body.len() > LENGTH { " ..." } else { "" };
+    let head = &body[..body.len().min(LENGTH)];
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(head)),
+        Some(_) => head.iter().map(|byte| format!("{byte:02x}")).chain([dots.to_owned()]).collect(),
+    }
+}
