@@ -11,7 +11,13 @@
 //! - Watchers see every commit once, in revision order, and never one that a reader could not see.
 
 pub mod embedded;
+mod history;
 pub mod memory;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use history::HistoryLimits;
 
 use std::sync::Arc;
 
@@ -43,7 +49,17 @@ pub enum Expect {
     Revision(Revision),
 }
 
-/// How soon a value must reach the disk. A key keeps the tier of its last put.
+impl Expect {
+    /// Whether it is true of a key that holds `current`.
+    pub fn holds(self, current: Option<&KeyValue>) -> bool {
+        match self {
+            Self::Absent => current.is_none(),
+            Self::Revision(revision) => current.is_some_and(|item| item.revision == revision),
+        }
+    }
+}
+
+/// How soon a value must reach the disk. A key keeps the tier of its last put; removing it is as urgent as that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     /// Before the commit is acknowledged.
@@ -64,6 +80,16 @@ pub enum Op {
     },
     /// Removes the key.
     Delete,
+}
+
+impl Op {
+    /// Length of the value it writes.
+    pub(crate) fn value_bytes(&self) -> usize {
+        match self {
+            Self::Put { value, .. } => value.len(),
+            Self::Delete => 0,
+        }
+    }
 }
 
 /// One commit as watchers see it.
@@ -114,6 +140,13 @@ pub enum Error {
     /// The engine failed; nothing was acknowledged that is not durable.
     #[error("store: {0}")]
     Engine(String),
+}
+
+impl Error {
+    /// What every call gets once the store is closed.
+    pub(crate) fn closed() -> Self {
+        Self::Engine("it is closed".to_owned())
+    }
 }
 
 /// Keys, bytes and revisions.
