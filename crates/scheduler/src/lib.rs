@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Gives Pods their nodes.
+//!
+//! One loop owns all state ([`scheduler`]): it learns of Pods and nodes from two watches, keeps them in the [`cache`]
+//! and the [`queue`], and decides one Pod at a time with a pure function ([`schedule_one`]) over the [`plugins`]. What
+//! it decided is written by short-lived tasks ([`writes`]): a Binding, or the reasons why there is none.
+
+mod cache;
+#[cfg(test)]
+mod fixtures;
+mod node_info;
+mod plugins;
+mod pod_info;
+mod queue;
+mod requests;
+mod resources;
+mod schedule_one;
+mod scheduler;
+mod writes;
+
+use platform::clock::SharedClock;
+use platform::random::SharedRandom;
+
+pub use scheduler::run;
+
+/// What the scheduler needs beside a client.
+#[derive(Clone)]
+pub struct Config {
+    /// For the times in conditions and Events.
+    pub clock: SharedClock,
+    /// Picks among equally good nodes.
+    pub random: SharedRandom,
+    /// Tells this instance from others in its Events, usually the host's name.
+    pub instance: String,
+}

@@ -1,0 +1,64 @@
+use serde_json::json;
+
+use super::*;
+use crate::fixtures::{asking, cache, node, pod};
+
+fn cpu(cache: &Cache, name: &str) -> Option<i64> {
+    cache.node(name).map(|node| node.usage.requested.cpu_milli)
+}
+
+#[test]
+fn an_assumed_pod_counts_once_through_confirmation_and_end() {
+    let mut cache = cache([node("a", json!({})), node("b", json!({}))]);
+    let pod = pod("p", asking(json!({ "cpu": "1" })));
+    cache.assume(Arc::clone(&pod), &"a".into());
+    assert_eq!(cpu(&cache, "a"), Some(1000));
+    assert_eq!(cache.set_pod(Arc::clone(&pod), &"a".into()), None);
+    assert_eq!((cpu(&cache, "a"), cache.node("a").unwrap().usage.pods.len()), (Some(1000), 1));
+    assert_eq!(cache.forget("p"), None, "confirmed Pods are not forgotten");
+    assert_eq!(cache.remove_pod("p"), Some("a".into()));
+    assert_eq!((cpu(&cache, "a"), cache.has_pod("p")), (Some(0), false));
+}
+
+#[test]
+fn a_failed_binding_frees_the_node_and_a_contradiction_moves_the_pod() {
+    let mut cache = cache([node("a", json!({})), node("b", json!({}))]);
+    let pod = pod("p", asking(json!({ "cpu": "1", "x.io/y": "2" })));
+    cache.assume(Arc::clone(&pod), &"a".into());
+    assert_eq!(cache.forget("p"), Some("a".into()));
+    assert_eq!(cpu(&cache, "a"), Some(0));
+    assert!(cache.node("a").unwrap().usage.requested.extended.is_empty());
+    cache.assume(Arc::clone(&pod), &"a".into());
+    assert_eq!(cache.set_pod(pod, &"b".into()), Some("a".into()));
+    assert_eq!((cpu(&cache, "a"), cpu(&cache, "b")), (Some(0), Some(1000)));
+}
+
+#[test]
+fn pods_of_an_unknown_node_count_when_it_appears() {
+    let mut cache = Cache::default();
+    cache.set_pod(pod("p", asking(json!({ "cpu": "1" }))), &"late".into());
+    assert!(cache.nodes().is_empty());
+    cache.set_node(node("late", json!({})));
+    assert_eq!(cpu(&cache, "late"), Some(1000));
+    cache.remove_node("late");
+    cache.set_node(node("late", json!({})));
+    assert_eq!(cpu(&cache, "late"), Some(1000), "a node that comes back still runs its Pods");
+}
+
+#[test]
+fn removing_a_node_keeps_the_others_addressable() {
+    let mut cache = cache(["a", "b", "c"].map(|name| node(name, json!({}))));
+    cache.remove_node("a");
+    assert!(cache.node("a").is_none());
+    for name in ["b", "c"] {
+        assert_eq!(cache.node(name).unwrap().facts.name.as_ref(), name);
+    }
+}
+
+#[test]
+fn only_a_change_of_facts_is_a_change() {
+    let mut cache = cache([node("a", json!({}))]);
+    let heartbeat = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    assert!(!cache.set_node(node("a", heartbeat)));
+    assert!(cache.set_node(node("a", json!({ "metadata": { "labels": { "disk": "ssd" } } }))));
+}

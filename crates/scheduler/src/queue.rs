@@ -1,0 +1,219 @@
+//! Pods that wait for a node.
+//!
+//! ```text
+//!            add                       pop
+//!  (new) ─────────> Active ──────────────────────────> (being scheduled)
+//!    │                ^  ^                                 │      │
+//!    │ gated          │  │ back-off over                   │      │ no node
+//!    v                │  └── Backoff <─────────────────────┘      v
+//!  Gated ─────────────┘        ^         failed        Unschedulable
+//!         gates removed        └──────────────────────────────────┘
+//!                                   an event could help, or 5 minutes passed
+//! ```
+//!
+//! Back-off is 1 s after the first attempt, doubled up to 10 s. A Pod in back-off that an event woke is handed out
+//! early when nothing else is to be done, so that a label on a node binds a Pod at once. Nothing is polled: the owner
+//! sleeps until [`Queue::next_deadline`]. Time is passed in.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::pod_info::{PodInfo, Uid};
+
+const BACKOFF_INITIAL: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// However sure we are that nothing changed, a Pod is tried again after this long.
+const UNSCHEDULABLE_MAX: Duration = Duration::from_secs(300);
+
+/// A moment, with a number that keeps equal moments apart.
+type Slot = (Instant, u64);
+/// Higher priority first, then first come, first served.
+type Rank = (Reverse<i32>, u64);
+
+#[derive(Debug)]
+struct Entry {
+    pod: Arc<PodInfo>,
+    /// Completed attempts.
+    attempts: u32,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Active(Rank),
+    /// Until the moment of the slot, or earlier after a wake-up.
+    Backoff(Slot),
+    /// The API failed: never earlier.
+    ErrorBackoff(Slot),
+    /// Since the attempt ended at this moment.
+    Unschedulable(Slot),
+    Gated,
+    /// Handed out.
+    InFlight,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: HashMap<Uid, Entry>,
+    active: BTreeMap<Rank, Uid>,
+    backoff: BTreeMap<Slot, Uid>,
+    error_backoff: BTreeMap<Slot, Uid>,
+    unschedulable: BTreeMap<Slot, Uid>,
+    sequence: u64,
+}
+
+impl Queue {
+    /// Adds a Pod, or takes over its new state. When what decides about it changed, it is tried again.
+    pub fn set(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&pod.uid) else {
+            let uid = Arc::clone(&pod.uid);
+            self.entries.insert(Arc::clone(&uid), Entry { pod, attempts: 0, place: Place::InFlight });
+            return self.activate(&uid);
+        };
+        let changed = entry.pod.facts != pod.facts;
+        let uid = Arc::clone(&pod.uid);
+        entry.pod = pod;
+        match entry.place {
+            Place::Active(_) | Place::Gated if changed => self.activate(&uid),
+            Place::Unschedulable(_) if changed => self.wake(&uid, now),
+            _ => {}
+        }
+    }
+
+    /// Forgets a Pod: it has a node, ended, or is gone.
+    pub fn remove(&mut self, uid: &str) {
+        self.unplace(uid);
+        self.entries.remove(uid);
+    }
+
+    /// The next Pod to schedule; in flight until [`Self::park`], [`Self::retry`] or [`Self::remove`].
+    pub fn pop(&mut self, now: Instant) -> Option<Arc<PodInfo>> {
+        self.advance(now);
+        let uid = match self.active.pop_first() {
+            Some((_, uid)) => uid,
+            None => self.backoff.pop_first()?.1,
+        };
+        let entry = self.entries.get_mut(&uid)?;
+        entry.place = Place::InFlight;
+        entry.attempts = entry.attempts.saturating_add(1);
+        Some(Arc::clone(&entry.pod))
+    }
+
+    /// Whether [`Self::pop`] has something to hand out.
+    pub fn has_work(&mut self, now: Instant) -> bool {
+        self.advance(now);
+        !(self.active.is_empty() && self.backoff.is_empty())
+    }
+
+    /// No node takes the Pod: it waits until something changes.
+    pub fn park(&mut self, uid: &str, now: Instant) {
+        let slot = self.slot(now);
+        self.place(uid, Place::Unschedulable(slot));
+    }
+
+    /// The attempt failed for a reason that has nothing to do with the Pod: it is tried again after its back-off.
+    pub fn retry(&mut self, uid: &str, now: Instant) {
+        let Some(attempts) = self.entries.get(uid).map(|entry| entry.attempts) else { return };
+        let slot = self.slot(now + backoff(attempts));
+        self.place(uid, Place::ErrorBackoff(slot));
+    }
+
+    /// Wakes the parked Pods that `could_help` now.
+    pub fn wake_if(&mut self, now: Instant, could_help: impl Fn(&PodInfo) -> bool) {
+        let entries = &self.entries;
+        let could_help = |uid: &&Uid| entries.get(*uid).is_some_and(|entry| could_help(&entry.pod));
+        let woken: Vec<Uid> = self.unschedulable.values().filter(could_help).cloned().collect();
+        for uid in woken {
+            self.wake(&uid, now);
+        }
+    }
+
+    /// Its current state, if the Pod waits here.
+    pub fn get(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        self.entries.get(uid).map(|entry| &entry.pod)
+    }
+
+    /// When time alone changes something next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let backoff = self.backoff.keys().chain(self.error_backoff.keys()).map(|slot| slot.0).min();
+        let flush = self.unschedulable.keys().next().map(|slot| slot.0 + UNSCHEDULABLE_MAX);
+        backoff.into_iter().chain(flush).min()
+    }
+
+    /// Makes those active whose time has come.
+    fn advance(&mut self, now: Instant) {
+        let due = |slots: &BTreeMap<Slot, Uid>, after: Duration| -> Vec<Uid> {
+            slots.iter().take_while(|(slot, _)| slot.0 + after <= now).map(|(_, uid)| Arc::clone(uid)).collect()
+        };
+        let mut ready = due(&self.backoff, Duration::ZERO);
+        ready.extend(due(&self.error_backoff, Duration::ZERO));
+        ready.extend(due(&self.unschedulable, UNSCHEDULABLE_MAX));
+        for uid in ready {
+            self.activate(&uid);
+        }
+    }
+
+    fn wake(&mut self, uid: &Uid, now: Instant) {
+        let Some(Entry { attempts, place: Place::Unschedulable(parked), .. }) = self.entries.get(uid) else { return };
+        let ready_at = parked.0 + backoff(*attempts);
+        if ready_at <= now {
+            return self.activate(uid);
+        }
+        let slot = self.slot(ready_at);
+        self.place(uid, Place::Backoff(slot));
+    }
+
+    fn activate(&mut self, uid: &Uid) {
+        let Some(entry) = self.entries.get(uid) else { return };
+        if entry.pod.facts.gated {
+            return self.place(uid, Place::Gated);
+        }
+        let priority = Reverse(entry.pod.facts.priority);
+        self.sequence += 1;
+        self.place(uid, Place::Active((priority, self.sequence)));
+    }
+
+    fn slot(&mut self, moment: Instant) -> Slot {
+        self.sequence += 1;
+        (moment, self.sequence)
+    }
+
+    fn place(&mut self, uid: &str, place: Place) {
+        self.unplace(uid);
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        entry.place = place;
+        let uid = Arc::clone(&entry.pod.uid);
+        match place {
+            Place::Active(rank) => self.active.insert(rank, uid),
+            Place::Backoff(slot) => self.backoff.insert(slot, uid),
+            Place::ErrorBackoff(slot) => self.error_backoff.insert(slot, uid),
+            Place::Unschedulable(slot) => self.unschedulable.insert(slot, uid),
+            Place::Gated | Place::InFlight => None,
+        };
+    }
+
+    fn unplace(&mut self, uid: &str) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        match std::mem::replace(&mut entry.place, Place::InFlight) {
+            Place::Active(rank) => self.active.remove(&rank),
+            Place::Backoff(slot) => self.backoff.remove(&slot),
+            Place::ErrorBackoff(slot) => self.error_backoff.remove(&slot),
+            Place::Unschedulable(slot) => self.unschedulable.remove(&slot),
+            Place::Gated | Place::InFlight => None,
+        };
+    }
+}
+
+/// The delay after so many attempts.
+fn backoff(attempts: u32) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(16);
+    (BACKOFF_INITIAL * 2u32.pow(doublings)).min(BACKOFF_MAX)
+}

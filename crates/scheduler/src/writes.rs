@@ -1,0 +1,153 @@
+//! Carrying decisions to the API. Each write runs in its own task and reports its outcome to the loop, always.
+
+use std::sync::Arc;
+
+use client::{Client, is_not_found};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::pod_info::{NodeName, PodInfo, ScheduledCondition};
+
+/// What became of a write.
+#[derive(Debug)]
+pub enum Written {
+    /// The API took the binding.
+    Bound {
+        /// The Pod.
+        pod: Arc<PodInfo>,
+        /// Its node.
+        node: NodeName,
+    },
+    /// The API did not take the binding.
+    NotBound {
+        /// The Pod.
+        pod: Arc<PodInfo>,
+        /// Why.
+        error: String,
+        /// The Pod is gone, so there is nothing to try again.
+        gone: bool,
+    },
+    /// A condition was written, or could not be.
+    Condition,
+}
+
+/// Sends the outcome when dropped, so that the loop hears of a write even when its task panics.
+pub struct Report {
+    outcome: Option<Written>,
+    scheduler: mpsc::UnboundedSender<Written>,
+}
+
+impl Report {
+    /// A report that says `unless_told` if nobody says better.
+    pub fn new(scheduler: mpsc::UnboundedSender<Written>, unless_told: Written) -> Self {
+        Self { outcome: Some(unless_told), scheduler }
+    }
+
+    fn tell(mut self, outcome: Written) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            // The loop is gone only when the scheduler stops.
+            let _ = self.scheduler.send(outcome);
+        }
+    }
+}
+
+/// Posts the binding.
+pub async fn bind(client: Client, pod: Arc<PodInfo>, node: NodeName, report: Report) {
+    let outcome = match post_binding(client, &pod, &node).await {
+        Ok(()) => Written::Bound { pod, node },
+        Err(error) => Written::NotBound { pod, gone: is_not_found(&error), error: error.to_string() },
+    };
+    report.tell(outcome);
+}
+
+async fn post_binding(client: Client, pod: &PodInfo, node: &NodeName) -> Result<(), kube::Error> {
+    let binding = Binding {
+        metadata: ObjectMeta {
+            name: Some(pod.key.name.clone()),
+            namespace: Some(pod.key.namespace.clone()),
+            uid: Some(pod.uid.to_string()),
+            ..ObjectMeta::default()
+        },
+        target: ObjectReference {
+            kind: Some("Node".into()),
+            name: Some(node.to_string()),
+            ..ObjectReference::default()
+        },
+    };
+    let pods: Api<Pod> = Api::namespaced(client, &pod.key.namespace);
+    let post = PostParams::default();
+    pods.create_subresource::<_, Value>("binding", &pod.key.name, &post, &binding).await.map(drop)
+}
+
+/// Writes the `PodScheduled` condition. A failure is logged only: the next attempt writes it again.
+pub async fn write_condition(client: Client, pod: Arc<PodInfo>, patch: Value, report: Report) {
+    let pods: Api<Pod> = Api::namespaced(client, &pod.key.namespace);
+    let result = pods.patch_status(&pod.key.name, &PatchParams::default(), &Patch::Strategic(patch)).await;
+    if let Err(error) = result
+        && !is_not_found(&error)
+    {
+        tracing::warn!(pod = %pod.key, %error, "condition not written");
+    }
+    drop(report);
+}
+
+/// The patch that makes a Pod's condition say `wanted` as of `now`; none when it says so already. Pure.
+pub fn plan_condition(pod: &PodInfo, wanted: &ScheduledCondition, now: Timestamp) -> Option<Value> {
+    if pod.scheduled_condition.as_ref() == Some(wanted) {
+        return None;
+    }
+    let mut condition = json!({
+        "type": "PodScheduled",
+        "status": wanted.status,
+        "reason": wanted.reason,
+        "message": wanted.message,
+        "observedGeneration": pod.generation,
+    });
+    // The time is that of the last change of status, not of wording.
+    if pod.scheduled_condition.as_ref().is_none_or(|present| present.status != wanted.status) {
+        condition["lastTransitionTime"] = json!(Time(now));
+    }
+    // The uid is a precondition: a new Pod of the same name is somebody else.
+    Some(json!({ "metadata": { "uid": &*pod.uid }, "status": { "conditions": [condition] } }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_written_once_and_keeps_its_time_when_only_words_change() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let condition = |message: &str| ScheduledCondition {
+            status: "False".into(),
+            reason: "Unschedulable".into(),
+            message: message.into(),
+        };
+        let pod = |present| {
+            let pod = serde_json::from_value(json!({
+                "metadata": { "name": "web", "namespace": "shop", "uid": "u1", "generation": 3 }
+            }));
+            PodInfo { scheduled_condition: present, ..PodInfo::of(pod.unwrap()) }
+        };
+        let patch = plan_condition(&pod(None), &condition("no"), now).unwrap();
+        assert_eq!(
+            patch,
+            json!({ "metadata": { "uid": "u1" }, "status": { "conditions": [{
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no",
+                "observedGeneration": 3, "lastTransitionTime": "1970-01-12T13:46:40Z" }] } })
+        );
+        assert_eq!(plan_condition(&pod(Some(condition("no"))), &condition("no"), now), None);
+        let patch = plan_condition(&pod(Some(condition("no"))), &condition("still no"), now).unwrap();
+        assert_eq!(patch["status"]["conditions"][0].get("lastTransitionTime"), None);
+    }
+}
