@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod image;
+pub mod snapshot;
