@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,15 @@ pub(crate) fn wal_path(tables: &Path) -> PathBuf {
 
 /// Opens or makes the store at `config.path`.
 pub(crate) fn open_files(config: &Config) -> Result<Writer, OpenError> {
+    // redb returns errors for most kinds of damage, but panics on some.
+    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_unguarded(config)));
+    opened.unwrap_or_else(|panic| {
+        let problem = panic.downcast_ref::<String>().map_or("its tables make no sense", String::as_str).to_owned();
+        Err(OpenError::Corrupt { path: config.path.clone(), problem })
+    })
+}
+
+fn open_unguarded(config: &Config) -> Result<Writer, OpenError> {
     let path = &config.path;
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = DirBuilder::new();

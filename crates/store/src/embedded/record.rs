@@ -41,7 +41,7 @@ pub(crate) struct RecordHead {
 
 /// Bytes that are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the bytes at revision {0:?} are not a record")]
+#[error("the record of revision {} is damaged", .0.0)]
 pub(crate) struct Malformed(pub(crate) Revision);
 
 const PUT_DURABLE: u8 = 1;
@@ -49,8 +49,9 @@ const PUT_VOLATILE: u8 = 2;
 const DELETE: u8 = 3;
 const GAP: u8 = 4;
 
-/// Kind, previous revision, time, length of the key.
-const FIXED_BYTES: usize = 1 + 8 + 8 + 4;
+const CHECKSUM_BYTES: usize = 4;
+/// Checksum, kind, previous revision, time, length of the key.
+const FIXED_BYTES: usize = 4 + 1 + 8 + 8 + 4;
 
 impl Record {
     /// The value it left behind.
@@ -95,6 +96,8 @@ impl Record {
 
     /// Appends its bytes; the revision is not among them, as it is the key they are kept under.
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&[0; CHECKSUM_BYTES]);
         out.push(match &self.change {
             Change::Put { tier: Tier::Durable, .. } => PUT_DURABLE,
             Change::Put { tier: Tier::Volatile, .. } => PUT_VOLATILE,
@@ -109,12 +112,18 @@ impl Record {
         if let Some(value) = self.value() {
             out.extend_from_slice(value);
         }
+        let checksum = checksum(self.revision, &out[start + CHECKSUM_BYTES..]);
+        out[start..start + CHECKSUM_BYTES].copy_from_slice(&checksum.to_le_bytes());
     }
 
     /// Reads the bytes back.
     pub(crate) fn decode(revision: Revision, bytes: &[u8]) -> Result<Self, Malformed> {
         let malformed = || Malformed(revision);
-        let (kind, head, rest) = split(bytes).ok_or_else(malformed)?;
+        let (expected, body) = bytes.split_first_chunk::<CHECKSUM_BYTES>().ok_or_else(malformed)?;
+        if checksum(revision, body) != u32::from_le_bytes(*expected) {
+            return Err(malformed());
+        }
+        let (kind, head, rest) = split(body).ok_or_else(malformed)?;
         let (key_length, rest) = rest.split_first_chunk::<4>().ok_or_else(malformed)?;
         let key_length = u32::from_le_bytes(*key_length) as usize;
         let (key, value) = rest.split_at_checked(key_length).ok_or_else(malformed)?;
@@ -134,8 +143,17 @@ impl Record {
 impl RecordHead {
     /// Reads the start of a record's bytes.
     pub(crate) fn decode(revision: Revision, bytes: &[u8]) -> Result<Self, Malformed> {
-        split(bytes).map(|(_, head, _)| head).ok_or(Malformed(revision))
+        let body = bytes.get(CHECKSUM_BYTES..).ok_or(Malformed(revision))?;
+        split(body).map(|(_, head, _)| head).ok_or(Malformed(revision))
     }
+}
+
+/// Covers the revision too, so that a record is not taken for another one.
+fn checksum(revision: Revision, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&revision.0.to_le_bytes());
+    hasher.update(body);
+    hasher.finalize()
 }
 
 fn split(bytes: &[u8]) -> Option<(u8, RecordHead, &[u8])> {
@@ -182,7 +200,11 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(Record::decode(Revision(1), &bytes[..length]), Err(Malformed(Revision(1))), "{length} bytes");
         }
-        bytes[0] = 9;
-        assert_eq!(Record::decode(Revision(1), &bytes), Err(Malformed(Revision(1))));
+        assert_eq!(Record::decode(Revision(1), &bytes), Err(Malformed(Revision(1))), "it is of revision 7");
+        for index in 0..bytes.len() {
+            bytes[index] ^= 0x10;
+            assert_eq!(Record::decode(Revision(7), &bytes), Err(Malformed(Revision(7))), "byte {index}");
+            bytes[index] ^= 0x10;
+        }
     }
 }

@@ -66,8 +66,10 @@ pub(crate) enum Failure {
     },
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    #[error("the record of revision {0:?} is missing")]
+    #[error("the record of revision {} is missing", .0.0)]
     Missing(Revision),
+    #[error("revision {} is no value of {key}", .revision.0)]
+    Mismatch { key: String, revision: Revision },
     #[error("`{0}` is missing in the table `meta`")]
     MissingMeta(&'static str),
     #[error("the file is of format {0}")]
@@ -241,7 +243,15 @@ impl TablesView {
     /// The record that wrote a key's value.
     pub(crate) fn newest(&self, key: &str) -> Result<Option<Record>, Failure> {
         let revision = self.current.get(key).map_err(failed("reading the table `current`"))?;
-        revision.map(|revision| self.value_record(Revision(revision.value()))).transpose()
+        revision.map(|revision| self.current_record(key, Revision(revision.value()))).transpose()
+    }
+
+    fn current_record(&self, key: &str, revision: Revision) -> Result<Record, Failure> {
+        let record = self.value_record(revision)?;
+        if *record.key != *key || record.key_value().is_none() {
+            return Err(Failure::Mismatch { key: key.to_owned(), revision });
+        }
+        Ok(record)
     }
 
     /// The record at a revision, if it is kept.
@@ -268,8 +278,7 @@ impl TablesView {
                 break;
             }
             if !overlay.contains_key(key.value()) {
-                let revision = Revision(revision.value());
-                items.push(self.value_record(revision)?.key_value().ok_or(Failure::Missing(revision))?);
+                items.extend(self.current_record(key.value(), Revision(revision.value()))?.key_value());
             }
         }
         Ok(items)

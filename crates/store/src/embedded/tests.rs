@@ -1,1 +1,6 @@
+//! What only a store on disk can get wrong.
 
+mod crash;
+mod disk;
+mod files;
+mod revisions;
