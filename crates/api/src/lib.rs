@@ -3,8 +3,21 @@
 //! One representation per kind. Nothing here does I/O or reads a clock, and nothing here knows how objects are stored
 //! or served.
 
+pub mod coordination;
+pub mod core;
+pub mod decode;
+pub mod encode;
+pub mod events;
 pub mod field;
+pub mod fields;
+pub mod labels;
+pub mod meta;
+pub mod names;
 pub mod object;
+mod omit_empty;
+pub mod quantity;
+pub mod schema;
+pub mod scheme;
 
 pub use k8s_openapi;
 pub use object::{Gvk, Kind, Object};

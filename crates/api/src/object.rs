@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::field::ErrorList;
+use crate::meta::validate_plain_meta_update;
 
 /// Group, version and kind. The core group is the empty string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +62,8 @@ pub trait Object: Any + Debug + Send + Sync {
     fn set_defaults(&mut self);
     /// See [`Kind::validate`].
     fn validate(&self) -> ErrorList;
-    /// See [`Kind::validate_update`]. `old` must be of the same kind.
+    /// See [`Kind::validate_update`]. `old` must be of the same kind. As upstream's generic part checks metadata before
+    /// the kind's own rules do it again, problems of metadata stand twice.
     fn validate_update(&self, old: &dyn Object) -> ErrorList;
     /// See [`Kind::validate_status_update`]. `old` must be of the same kind.
     fn validate_status_update(&self, old: &dyn Object) -> ErrorList;
@@ -108,19 +110,23 @@ impl<K: Kind> Object for K {
     }
 
     fn validate_update(&self, old: &dyn Object) -> ErrorList {
-        Kind::validate_update(self, old.as_any().downcast_ref().expect(SAME_KIND))
+        let mut errors = validate_plain_meta_update(Object::metadata(self), old.metadata());
+        errors.extend(Kind::validate_update(self, old.as_any().downcast_ref().expect(SAME_KIND)));
+        errors
     }
 
     fn validate_status_update(&self, old: &dyn Object) -> ErrorList {
-        Kind::validate_status_update(self, old.as_any().downcast_ref().expect(SAME_KIND))
+        let mut errors = validate_plain_meta_update(Object::metadata(self), old.metadata());
+        errors.extend(Kind::validate_status_update(self, old.as_any().downcast_ref().expect(SAME_KIND)));
+        errors
     }
 
     fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect(ENCODES)
+        crate::encode::to_vec(self).expect(ENCODES)
     }
 
     fn to_value(&self) -> serde_json::Value {
-        serde_json::to_value(self).expect(ENCODES)
+        crate::encode::to_value(self).expect(ENCODES)
     }
 
     fn clone_object(&self) -> Box<dyn Object> {

@@ -1,0 +1,74 @@
+//! Pods.
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
+
+use crate::field::ErrorList;
+use crate::object::Kind;
+
+pub mod conditions;
+mod containers;
+mod defaults;
+pub mod downward;
+mod image;
+mod qos;
+pub mod resources;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+pub use containers::{ContainerKind, ContainerRef, containers_of};
+pub use defaults::default_pod_spec;
+pub use image::image_tag;
+pub use qos::{QosClass, qos_class};
+
+/// The phase of a Pod that is not running yet.
+pub const PHASE_PENDING: &str = "Pending";
+/// The phase of a Pod with a running container.
+pub const PHASE_RUNNING: &str = "Running";
+/// The phase of a Pod whose containers all ended well.
+pub const PHASE_SUCCEEDED: &str = "Succeeded";
+/// The phase of a Pod whose containers all ended, one of them badly.
+pub const PHASE_FAILED: &str = "Failed";
+/// The annotation of Pods that mirror a node's static Pod.
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+impl Kind for Pod {
+    fn set_defaults(&mut self) {
+        defaults::set_defaults(self);
+    }
+
+    fn validate(&self) -> ErrorList {
+        validation::validate_create(self)
+    }
+
+    fn validate_update(&self, old: &Self) -> ErrorList {
+        validation::validate_update(self, old)
+    }
+
+    fn validate_status_update(&self, old: &Self) -> ErrorList {
+        validation::validate_status_update(self, old)
+    }
+}
+
+/// Whether a Pod has ended for good.
+pub fn is_terminal(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some(PHASE_SUCCEEDED | PHASE_FAILED))
+}
+
+/// Whether an init container runs beside the containers (a sidecar) instead of before them.
+pub fn is_sidecar(init_container: &Container) -> bool {
+    init_container.restart_policy.as_deref() == Some("Always")
+}
+
+/// The spec of a Pod; one without any counts as empty.
+pub(crate) fn spec_of(pod: &Pod) -> &PodSpec {
+    static EMPTY: std::sync::LazyLock<PodSpec> = std::sync::LazyLock::new(PodSpec::default);
+    pod.spec.as_ref().unwrap_or(&EMPTY)
+}
+
+/// The status of a Pod; one without any counts as empty.
+pub(crate) fn status_of(pod: &Pod) -> &PodStatus {
+    static EMPTY: std::sync::LazyLock<PodStatus> = std::sync::LazyLock::new(PodStatus::default);
+    pod.status.as_ref().unwrap_or(&EMPTY)
+}

@@ -1,0 +1,55 @@
+//! The built-in kinds: from group, version and kind to what decodes them.
+
+use k8s_openapi::api::{coordination, core, events};
+use serde_json::Value;
+
+use crate::object::{Gvk, Kind, Object};
+
+#[cfg(test)]
+mod tests;
+
+/// A built-in kind, without naming its type.
+#[derive(Debug, Clone, Copy)]
+pub struct KindEntry {
+    /// Group, version and kind.
+    pub gvk: Gvk,
+    /// An object of this kind from a JSON tree.
+    pub from_value: fn(Value) -> serde_json::Result<Box<dyn Object>>,
+    /// An object of this kind from JSON text.
+    pub from_json: fn(&[u8]) -> serde_json::Result<Box<dyn Object>>,
+}
+
+/// Every built-in kind. Adding one costs one line.
+pub static KINDS: &[KindEntry] = &[
+    entry::<core::v1::Binding>(),
+    entry::<core::v1::ConfigMap>(),
+    entry::<core::v1::Event>(),
+    entry::<core::v1::Namespace>(),
+    entry::<core::v1::Node>(),
+    entry::<core::v1::Pod>(),
+    entry::<core::v1::Secret>(),
+    entry::<core::v1::ServiceAccount>(),
+    entry::<coordination::v1::Lease>(),
+    entry::<events::v1::Event>(),
+];
+
+/// The entry of a kind; the core group is the empty string.
+pub fn lookup(group: &str, version: &str, kind: &str) -> Option<&'static KindEntry> {
+    KINDS.iter().find(|entry| entry.gvk.kind == kind && entry.gvk.group == group && entry.gvk.version == version)
+}
+
+const fn entry<K: Kind>() -> KindEntry {
+    KindEntry {
+        gvk: Gvk { group: K::GROUP, version: K::VERSION, kind: K::KIND },
+        from_value: from_value::<K>,
+        from_json: from_json::<K>,
+    }
+}
+
+fn from_value<K: Kind>(value: Value) -> serde_json::Result<Box<dyn Object>> {
+    serde_json::from_value::<K>(value).map(|object| Box::new(object) as Box<dyn Object>)
+}
+
+fn from_json<K: Kind>(text: &[u8]) -> serde_json::Result<Box<dyn Object>> {
+    serde_json::from_slice::<K>(text).map(|object| Box::new(object) as Box<dyn Object>)
+}
