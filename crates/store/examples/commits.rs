@@ -49,7 +49,7 @@ async fn measure_commits(directory: &Path, writers: u64) {
     for writer in 0..writers {
         let (store, sender) = (store.clone(), sender.clone());
         spawn(TaskKind::Worker, "writer", async move {
-            let _ = sender.send(write(&*store, writer, start + RUN).await);
+            let _ = sender.send(write(&store, writer, start + RUN).await);
         });
     }
     drop(sender);

@@ -265,23 +265,26 @@ impl TablesView {
         self.record(revision)?.ok_or(Failure::Missing(revision))
     }
 
-    /// All keys under a prefix, in order, but those that `overlay` knows better.
+    /// All keys under a prefix, in no order, but those that `overlay` knows better.
     pub(crate) fn list(
         &self,
         prefix: &str,
         overlay: &BTreeMap<Arc<str>, Arc<Record>>,
     ) -> Result<Vec<KeyValue>, Failure> {
-        let mut items = Vec::new();
+        let mut keys = Vec::new();
         for entry in self.current.range(prefix..).map_err(failed("reading the table `current`"))? {
             let (key, revision) = entry.map_err(failed("reading the table `current`"))?;
             if !key.value().starts_with(prefix) {
                 break;
             }
             if !overlay.contains_key(key.value()) {
-                items.extend(self.current_record(key.value(), Revision(revision.value()))?.key_value());
+                keys.push((Revision(revision.value()), key.value().to_owned()));
             }
         }
-        Ok(items)
+        // In the order they lie on disk: every page is read once, however small the cache.
+        keys.sort_unstable();
+        let records = keys.iter().map(|(revision, key)| self.current_record(key, *revision));
+        records.filter_map(|record| record.map(|record| record.key_value()).transpose()).collect()
     }
 
     /// The next `limit` records after a revision, in order.
