@@ -115,20 +115,23 @@ pub fn decode(body: &[u8], format: Format, expected: Gvk, validation: FieldValid
         let Actual { version, kind, .. } = &actual;
         Error(format!("{kind} in version \"{version}\" cannot be handled as a {}: {error}", expected.kind))
     };
-    let structure = Type::of_kind(&actual.group, &actual.version, &actual.kind)
-        .ok_or_else(|| refuse(not_registered(&actual.kind, &actual.group, &actual.version)))?;
-    let checked = check(node, structure).map_err(&refuse)?;
-    problems.extend(checked.problems);
+    let (object, fields) = match actual.object(node, expected) {
+        Ok(decoded) => decoded,
+        Err(Refusal::Version(text)) => return Err(Error(text)),
+        Err(Refusal::Object(text)) => return Err(refuse(text)),
+    };
+    problems.extend(fields);
     let warnings = validation.judge(problems).map_err(&refuse)?;
-    if actual.kind != expected.kind {
-        return Err(refuse(unknown_conversion(structure, expected)));
-    }
-    if !actual.is(expected) {
-        let (found, wanted) = (actual.group_version(), group_version(expected.group, expected.version));
-        let text = format!("the API version in the data ({found}) does not match the expected API version ({wanted})");
-        return Err(Error(text));
-    }
-    typed(checked.value, expected).map(|object| Decoded { object, warnings }).map_err(&refuse)
+    Ok(Decoded { object, warnings })
+}
+
+/// Decodes a tree into an object of `expected`'s kind, and names its unknown and duplicate fields.
+///
+/// # Errors
+/// In upstream's words, without any about the request.
+pub fn object(node: Node<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<String>), String> {
+    let actual = Actual::find(&node).map_err(|error| kind_error(&error))?.or(expected);
+    actual.object(node, expected).map_err(|(Refusal::Object(text) | Refusal::Version(text))| text)
 }
 
 /// Decodes a body whose structure is known from its place, such as the options of a delete request.
@@ -177,6 +180,14 @@ fn parse(body: &[u8], format: Format) -> Result<(Node<'_>, Vec<String>), String>
 /// The first thing upstream does with a body is to look for its kind.
 fn kind_error(error: &str) -> String {
     format!("couldn't get version/kind; json parse error: {error}")
+}
+
+/// Why a tree is not taken.
+enum Refusal {
+    /// It is no object of its kind, or not of the kind that is wanted.
+    Object(String),
+    /// It is of another version.
+    Version(String),
 }
 
 /// The kind that a body says it has; empty texts where it says nothing.
@@ -230,6 +241,24 @@ impl Actual {
             (self.group, self.version) = (default.group.to_owned(), default.version.to_owned());
         }
         self
+    }
+
+    /// The typed object of a tree that says it is of this kind.
+    fn object(&self, node: Node<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<String>), Refusal> {
+        let structure = Type::of_kind(&self.group, &self.version, &self.kind)
+            .ok_or_else(|| Refusal::Object(not_registered(&self.kind, &self.group, &self.version)))?;
+        let checked = check(node, structure).map_err(Refusal::Object)?;
+        if self.kind != expected.kind {
+            return Err(Refusal::Object(unknown_conversion(structure, expected)));
+        }
+        if !self.is(expected) {
+            let (found, wanted) = (self.group_version(), group_version(expected.group, expected.version));
+            return Err(Refusal::Version(format!(
+                "the API version in the data ({found}) does not match the expected API version ({wanted})"
+            )));
+        }
+        let object = typed(checked.value, expected).map_err(Refusal::Object)?;
+        Ok((object, checked.problems))
     }
 
     fn is(&self, gvk: Gvk) -> bool {

@@ -1,6 +1,7 @@
 //! A parsed body against the structure of its kind: which fields are unknown or stand twice, which values have the wrong
 //! type; in the words of Go's decoder, because those are what clients see.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
@@ -36,6 +37,13 @@ pub fn check(node: Node<'_>, structure: Type) -> Result<Checked, String> {
     }
 }
 
+/// The JSON tree of a body of which nothing is known, and the fields that stand twice in it.
+pub fn check_untyped(node: Node<'_>) -> Checked {
+    let mut checker = Checker::default();
+    let value = checker.untyped(node);
+    Checked { value, problems: checker.problems }
+}
+
 #[derive(Default)]
 struct Checker {
     problems: Vec<String>,
@@ -48,6 +56,9 @@ struct Checker {
     /// takes precedence.
     type_error: Option<String>,
 }
+
+/// The members of a parsed map.
+type Members<'a> = Vec<(Cow<'a, str>, Node<'a>)>;
 
 /// A value, or nothing for a `null` that leaves its place as it is. An error ends the decoding.
 type Outcome = Result<Option<Json>, String>;
@@ -80,7 +91,7 @@ impl Checker {
         }
     }
 
-    fn object(&mut self, members: Vec<(std::borrow::Cow<'_, str>, Node<'_>)>, structure: Type) -> Result<Json, String> {
+    fn object(&mut self, members: Members<'_>, structure: Type) -> Result<Json, String> {
         let mut object = Map::new();
         let mut seen = BTreeSet::new();
         for (key, node) in members {
@@ -110,7 +121,7 @@ impl Checker {
         Ok(value)
     }
 
-    fn map(&mut self, members: Vec<(std::borrow::Cow<'_, str>, Node<'_>)>, element: Element) -> Result<Json, String> {
+    fn map(&mut self, members: Members<'_>, element: Element) -> Result<Json, String> {
         let mut map = Map::new();
         let mut seen = BTreeSet::new();
         for (key, node) in members {
@@ -135,6 +146,35 @@ impl Checker {
             self.path.truncate(path);
         }
         Ok(Json::Array(array))
+    }
+
+    fn untyped(&mut self, node: Node<'_>) -> Json {
+        let length = self.path.len();
+        match node {
+            Node::Array(elements) => {
+                let mut array = Vec::with_capacity(elements.len());
+                for (index, node) in elements.into_iter().enumerate() {
+                    self.path.push_str(&format!("[{index}]"));
+                    array.push(self.untyped(node));
+                    self.path.truncate(length);
+                }
+                Json::Array(array)
+            }
+            Node::Object(members) => {
+                let mut map = Map::new();
+                for (key, node) in members {
+                    if map.contains_key(key.as_ref()) {
+                        self.problem("duplicate field", &key);
+                    }
+                    self.push_key(&key);
+                    let value = self.untyped(node);
+                    self.path.truncate(length);
+                    map.insert(key.into_owned(), value);
+                }
+                Json::Object(map)
+            }
+            scalar => scalar.into_value(),
+        }
     }
 
     fn integer<T: std::str::FromStr + Into<Json>>(&mut self, text: &str, go_type: &str) -> Option<Json> {

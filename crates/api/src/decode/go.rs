@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde_json::{Map, Value};
+
 /// Go's `%q` of a text.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -129,7 +131,7 @@ pub fn parse_time(text: &str, micros: bool) -> Result<String, String> {
 fn days_in(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }
@@ -191,4 +193,29 @@ impl<'a> TimeParser<'a> {
         self.rest = rest;
         Ok(zone)
     }
+}
+
+/// Go's `%v` of a JSON tree, such as `map[a:1 b:[x y]]`.
+pub fn print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => print_list(list),
+        Value::Object(map) => print_map(map),
+    }
+}
+
+/// Go's `%v` of a map; its keys are sorted.
+pub fn print_map(map: &Map<String, Value>) -> String {
+    let mut members: Vec<_> = map.iter().collect();
+    members.sort_by_key(|(key, _)| key.as_str());
+    let members: Vec<String> = members.into_iter().map(|(key, value)| format!("{key}:{}", print(value))).collect();
+    format!("map[{}]", members.join(" "))
+}
+
+/// Go's `%v` of a list.
+pub fn print_list(list: &[Value]) -> String {
+    format!("[{}]", list.iter().map(print).collect::<Vec<_>>().join(" "))
 }
