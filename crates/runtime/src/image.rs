@@ -16,6 +16,8 @@ mod blocking;
 mod compression;
 pub mod digest;
 pub mod error;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod index;
 pub mod manifest;
 pub mod pull;

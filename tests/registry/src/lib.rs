@@ -32,7 +32,9 @@ use response::Body;
 pub struct Options {
     /// `name:password` that every request must bring.
     pub credentials: Option<String>,
-    /// So many blob responses break off in the middle.
+    /// So many blob responses come whole before any breaks off.
+    pub whole_blobs: usize,
+    /// So many blob responses after those break off in the middle.
     pub broken_blobs: usize,
     /// Answer a range request with the whole blob, as some servers do.
     pub ignore_ranges: bool,
@@ -48,7 +50,7 @@ pub struct Registry {
 struct State {
     layout: Layout,
     options: Options,
-    broken: AtomicUsize,
+    blobs_served: AtomicUsize,
     requests: Mutex<Vec<String>>,
 }
 
@@ -61,8 +63,8 @@ impl Registry {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
         let address = listener.local_addr()?;
         let layout = Layout::new(PathBuf::from(directory));
-        let broken = AtomicUsize::new(0);
-        let state = Arc::new(State { layout, options, broken, requests: Mutex::default() });
+        let blobs_served = AtomicUsize::new(0);
+        let state = Arc::new(State { layout, options, blobs_served, requests: Mutex::default() });
         let accepting = spawn(TaskKind::Worker, "registry", accept(listener, state.clone()));
         Ok(Self { address, state, accepting })
     }
@@ -154,7 +156,9 @@ impl State {
             return response::error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry");
         };
         let offset = if self.options.ignore_ranges { 0 } else { range_start(headers) };
-        let breaks = self.broken.fetch_add(1, Ordering::Relaxed) < self.options.broken_blobs;
+        let earlier = self.blobs_served.fetch_add(1, Ordering::Relaxed);
+        let Options { whole_blobs, broken_blobs, .. } = self.options;
+        let breaks = (whole_blobs..whole_blobs + broken_blobs).contains(&earlier);
         response::blob(digest, file, offset, breaks, head)
     }
 }

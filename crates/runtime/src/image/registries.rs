@@ -320,8 +320,8 @@ fn resolve_settings(host: &str, raw: RawConfig) -> Result<Settings, RegistriesEr
     if !auth.identity_token.is_empty() {
         return Err(unsupported("auth.identity_token"));
     }
-    let credentials =
-        credentials(&auth.username, &auth.password, &auth.auth).map_err(|()| RegistriesError::Auth(host.to_owned()))?;
+    let credentials = credentials(&auth.username, &auth.password, &auth.auth)
+        .map_err(|MalformedAuth| RegistriesError::Auth(host.to_owned()))?;
     let tls = raw.tls.unwrap_or_default();
     if tls.cert_file.is_some() || tls.key_file.is_some() {
         return Err(unsupported("tls.cert_file"));
@@ -334,20 +334,25 @@ fn resolve_settings(host: &str, raw: RawConfig) -> Result<Settings, RegistriesEr
     Ok(Settings { credentials, trust })
 }
 
+/// Joined credentials that are not base64 of `name:password`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("auth must be base64 of username:password")]
+pub struct MalformedAuth;
+
 /// Credentials from a name and password, or from both joined in base64; nothing when all are empty.
 ///
 /// # Errors
-/// When `joined` is not base64 of `name:password`.
-pub fn credentials(username: &str, password: &str, joined: &str) -> Result<Option<Credentials>, ()> {
+/// [`MalformedAuth`] when `joined` is not base64 of `name:password`.
+pub fn credentials(username: &str, password: &str, joined: &str) -> Result<Option<Credentials>, MalformedAuth> {
     if !username.is_empty() {
         return Ok(Some(Credentials::Basic { username: username.to_owned(), password: password.to_owned() }));
     }
     if joined.is_empty() {
         return Ok(None);
     }
-    let decoded = BASE64.decode(joined.trim()).map_err(|_| ())?;
-    let text = String::from_utf8(decoded).map_err(|_| ())?;
-    let (username, password) = text.split_once(':').ok_or(())?;
+    let decoded = BASE64.decode(joined.trim()).map_err(|_| MalformedAuth)?;
+    let text = String::from_utf8(decoded).map_err(|_| MalformedAuth)?;
+    let (username, password) = text.split_once(':').ok_or(MalformedAuth)?;
     let password = password.trim_matches('\0');
     Ok(Some(Credentials::Basic { username: username.to_owned(), password: password.to_owned() }))
 }

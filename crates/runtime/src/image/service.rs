@@ -10,7 +10,7 @@ use super::blocking::blocking;
 use super::error::{ImageError, PullError, StoreError};
 use super::index::ImageRecord;
 use super::pull::RequestCredentials;
-use super::registries::{Credentials, credentials};
+use super::registries::{Credentials, MalformedAuth, credentials};
 use super::{ImageStore, layers_usage, parse_name};
 use crate::snapshot;
 
@@ -103,7 +103,7 @@ fn request_credentials(auth: AuthConfig) -> Result<Option<RequestCredentials>, P
     }
     let credentials = if auth.registry_token.is_empty() {
         credentials(&auth.username, &auth.password, &auth.auth)
-            .map_err(|()| PullError::Credentials("auth must be base64 of username:password"))?
+            .map_err(|MalformedAuth| PullError::Credentials("auth must be base64 of username:password"))?
     } else {
         Some(Credentials::Token(auth.registry_token))
     };

@@ -25,7 +25,7 @@ mod tests;
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,6 +82,9 @@ impl ImageFiles {
                 .create(&path)
                 .map_err(StoreError::io("creating", &path))?;
         }
+        // It may have been made by someone with a wider idea of who reads it.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(root, private).map_err(StoreError::io("changing the mode of", root))?;
         let boot_path = "/proc/sys/kernel/random/boot_id";
         let boot = fs::read_to_string(boot_path).map_err(StoreError::io("reading", boot_path))?.trim().to_owned();
         let files = Self { root: root.to_owned(), boot, random, cache: Mutex::new(None) };

@@ -49,7 +49,7 @@ pub fn mount(snapshot: &Snapshot, target: &Path) -> Result<(), OverlayError> {
 }
 
 /// `/proc/self/fd/N` is short, and free of the characters that mean something in overlayfs' options.
-fn mount_by_descriptor(snapshot: &Snapshot, target: &Path) -> rustix::io::Result<()> {
+pub(super) fn mount_by_descriptor(snapshot: &Snapshot, target: &Path) -> rustix::io::Result<()> {
     let open =
         |path: &PathBuf| rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let layers = snapshot.lowerdirs.iter().map(open).collect::<Result<Vec<OwnedFd>, _>>()?;

@@ -13,27 +13,30 @@ fn root() -> tempfile::TempDir {
     directory
 }
 
-fn resolve(root: &std::path::Path, spec: &str) -> Result<(u32, u32, Vec<u32>, String), String> {
+fn resolve(root: &std::path::Path, spec: &str) -> Result<ResolvedUser, String> {
     let root = fs::File::open(root).expect("opens");
-    let user = resolve_user(root.as_fd(), spec).map_err(|error| error.to_string())?;
-    Ok((user.uid, user.gid, user.supplementary_gids, user.home))
+    resolve_user(root.as_fd(), spec).map_err(|error| error.to_string())
+}
+
+fn user(uid: u32, gid: u32, groups: &[u32], home: &str) -> ResolvedUser {
+    ResolvedUser { uid, gid, supplementary_gids: groups.to_vec(), home: home.to_owned() }
 }
 
 #[test]
 fn resolves_names_and_numbers() {
     let root = root();
-    let cases: [(&str, (u32, u32, &[u32], &str)); 8] = [
-        ("", (0, 0, &[29], "/root")),
-        ("redis", (100, 101, &[29, 50], "/data")),
-        ("100", (100, 101, &[29, 50], "/data")),
-        ("redis:staff", (100, 50, &[], "/data")),
-        ("redis:7", (100, 7, &[], "/data")),
-        ("5000", (5000, 0, &[], "/")),
-        ("5000:6000", (5000, 6000, &[], "/")),
-        ("1234", (77, 78, &[], "/odd")),
+    let cases = [
+        ("", user(0, 0, &[29], "/root")),
+        ("redis", user(100, 101, &[29, 50], "/data")),
+        ("100", user(100, 101, &[29, 50], "/data")),
+        ("redis:staff", user(100, 50, &[], "/data")),
+        ("redis:7", user(100, 7, &[], "/data")),
+        ("5000", user(5000, 0, &[], "/")),
+        ("5000:6000", user(5000, 6000, &[], "/")),
+        ("1234", user(77, 78, &[], "/odd")),
     ];
-    for (spec, (uid, gid, groups, home)) in cases {
-        assert_eq!(resolve(root.path(), spec), Ok((uid, gid, groups.to_vec(), home.to_owned())), "{spec}");
+    for (spec, user) in cases {
+        assert_eq!(resolve(root.path(), spec), Ok(user), "{spec}");
     }
 }
 
@@ -49,7 +52,7 @@ fn names_that_are_not_there_are_errors() {
 #[test]
 fn image_without_databases_knows_numbers_only() {
     let empty = tempfile::tempdir().expect("a directory");
-    assert_eq!(resolve(empty.path(), "1000"), Ok((1000, 0, Vec::new(), "/".to_owned())));
+    assert_eq!(resolve(empty.path(), "1000"), Ok(user(1000, 0, &[], "/")));
     assert!(resolve(empty.path(), "root").is_err());
 }
 
