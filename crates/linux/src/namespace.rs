@@ -83,6 +83,16 @@ pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
 
+/// Moves the calling process into an open mount namespace; its root and working directory become those of that
+/// namespace.
+///
+/// # Errors
+/// `EPERM` without the privilege.
+pub fn join_mounts(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let kind = rustix::thread::LinkNameSpaceType::Mount;
+    rustix::thread::move_into_link_name_space(namespace, Some(kind)).map_err(Into::into)
+}
+
 /// Opens the network namespace of a process.
 ///
 /// # Errors

@@ -129,6 +129,14 @@ pub fn daemonize() -> io::Result<()> {
     }
 }
 
+/// Makes this process the leader of a new session without a terminal.
+///
+/// # Errors
+/// `EPERM` when it leads a group already.
+pub fn lead_session() -> io::Result<()> {
+    rustix::process::setsid().map(drop).map_err(Into::into)
+}
+
 /// Replaces this process by a program. Returns only on failure.
 pub fn exec(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
     let (arguments, environment) = (pointers(arguments), pointers(environment));

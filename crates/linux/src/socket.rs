@@ -20,8 +20,8 @@ pub const MAX_FILES: usize = 8;
 /// A message that was received.
 #[derive(Debug, Default)]
 pub struct Received {
-    /// Length of the message; zero means that the other side is gone.
-    pub length: usize,
+    /// The message; empty means that the other side is gone.
+    pub message: Vec<u8>,
     /// Files that came with it, closed on execution of a program.
     pub files: Vec<OwnedFd>,
 }
@@ -93,30 +93,25 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8], files: &[BorrowedFd<'_>]) ->
     Ok(())
 }
 
-/// Receives one message into `buffer`.
+/// Receives one message, whatever its length: the kernel's socket buffer bounds it.
 ///
 /// # Errors
-/// `EMSGSIZE` when the message is longer than the buffer, `EAGAIN` when there is none and the socket does not block.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+/// `EAGAIN` when there is none and the socket does not block.
+pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
+    let (_, length) = rustix::net::recv(socket, &mut [0u8; 0][..], RecvFlags::PEEK | RecvFlags::TRUNC)?;
+    let mut message = vec![0; length];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let capacity = buffer.len();
-    let received = rustix::net::recvmsg(
-        socket,
-        &mut [IoSliceMut::new(buffer)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC | RecvFlags::TRUNC,
-    )?;
+    let buffers = &mut [IoSliceMut::new(&mut message)];
+    let received = rustix::net::recvmsg(socket, buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let mut files = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
+    for ancillary in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = ancillary {
             files.extend(rights);
         }
     }
-    if received.bytes > capacity {
-        return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
-    }
-    Ok(Received { length: received.bytes, files })
+    message.truncate(received.bytes);
+    Ok(Received { message, files })
 }
 
 fn new_socket() -> io::Result<OwnedFd> {

@@ -1,4 +1,6 @@
-//! Placeholder.
+//! The embedded container runtime.
 
 pub mod image;
+mod layout;
+pub mod shim;
 pub mod snapshot;

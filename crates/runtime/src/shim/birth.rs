@@ -1,0 +1,189 @@
+//! What new processes do between `clone` and their program: the infra container, a container's first process, and
+//! processes executed later. All of this runs in a copy of the shim and ends in `execve` or in a report why not.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use linux::cgroup::{Cgroups, Entrance, Version};
+use linux::mount::{self, Attributes, Detached};
+use linux::namespace::{self, Namespaces};
+use linux::process;
+
+use super::command;
+use super::rootfs::{self, Sources};
+use super::setup::{During, Progress, Reporter, Result, SetupError};
+use super::spec::{ContainerSpec, PidNamespace, ProcessSpec, SandboxSpec};
+use super::stdio::ChildStdio;
+
+/// Directory of the sandbox's shared memory in the infra container.
+const PAUSE_SHM: &str = "/shm";
+
+/// Becomes the infra container: its own root with nothing in it but the Pod's shared memory.
+pub fn become_pause(
+    spec: &SandboxSpec,
+    mountpoint: &Path,
+    program: BorrowedFd<'_>,
+    entrance: &Entrance,
+    reporter: &Reporter,
+) -> Infallible {
+    let outcome = prepare_pause(spec, mountpoint, entrance, reporter).map(|()| {
+        let error = process::exec_file(program, &[CString::from(c"/pause")], &[]);
+        SetupError::Step { act: "execute the infra container".into(), source: error }
+    });
+    match outcome {
+        Ok(error) | Err(error) => reporter.give_up(&error),
+    }
+}
+
+fn prepare_pause(spec: &SandboxSpec, mountpoint: &Path, entrance: &Entrance, reporter: &Reporter) -> Result<()> {
+    process::die_with_parent().during("bind life to shim")?;
+    entrance.enter().during("enter cgroup")?;
+    set_oom_score_adj(spec.oom_score_adj, reporter)?;
+    if let Some(hostname) = &spec.hostname {
+        namespace::set_hostname(hostname).during(format_args!("set host name {hostname:?}"))?;
+    }
+    spec.sysctls.iter().try_for_each(|(name, value)| set_sysctl(name, value))?;
+    mount::isolate().during("isolate mounts")?;
+    let attributes = Attributes { no_suid: true, no_dev: true, no_exec: true, read_only: false };
+    let tmpfs = |options: &[(&str, &str)]| Detached::new("tmpfs", options, attributes).during("create tmpfs");
+    let target = mount::open_path(mountpoint, false).during("open mount point")?;
+    tmpfs(&[("mode", "0755"), ("size", "16k")])?.attach(target.as_fd()).during("mount root of the infra container")?;
+    mount::pivot(mountpoint).during("change root")?;
+    fs::create_dir(PAUSE_SHM).during("create /shm")?;
+    let shm = mount::open_path(Path::new(PAUSE_SHM), false).during("open /shm")?;
+    let size = spec.shm_bytes.to_string();
+    tmpfs(&[("mode", "1777"), ("size", &size)])?.attach(shm.as_fd()).during("mount /shm")
+}
+
+fn set_sysctl(name: &str, value: &str) -> Result<()> {
+    // Slashes and dots trade places in names that contain a dot themselves, such as those of interfaces.
+    let path = if name.contains('/') { name.to_owned() } else { name.replace('.', "/") };
+    fs::write(Path::new("/proc/sys").join(path), value).during(format_args!("set sysctl {name}={value}"))
+}
+
+/// What a container's first process needs of its sandbox.
+pub struct Surroundings<'a> {
+    /// The infra container, whose namespaces it joins.
+    pub pause: BorrowedFd<'a>,
+    /// Which of them are the sandbox's own.
+    pub sandbox: &'a SandboxSpec,
+    /// Where to mount its root.
+    pub mountpoint: PathBuf,
+    /// The host's mount namespace.
+    pub host_mounts: BorrowedFd<'a>,
+    /// The host's cgroups.
+    pub cgroups: &'a Cgroups,
+}
+
+impl Surroundings<'_> {
+    /// The sandbox's namespaces a container joins.
+    fn shared_namespaces(&self) -> Namespaces {
+        Namespaces::NETWORK.when(self.sandbox.own_network)
+            | Namespaces::IPC.when(self.sandbox.own_ipc)
+            | Namespaces::UTS.when(self.sandbox.hostname.is_some())
+    }
+}
+
+/// Namespaces a container's first process is born into.
+pub fn birth_namespaces(spec: &ContainerSpec) -> Namespaces {
+    Namespaces::PID.when(spec.pid == PidNamespace::Own)
+}
+
+/// Becomes a container's first process.
+pub fn become_container(
+    spec: &ContainerSpec,
+    surroundings: &Surroundings<'_>,
+    entrance: &Entrance,
+    stdio: ChildStdio,
+    reporter: &Reporter,
+) -> Infallible {
+    let error = match enter_container(spec, surroundings, entrance, reporter) {
+        Ok(filter) => command::run(&spec.process, filter.as_ref(), stdio, reporter),
+        Err(error) => error,
+    };
+    reporter.give_up(&error)
+}
+
+fn enter_container(
+    spec: &ContainerSpec,
+    surroundings: &Surroundings<'_>,
+    entrance: &Entrance,
+    reporter: &Reporter,
+) -> Result<Option<linux::seccomp::Program>> {
+    entrance.enter().during("enter cgroup")?;
+    set_oom_score_adj(spec.oom_score_adj, reporter)?;
+    let filter = command::load_filter(&spec.process)?;
+    let shm = shared_memory(surroundings)?;
+    let version = surroundings.cgroups.version();
+    let cgroups = match version {
+        Version::V1 => {
+            surroundings.cgroups.directories(&spec.cgroup).map_err(|error| SetupError::Other(error.to_string()))?
+        }
+        Version::V2 => Vec::new(),
+    };
+    let sources = Sources::open(spec, shm, &cgroups)?;
+    namespace::join(surroundings.pause, surroundings.shared_namespaces()).during("join the sandbox's namespaces")?;
+    namespace::unshare(Namespaces::MOUNT | Namespaces::CGROUP.when(version == Version::V2))
+        .during("create namespaces")?;
+    rootfs::enter(spec, &surroundings.mountpoint, sources)?;
+    Ok(filter)
+}
+
+/// The memory the sandbox's containers share: found in the infra container, because only there is it mounted.
+fn shared_memory(surroundings: &Surroundings<'_>) -> Result<Detached> {
+    if !surroundings.sandbox.own_ipc {
+        return Detached::clone_of(Path::new("/dev/shm"), false).during("open /dev/shm");
+    }
+    namespace::join(surroundings.pause, Namespaces::MOUNT).during("join the infra container")?;
+    let shm = Detached::clone_of(Path::new(PAUSE_SHM), false).during("open the sandbox's shared memory")?;
+    namespace::join_mounts(surroundings.host_mounts).during("return to the host's mounts")?;
+    Ok(shm)
+}
+
+/// Becomes another process of a running container.
+pub fn become_exec(
+    spec: &ProcessSpec,
+    container: BorrowedFd<'_>,
+    entrance: &Entrance,
+    oom_score_adj: i32,
+    stdio: ChildStdio,
+    reporter: &Reporter,
+) -> Infallible {
+    let enter = || {
+        entrance.enter().during("enter cgroup")?;
+        set_oom_score_adj(oom_score_adj, reporter)?;
+        let filter = command::load_filter(spec)?;
+        let namespaces =
+            Namespaces::NETWORK | Namespaces::IPC | Namespaces::UTS | Namespaces::CGROUP | Namespaces::MOUNT;
+        namespace::join(container, namespaces).during("join the container")?;
+        Ok(filter)
+    };
+    let error = match enter() {
+        Ok(filter) => command::run(spec, filter.as_ref(), stdio, reporter),
+        Err(error) => error,
+    };
+    reporter.give_up(&error)
+}
+
+/// Sets how willingly the kernel kills this process. Without the privilege to lower the score it stays where it is.
+fn set_oom_score_adj(score: i32, reporter: &Reporter) -> Result<()> {
+    match fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            reporter.tell(&Progress::Warning(format!("oom_score_adj {score} refused by the kernel")), &[]);
+            Ok(())
+        }
+        outcome => outcome.during(format_args!("set oom_score_adj to {score}")),
+    }
+}
+
+/// The mount namespace this process is in.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn own_mount_namespace() -> io::Result<File> {
+    File::open("/proc/self/ns/mnt")
+}
