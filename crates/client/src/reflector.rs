@@ -19,7 +19,6 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,15 +41,9 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const RETRY_WARN: Duration = Duration::from_secs(1);
 
 /// What can be reflected: any kind that kube can address and decode.
-pub trait Reflected:
-    Resource<DynamicType: Default + Eq + Hash> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
-{
-}
+pub trait Reflected: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
-impl<K> Reflected for K where
-    K: Resource<DynamicType: Default + Eq + Hash> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
-{
-}
+impl<K> Reflected for K where K: Resource + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 /// A difference between two states of the copy.
 #[derive(Debug)]
@@ -114,9 +107,14 @@ impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
     }
 
     /// Adds a handler. It is called in the reflector's task and must not block.
+    pub fn subscribe(&mut self, handler: impl FnMut(&Change<V>) + Send + 'static) {
+        self.handlers.push(Box::new(handler));
+    }
+
+    /// As [`subscribe`](Self::subscribe), while building.
     #[must_use]
     pub fn on_change(mut self, handler: impl FnMut(&Change<V>) + Send + 'static) -> Self {
-        self.handlers.push(Box::new(handler));
+        self.subscribe(handler);
         self
     }
 
@@ -195,11 +193,11 @@ impl<K: Reflected, V: Send + Sync + 'static> Follower<K, V> {
     }
 
     async fn wait_after(&mut self, error: &watcher::Error) {
-        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        let resource = self.source.resource_url();
         if self.delay >= RETRY_WARN {
-            warn!(kind, %error, retry_seconds = self.delay.as_secs(), "watch broken");
+            warn!(resource, %error, retry_seconds = self.delay.as_secs(), "watch broken");
         } else {
-            debug!(kind, %error, "watch broken");
+            debug!(resource, %error, "watch broken");
         }
         // The watcher would resume from the same version for ever.
         if matches!(error, watcher::Error::WatchStartFailed(cause) if crate::is_gone(cause)) {

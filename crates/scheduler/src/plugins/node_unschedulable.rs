@@ -1,8 +1,8 @@
 //! Cordoned nodes take no Pods, except those that tolerate the taint which says the same.
 
+use api::core::v1::taints::{NO_SCHEDULE, tolerates};
 use k8s_openapi::api::core::v1::Taint;
 
-use super::taint_toleration::tolerates;
 use super::{Filter, Rejection};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
@@ -16,8 +16,8 @@ impl Filter for NodeUnschedulable {
             return Ok(());
         }
         let taint =
-            Taint { key: "node.kubernetes.io/unschedulable".into(), effect: "NoSchedule".into(), ..Taint::default() };
-        if tolerates(&pod.facts.tolerations, &taint) {
+            Taint { key: "node.kubernetes.io/unschedulable".into(), effect: NO_SCHEDULE.into(), ..Taint::default() };
+        if pod.facts.tolerations.iter().any(|toleration| tolerates(toleration, &taint)) {
             return Ok(());
         }
         Err(Rejection::incurable("node(s) were unschedulable"))

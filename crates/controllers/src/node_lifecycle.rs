@@ -1,0 +1,150 @@
+//! A node whose kubelet fell silent is marked, and what ails a node keeps Pods away.
+//!
+//! The kubelet renews its Lease; when it does not for 50 s, the node's conditions become `Unknown`. Conditions and
+//! `kubectl cordon` become taints, which scheduler and taint eviction go by. One deadline per node, nothing is polled.
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_not_found, object_reference};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use platform::clock::SharedClock;
+use serde_json::json;
+
+use crate::runtime::{Error, Next, Reconcile, Workers};
+use crate::watches::{NodeLease, Watches};
+use plan::{Plan, Sign};
+
+/// Keys are names of nodes.
+struct NodeLifecycle {
+    client: Client,
+    clock: SharedClock,
+    events: EventRecorder,
+    nodes: Lister<Node>,
+    leases: Lister<NodeLease>,
+    signs: Mutex<HashMap<String, Sign>>,
+}
+
+/// Starts the controller: it wakes when a node changes, when a Lease appears, and when a heartbeat is overdue.
+pub fn start(
+    client: &Client,
+    clock: &SharedClock,
+    events: &EventRecorder,
+    watches: &mut Watches,
+    workers: &mut Workers,
+) {
+    let queue = WorkQueue::new();
+    let wake = queue.clone();
+    watches.nodes.subscribe(move |change| {
+        if let Some(name) = change.object().and_then(|node| node.metadata.name.clone()) {
+            wake.add(name);
+        }
+    });
+    let wake = queue.clone();
+    watches.node_leases.subscribe(move |change| {
+        if let Change::Added(lease) | Change::Updated { new: lease, .. } = change {
+            wake.add(lease.node.clone());
+        }
+    });
+    let (nodes, leases) = (watches.nodes.lister(), watches.node_leases.lister());
+    let controller = NodeLifecycle {
+        client: client.clone(),
+        clock: clock.clone(),
+        events: events.clone(),
+        nodes: nodes.clone(),
+        leases: leases.clone(),
+        signs: Mutex::default(),
+    };
+    workers.add(controller, &queue, 1, async move {
+        nodes.synced().await;
+        leases.synced().await;
+    });
+}
+
+impl Reconcile for NodeLifecycle {
+    type Key = String;
+    const NAME: &'static str = "node lifecycle controller";
+
+    async fn reconcile(&self, name: &String) -> Result<Next, Error> {
+        let Some(node) = self.nodes.get(&ObjectKey::cluster(name)) else {
+            self.forget(name);
+            return Ok(Next::OnWakeUp);
+        };
+        let now = self.clock.now();
+        let sign = self.observe(&node, name);
+        let plan = plan::plan(&node, sign.seen_at, now);
+        self.write_conditions(name, &plan).await?;
+        self.write_taints(name, &node, &plan).await?;
+        Ok(Next::After(plan.look_again))
+    }
+}
+
+impl NodeLifecycle {
+    /// Notes a sign of life, by our own clock: the node's may be wrong.
+    fn observe(&self, node: &Node, name: &str) -> Sign {
+        let lease = self.leases.get(&ObjectKey::new("kube-node-lease", name));
+        let latest = Sign {
+            lease: lease.and_then(|lease| lease.renewed_at),
+            heartbeat: plan::last_heartbeat(node),
+            seen_at: self.clock.now(),
+        };
+        let mut signs = self.signs.lock().unwrap_or_else(PoisonError::into_inner);
+        match signs.get(name) {
+            Some(known) if known.is_same_as(&latest) => *known,
+            Some(_) => {
+                signs.insert(name.to_owned(), latest);
+                latest
+            }
+            None => {
+                signs.insert(name.to_owned(), latest);
+                let message = format!("Node {name} event: Registered Node {name} in Controller");
+                self.event(node, EventType::Normal, "RegisteredNode", &message);
+                latest
+            }
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        self.signs.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    async fn write_conditions(&self, name: &str, plan: &Plan) -> Result<(), Error> {
+        if plan.conditions.is_empty() {
+            return Ok(());
+        }
+        let patch = Patch::Strategic(json!({ "status": { "conditions": plan.conditions } }));
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let patched = nodes.patch_status(name, &PatchParams::default(), &patch).await;
+        match patched {
+            Ok(node) => {
+                let message = format!("Node {name} status is now: NodeNotReady");
+                self.event(&node, EventType::Normal, "NodeNotReady", &message);
+                Ok(())
+            }
+            Err(error) if is_not_found(&error) => Ok(()),
+            Err(error) => Err(Error::during("writing the node's conditions")(error)),
+        }
+    }
+
+    async fn write_taints(&self, name: &str, node: &Node, plan: &Plan) -> Result<(), Error> {
+        let Some(taints) = &plan.taints else { return Ok(()) };
+        // The list is written as a whole, so nobody may have changed it meanwhile.
+        let metadata = json!({ "resourceVersion": node.metadata.resource_version });
+        let patch = Patch::Merge(json!({ "metadata": metadata, "spec": { "taints": taints } }));
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        match nodes.patch(name, &PatchParams::default(), &patch).await {
+            Err(error) if !is_not_found(&error) => Err(Error::during("writing the node's taints")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn event(&self, node: &Node, kind: EventType, reason: &str, message: &str) {
+        self.events.event(&object_reference(node), kind, reason, message);
+    }
+}

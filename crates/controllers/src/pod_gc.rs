@@ -1,0 +1,167 @@
+//! Pods nobody looks after any more are removed: on nodes that are gone, deleted before they got a node, and the
+//! oldest of very many that ended.
+
+mod plan;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use client::{Change, Client, Lister, ObjectKey, WorkQueue, is_not_found};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use platform::clock::SharedClock;
+use serde_json::json;
+
+use crate::runtime::{Error, Next, Reconcile, Workers};
+use crate::watches::{PodFacts, Watches};
+use plan::Verdict;
+
+/// Pods that ended may pile up to this number.
+const TERMINATED_LIMIT: usize = 12_500;
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Pod(ObjectKey),
+    /// The number of Pods that ended.
+    Terminated,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(key) => key.fmt(formatter),
+            Self::Terminated => formatter.write_str("terminated Pods"),
+        }
+    }
+}
+
+struct PodGc {
+    client: Client,
+    clock: SharedClock,
+    nodes: Lister<Node>,
+    pods: Lister<PodFacts>,
+    /// Since when each missing node is missing.
+    missing: Mutex<HashMap<String, Timestamp>>,
+}
+
+/// Starts the controller: it wakes when a Pod changes and when a node disappears.
+pub fn start(client: &Client, clock: &SharedClock, watches: &mut Watches, workers: &mut Workers) {
+    let queue = WorkQueue::new();
+    let (nodes, pods) = (watches.nodes.lister(), watches.pods.lister());
+    let (wake, known) = (queue.clone(), pods.clone());
+    watches.pods.subscribe(move |change| {
+        let Some(pod) = change.object() else { return };
+        wake.add(Key::Pod(pod.object_key()));
+        if pod.is_terminated() && known.len() > TERMINATED_LIMIT {
+            wake.add(Key::Terminated);
+        }
+    });
+    let (wake, known) = (queue.clone(), pods.clone());
+    watches.nodes.subscribe(move |change| {
+        if let Change::Deleted(node) = change {
+            let name = node.metadata.name.clone().unwrap_or_default();
+            known.matching(|pod| pod.node == name).iter().for_each(|pod| wake.add(Key::Pod(pod.object_key())));
+        }
+    });
+    let controller = PodGc {
+        client: client.clone(),
+        clock: clock.clone(),
+        nodes: nodes.clone(),
+        pods: pods.clone(),
+        missing: Mutex::default(),
+    };
+    workers.add(controller, &queue, 1, async move {
+        nodes.synced().await;
+        pods.synced().await;
+    });
+}
+
+impl Reconcile for PodGc {
+    type Key = Key;
+    const NAME: &'static str = "Pod garbage collector";
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, Error> {
+        match key {
+            Key::Pod(key) => self.judge(key).await,
+            Key::Terminated => self.thin_out().await,
+        }
+    }
+}
+
+impl PodGc {
+    async fn judge(&self, key: &ObjectKey) -> Result<Next, Error> {
+        let Some(pod) = self.pods.get(key) else { return Ok(Next::OnWakeUp) };
+        let now = self.clock.now();
+        match plan::verdict(&pod, self.missing_since(&pod.node, now), now) {
+            Verdict::Keep => Ok(Next::OnWakeUp),
+            Verdict::LookAgain(after) => Ok(Next::After(after)),
+            Verdict::Orphaned if self.node_exists(&pod.node).await? => Ok(Next::OnWakeUp),
+            Verdict::Orphaned => self.collect(key, &pod, true).await,
+            Verdict::NeverStarted => self.collect(key, &pod, false).await,
+        }
+    }
+
+    /// Since when we know that the node is missing.
+    fn missing_since(&self, node: &str, now: Timestamp) -> Option<Timestamp> {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if node.is_empty() || self.nodes.get(&ObjectKey::cluster(node)).is_some() {
+            missing.remove(node);
+            return None;
+        }
+        Some(*missing.entry(node.to_owned()).or_insert(now))
+    }
+
+    /// Our copy may be behind; before we act, the API decides.
+    async fn node_exists(&self, name: &str) -> Result<bool, Error> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let node = nodes.get_opt(name).await.map_err(Error::during("looking for the Pod's node"))?;
+        Ok(node.is_some())
+    }
+
+    async fn collect(&self, key: &ObjectKey, pod: &PodFacts, failed: bool) -> Result<Next, Error> {
+        let result = async {
+            if failed && !pod.is_terminated() {
+                self.mark_failed(key, pod).await?;
+            }
+            self.delete(key, pod).await
+        };
+        match result.await {
+            Err(error) if !is_not_found(&error) => Err(Error::during("collecting the Pod")(error)),
+            _ => Ok(Next::OnWakeUp),
+        }
+    }
+
+    async fn mark_failed(&self, key: &ObjectKey, pod: &PodFacts) -> Result<(), kube::Error> {
+        let condition = json!({
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByPodGC",
+            "message": "PodGC: node no longer exists",
+            "lastTransitionTime": Time(self.clock.now()),
+        });
+        let status = json!({ "phase": "Failed", "conditions": [condition] });
+        let patch = Patch::Strategic(json!({ "metadata": { "uid": pod.uid }, "status": status }));
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        pods.patch_status(&key.name, &PatchParams::default(), &patch).await.map(drop)
+    }
+
+    async fn delete(&self, key: &ObjectKey, pod: &PodFacts) -> Result<(), kube::Error> {
+        let precondition = Preconditions { uid: Some(pod.uid.clone()), ..Preconditions::default() };
+        let now = DeleteParams { preconditions: Some(precondition), ..DeleteParams::default().grace_period(0) };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        pods.delete(&key.name, &now).await.map(drop)
+    }
+
+    async fn thin_out(&self) -> Result<Next, Error> {
+        let terminated = self.pods.matching(|pod| pod.is_terminated() && pod.deleted_at.is_none());
+        for pod in plan::oldest_beyond(terminated, TERMINATED_LIMIT) {
+            self.collect(&pod.object_key(), &pod, false).await?;
+        }
+        Ok(Next::OnWakeUp)
+    }
+}
