@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Makes the images that tests and the demo run, from Debian packages and without a container engine.
 #
-#   images/build.sh                           build what is missing; prints the directory to serve
-#   images/build.sh archive IMAGE FILE        write one of them as an OCI archive
+#   images/build.sh [DIR]                          build what is missing; prints the directory to serve
+#   images/build.sh archive IMAGE FILE             write one of them as an OCI archive
 #   images/build.sh archive --docker IMAGE FILE    ... as `docker save` would
 #
-# The result is an OCI layout in $ISOPOD_IMAGES/oci (default: target/images/oci), to be served by the project's test
-# registry (`cargo run -p registry -- DIR`) under the names that manifests use. Packages are downloaded once, into
-# $ISOPOD_IMAGES/packages; a second run sees that nothing changed and ends at once. Needs root (for owners of files) and
-# a Debian 12 with apt.
+# The result is an OCI layout in DIR/oci (DIR is $ISOPOD_IMAGES or else target/images), to be served by the project's test
+# registry (`cargo run -p registry -- DIR/oci`) under the names that manifests use. Packages are downloaded once, into
+# DIR/packages; a second run sees that nothing changed and ends at once. Needs root (for owners of files) and a Debian 12
+# with apt.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${ISOPOD_IMAGES:-$here/../target/images}
+if [ $# = 1 ]; then
+  out=$1
+  shift
+fi
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 packages=$out/packages
@@ -26,7 +30,7 @@ epoch=1735689600
 debian_packages=(
   base-files base-passwd bash coreutils dash debianutils diffutils findutils grep gzip hostname libacl1 libattr1 libc6
   libc-bin libcap2 libcrypt1 libgcc-s1 libgmp10 libpcre2-8-0 libproc2-0 libselinux1 libssl3 libtinfo6 libzstd1 liblz4-1
-  liblzma5 libgcrypt20 libgpg-error0 libsystemd0 mawk ncurses-base procps psmisc sed tar zlib1g gcc-12-base
+  liblzma5 libgcrypt20 libgpg-error0 libsystemd0 libncursesw6 mawk ncurses-base procps psmisc sed tar zlib1g gcc-12-base
 )
 nginx_packages=(nginx nginx-common)
 redis_packages=(
@@ -288,14 +292,12 @@ flock 9
 if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
   build_all >&2
 fi
-case ${1:-} in
-  "") echo "$layout" ;;
-  archive)
-    shift
-    archive "$@"
-    ;;
-  *)
-    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-    exit 2
-    ;;
-esac
+if [ $# = 0 ]; then
+  echo "$layout"
+elif [ "$1" = archive ] && [ $# -ge 3 ]; then
+  shift
+  archive "$@"
+else
+  sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+fi
