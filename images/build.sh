@@ -38,6 +38,9 @@ redis_packages=(
 )
 busybox_packages=(busybox-static)
 
+trash=()
+trap 'rm -rf "${trash[@]}"' EXIT
+
 say() { echo "images: $*" >&2; }
 
 # --- packages -------------------------------------------------------------------------------------------------------
@@ -234,7 +237,7 @@ build_myapp() {
 
 build_all() {
   work=$(mktemp -d "$out/work.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  trash+=("$work")
   fetch "${busybox_packages[@]}" "${debian_packages[@]}" "${nginx_packages[@]}" "${redis_packages[@]}"
   mkdir -p "$blobs"
   build_busybox
@@ -263,7 +266,7 @@ archive() {
   entry=$(grep -o "{[^{}]*{[^{}]*\"$name\"}}" "$layout/index.json") || { say "no image $name; see $layout/index.json"; exit 1; }
   manifest=$(grep -o '"digest":"[^"]*"' <<<"$entry" | cut -d: -f3 | tr -d '"')
   stage=$(mktemp -d "$out/archive.XXXXXX")
-  trap 'rm -rf "$stage"' EXIT
+  trash+=("$stage")
   config=$(field "$blobs/$manifest" digest)
   mapfile -t layers < <(grep -o '"digest":"[^"]*"' "$blobs/$manifest" | tail -n +2 | cut -d: -f3 | tr -d '"')
   if [ "$kind" = oci ]; then
