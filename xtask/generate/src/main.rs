@@ -1,9 +1,10 @@
-//! Writes what the workspace knows about the schemas of the built-in kinds: the static tables of `api::schema` and the
-//! compressed definitions of `apiserver::openapi`.
+//! Writes what the workspace knows about the schemas of the built-in kinds: the static tables of `api::schema`, the
+//! compressed definitions of `apiserver::openapi` and the descriptions in the columns of `apiserver::table`.
 //!
 //! Sources: k8s-openapi's own schemas and `facts.tsv`, which holds what those leave out.
 
 mod definitions;
+mod descriptions;
 mod facts;
 mod kinds;
 mod tables;
@@ -28,6 +29,9 @@ fn main() -> Result<()> {
     definitions::complete(&mut definitions, &kinds, &facts)?;
     let tables = tables::write(&definitions, &kinds, &facts)?;
     std::fs::write(root.join("crates/api/src/schema/generated.rs"), tables).context("write the tables")?;
+    let descriptions = descriptions::write(&definitions)?;
+    std::fs::write(root.join("crates/apiserver/src/table/descriptions.rs"), descriptions)
+        .context("write the descriptions")?;
     std::fs::write(root.join("crates/apiserver/src/openapi/definitions.gz"), compress(&definitions)?)
         .context("write the definitions")
 }

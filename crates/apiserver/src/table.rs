@@ -1,0 +1,129 @@
+//! Tables: objects as the rows that `kubectl get` prints.
+//!
+//! Flow: [`columns_for`] a kind, a [`Row`] of cells for each object, [`write`](mod@write) them into a `Table`.
+
+mod age;
+mod coordination;
+mod core;
+mod descriptions;
+mod event;
+mod node;
+mod pod;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+use api::{Gvk, Kind, Object};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// One column. The texts are what the client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Title.
+    pub name: &'static str,
+    /// For instance `string`.
+    pub kind: &'static str,
+    /// `name` for the column that names the object.
+    pub format: &'static str,
+    /// What it means.
+    pub description: &'static str,
+    /// 0 for what is always shown, 1 for what `-o wide` adds.
+    pub priority: u8,
+}
+
+/// The columns of a kind, and how its objects fill them.
+#[derive(Debug)]
+pub struct Columns {
+    /// The columns in order.
+    pub definitions: &'static [Column],
+    row: fn(&dyn Object, Timestamp) -> Row,
+}
+
+/// The cells of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// One cell per column.
+    pub cells: Vec<Value>,
+    /// Why the object is done, if it is: the reason and message of the row's `Completed` condition.
+    pub completed: Option<(&'static str, &'static str)>,
+}
+
+impl Columns {
+    /// The row of an object of the kind these columns are for.
+    pub fn row(&self, object: &dyn Object, now: Timestamp) -> Row {
+        (self.row)(object, now)
+    }
+}
+
+impl From<Vec<Value>> for Row {
+    fn from(cells: Vec<Value>) -> Self {
+        Self { cells, completed: None }
+    }
+}
+
+/// The columns of a kind: its own, or name and time of creation.
+pub fn columns_for(gvk: Gvk) -> &'static Columns {
+    match (gvk.group, gvk.version, gvk.kind) {
+        ("", "v1", "ConfigMap") => &core::CONFIG_MAP,
+        ("", "v1", "Event") => &event::CORE,
+        ("", "v1", "Namespace") => &core::NAMESPACE,
+        ("", "v1", "Node") => &node::COLUMNS,
+        ("", "v1", "Pod") => &pod::COLUMNS,
+        ("", "v1", "Secret") => &core::SECRET,
+        ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
+        ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
+        ("events.k8s.io", "v1", "Event") => &event::EVENTS,
+        _ => &DEFAULT,
+    }
+}
+
+/// The columns of kinds that have none of their own.
+static DEFAULT: Columns = Columns {
+    definitions: &[
+        NAME,
+        Column {
+            name: "Created At",
+            kind: "date",
+            format: "",
+            description: descriptions::OBJECT_META_CREATION_TIMESTAMP,
+            priority: 0,
+        },
+    ],
+    row: |object, _| {
+        let created = object.metadata().creation_timestamp.as_ref();
+        let created = created.map_or(Value::Null, |time| time.0.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into());
+        Row::from(vec![name(object), created])
+    },
+};
+
+const NAME: Column =
+    Column { name: "Name", kind: "string", format: "name", description: descriptions::OBJECT_META_NAME, priority: 0 };
+const AGE: Column = column("Age", descriptions::OBJECT_META_CREATION_TIMESTAMP);
+
+const fn column(name: &'static str, description: &'static str) -> Column {
+    Column { name, kind: "string", format: "", description, priority: 0 }
+}
+
+const fn wide(name: &'static str, description: &'static str) -> Column {
+    Column { name, kind: "string", format: "", description, priority: 1 }
+}
+
+/// The object as its kind.
+fn typed<K: Kind>(object: &dyn Object) -> &K {
+    object.as_any().downcast_ref().expect("columns are only asked for rows of their kind")
+}
+
+fn name(object: &dyn Object) -> Value {
+    object.metadata().name.as_deref().unwrap_or_default().into()
+}
+
+fn age(object: &dyn Object, now: Timestamp) -> Value {
+    age::since(object.metadata().creation_timestamp.as_ref().map(|time| time.0), now).into()
+}
+
+/// A text, or what stands for a missing one.
+fn or_none(text: Option<&str>) -> Value {
+    text.filter(|text| !text.is_empty()).unwrap_or("<none>").into()
+}

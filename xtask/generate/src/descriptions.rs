@@ -1,0 +1,67 @@
+//! The descriptions of fields that the columns of `kubectl get` show.
+
+use std::fmt::Write;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+
+const CORE: &str = "io.k8s.api.core.v1.";
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
+
+/// Package, type and field.
+const FIELDS: &[(&str, &str, &str)] = &[
+    (META, "ObjectMeta", "name"),
+    (META, "ObjectMeta", "creationTimestamp"),
+    (CORE, "ConfigMap", "data"),
+    (CORE, "Event", "count"),
+    (CORE, "Event", "firstTimestamp"),
+    (CORE, "Event", "involvedObject"),
+    (CORE, "Event", "lastTimestamp"),
+    (CORE, "Event", "message"),
+    (CORE, "Event", "reason"),
+    (CORE, "Event", "source"),
+    (CORE, "Event", "type"),
+    (CORE, "NodeStatus", "addresses"),
+    (CORE, "NodeSystemInfo", "containerRuntimeVersion"),
+    (CORE, "NodeSystemInfo", "kernelVersion"),
+    (CORE, "NodeSystemInfo", "kubeletVersion"),
+    (CORE, "NodeSystemInfo", "osImage"),
+    (CORE, "ObjectReference", "fieldPath"),
+    (CORE, "PodSpec", "nodeName"),
+    (CORE, "PodSpec", "readinessGates"),
+    (CORE, "PodStatus", "nominatedNodeName"),
+    (CORE, "PodStatus", "podIP"),
+    (CORE, "Secret", "data"),
+    (CORE, "Secret", "type"),
+    ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
+];
+
+/// The source of `table/descriptions.rs`.
+pub fn write(definitions: &Map<String, Value>) -> Result<String> {
+    let mut out =
+        String::from("//! Descriptions of fields, for columns. Written by `cargo run -p xtask -- generate`.\n\n");
+    for (package, kind, field) in FIELDS {
+        let place = format!("{package}{kind}.{field}");
+        let text = definitions
+            .get(&format!("{package}{kind}"))
+            .and_then(|definition| definition["properties"][field]["description"].as_str())
+            .with_context(|| format!("{place} has no description"))?;
+        let name = constant(&format!("{kind}_{field}"));
+        writeln!(out, "/// `{place}`\npub(super) const {name}: &str =\n    {text:?};")?;
+    }
+    Ok(out)
+}
+
+/// `podIP` as `POD_IP`.
+fn constant(name: &str) -> String {
+    let mut out = String::new();
+    let mut lower = false;
+    for character in name.chars() {
+        if character.is_uppercase() && lower {
+            out.push('_');
+        }
+        lower = character.is_lowercase();
+        out.extend(character.to_uppercase());
+    }
+    out
+}
