@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What tests of several crates share.
+
+pub mod fake_api;
