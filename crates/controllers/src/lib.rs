@@ -12,6 +12,8 @@ mod root_ca;
 mod runtime;
 mod service_account;
 mod taint_eviction;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use std::sync::Arc;

@@ -183,8 +183,7 @@ impl Namespaces {
         };
         let finalizers = namespace.spec.get_or_insert_default().finalizers.get_or_insert_default();
         finalizers.retain(|finalizer| finalizer != FINALIZER);
-        let finalized =
-            namespaces.replace_subresource("finalize", name, &PostParams::default(), &namespace).await;
+        let finalized = namespaces.replace_subresource("finalize", name, &PostParams::default(), &namespace).await;
         match finalized {
             Err(error) if !is_not_found(&error) => Err(Error::during("finalizing the namespace")(error)),
             _ => Ok(()),
