@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
 
-use crate::field::{
-    Error, ErrorList, Json, Path, extend_invalid, forbidden, invalid, not_supported, required, too_long,
-};
+use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, required, too_long};
 use crate::labels::validate_labels;
 use crate::names::{self, NameCheck};
 
@@ -210,9 +208,4 @@ pub fn validate_manager(manager: &str, path: &Path<'_>) -> ErrorList {
         errors.push(invalid(path, manager, format!("invalid character U+{:04X} (at position {position})", odd as u32)));
     }
     errors
-}
-
-/// One of a closed set of words; which come sorted in the message, as upstream lists them.
-pub(crate) fn one_of(value: &str, choices: &[&str], path: &Path<'_>) -> Option<Error> {
-    (!choices.contains(&value)).then(|| not_supported(path, value, choices))
 }

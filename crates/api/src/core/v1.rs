@@ -5,6 +5,7 @@ pub mod config_map;
 pub mod event;
 pub mod namespace;
 pub mod node;
+pub mod node_selector;
 pub mod pod;
 pub mod resource_list;
 pub mod secret;

@@ -20,6 +20,7 @@ pub use containers::{ContainerKind, ContainerRef, containers_of};
 pub use defaults::default_pod_spec;
 pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
+pub use validation::{validate_ephemeral_containers_update, validate_resize};
 
 /// The phase of a Pod that is not running yet.
 pub const PHASE_PENDING: &str = "Pending";
