@@ -1,1 +1,19 @@
-//! Placeholder.
+//! End-to-end suites: the built binary, driven by the real `kubectl`.
+//!
+//! A suite (`tests/*.rs`) starts one [`Cluster`] with a data directory, port and address ranges of its own, runs its
+//! cases in parallel, each in a namespace of its own, and removes everything again with `isopod reset`, also after a
+//! failure; then it prints what the server said. Images come from a registry on loopback ([`images`]).
+//!
+//! `ISOPOD_BIN` names the binary (default: the one beside the tests in `target/`), `ISOPOD_IMAGES` the directory of
+//! `images/build.sh`. Arguments select cases by parts of their names, as with `cargo test -p tests --test kubectl logs`.
+
+pub mod cluster;
+pub mod host;
+pub mod images;
+pub mod kubectl;
+pub mod stream;
+pub mod suite;
+
+pub use cluster::{Cluster, Options};
+pub use kubectl::{Kubectl, Output};
+pub use stream::Stream;

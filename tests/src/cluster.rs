@@ -1,0 +1,271 @@
+//! One running cluster.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::images::{ImageServer, project_root};
+use crate::kubectl::Kubectl;
+
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Lines of the server's log to show after a failure.
+const LOG_LINES_SHOWN: usize = 80;
+
+/// What to start.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// More flags for `isopod server`.
+    pub flags: Vec<String>,
+    /// More of `registries.yaml`'s `mirrors:` and `configs:`, as text that follows what the harness writes.
+    pub registries: String,
+}
+
+/// A cluster with everything of its own; removed from the host when dropped.
+pub struct Cluster {
+    binary: PathBuf,
+    root: TempDir,
+    flags: Vec<String>,
+    images: ImageServer,
+    server: Mutex<Option<Child>>,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until its node is ready.
+    ///
+    /// # Errors
+    /// When it does not get there; the server's log is part of the error.
+    pub fn start(options: Options) -> Result<Self> {
+        let binary = binary()?;
+        let root = tempfile::Builder::new().prefix("isopod-test-").tempdir()?;
+        let images = ImageServer::start(registry::Options::default())?;
+        let registries = root.path().join("registries.yaml");
+        fs::write(&registries, images.registry().registries_yaml() + &options.registries)?;
+        let port = free_port()?;
+        // Ranges of their own for clusters side by side; the port tells them apart well enough.
+        let [pods, services] = [64 + port % 64, 128 + port % 64];
+        let mut flags = vec![
+            format!("--data-dir={}", root.path().join("data").display()),
+            format!("--https-listen-port={port}"),
+            "--node-name=node-1".to_owned(),
+            format!("--cluster-cidr=10.{pods}.0.0/16"),
+            format!("--service-cidr=10.{services}.0.0/16"),
+            format!("--private-registry={}", registries.display()),
+        ];
+        flags.extend(options.flags);
+        let cluster = Self { binary, root, flags, images, server: Mutex::new(None) };
+        cluster.start_server()?;
+        Ok(cluster)
+    }
+
+    /// Starts the server again after [`Cluster::kill_server`] or [`Cluster::stop_server`]; waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_server(&self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.log_path())?;
+        let mut child = Command::new(&self.binary)
+            .arg("server")
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone()?)
+            .spawn()
+            .with_context(|| format!("starting {:?}", self.binary))?;
+        let lines = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, ready) = mpsc::channel();
+        thread::spawn(move || copy_lines(lines, log, &sender));
+        *self.lock_server() = Some(child);
+        match ready.recv_timeout(READY_TIMEOUT) {
+            Ok(()) => Ok(()),
+            Err(_) => bail!("the server did not get ready; it said:\n{}", self.log_tail()),
+        }
+    }
+
+    /// Kills the server as a crash would.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_server(&self) -> Result<()> {
+        let mut child = self.lock_server().take().context("the server is not running")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Stops the server in good order.
+    ///
+    /// # Errors
+    /// When it does not end in time or not with success.
+    pub fn stop_server(&self) -> Result<()> {
+        let mut child = self.lock_server().take().context("the server is not running")?;
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait()? {
+                ensure!(status.success(), "the server ended with {status}; it said:\n{}", self.log_tail());
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        child.kill()?;
+        child.wait()?;
+        bail!("the server did not stop within {STOP_TIMEOUT:?}; it said:\n{}", self.log_tail())
+    }
+
+    /// Removes everything of the cluster from the host.
+    ///
+    /// # Errors
+    /// What `isopod reset` says.
+    pub fn reset(&self) -> Result<()> {
+        let output = self.isopod(&["reset"])?;
+        ensure!(output.status.success(), "isopod reset failed: {}", String::from_utf8_lossy(&output.stderr));
+        if let Some(mut child) = self.lock_server().take() {
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Runs another command of the binary on the same data directory.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn isopod(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let data_dir = format!("--data-dir={}", self.data_dir().display());
+        Command::new(&self.binary)
+            .args(arguments)
+            .arg(data_dir)
+            .output()
+            .with_context(|| format!("running isopod {arguments:?}"))
+    }
+
+    /// PID of the server.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn server_pid(&self) -> Result<u32> {
+        Ok(self.lock_server().as_ref().context("the server is not running")?.id())
+    }
+
+    /// Where the cluster keeps its state.
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    /// A directory for a test's own files.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.path().join("scratch").join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+
+    /// The registry that mirrors docker.io.
+    pub fn images(&self) -> &ImageServer {
+        &self.images
+    }
+
+    /// `kubectl` as the administrator, in the default namespace.
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(self.data_dir().join("admin.kubeconfig"), "default")
+    }
+
+    /// `kubectl` in a new namespace that has its default ServiceAccount.
+    ///
+    /// # Errors
+    /// When the namespace can't be made.
+    pub fn namespace(&self, name: &str) -> Result<Kubectl> {
+        self.kubectl().ok(&["create", "namespace", name])?;
+        let kubectl = Kubectl::new(self.data_dir().join("admin.kubeconfig"), name);
+        kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
+        Ok(kubectl)
+    }
+
+    /// One of the project's example manifests.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn example(&self, name: &str) -> Result<String> {
+        let path = project_root().join("examples").join(name);
+        fs::read_to_string(&path).with_context(|| format!("reading {path:?}"))
+    }
+
+    /// What to look at after a failure.
+    pub fn diagnose(&self) -> String {
+        let kubectl = self.kubectl();
+        let ask = |arguments: &[&str]| kubectl.run(arguments).map_or_else(|error| error.to_string(), |out| out.both());
+        let pods = ask(&["get", "pods", "-A", "-o", "wide"]);
+        let events = ask(&["get", "events", "-A"]);
+        format!("{pods}\n{events}\n{}", self.log_tail())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.root.path().join("server.log")
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    fn lock_server(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !self.data_dir().exists() {
+            return;
+        }
+        if let Err(error) = self.reset() {
+            eprintln!("the cluster could not be removed: {error:#}\n{}", self.log_tail());
+        }
+        if let Some(mut child) = self.lock_server().take() {
+            // Only after a reset that failed, which was reported.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Copies the server's lines into its log; says when the one comes that tells of the ready node.
+fn copy_lines(lines: impl BufRead, mut log: File, ready: &mpsc::Sender<()>) {
+    for line in lines.lines() {
+        let Ok(line) = line else { return };
+        // A log that can't be written to is no reason to stop reading, which would stop the server.
+        let _ = writeln!(log, "{line}");
+        if line.starts_with("Node ") && line.contains("Ready") {
+            let _ = ready.send(());
+        }
+    }
+}
+
+/// The binary under test.
+fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("ISOPOD_BIN") {
+        return Ok(PathBuf::from(path));
+    }
+    let executable = std::env::current_exe()?;
+    let profile = executable.parent().and_then(Path::parent).context("tests run from target/<profile>/deps")?;
+    let path = profile.join("isopod");
+    ensure!(path.exists(), "{path:?} is missing: run `cargo build -p isopod`, or set ISOPOD_BIN");
+    Ok(path)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
