@@ -1,3 +1,35 @@
 //! The API server: filters, handlers, admission, registry, watch cache, discovery. The only user of `store`.
+//!
+//! A request comes in by [`server`] (HTTPS) or [`in_process`], passes [`filters`], and reaches one of the [`handlers`],
+//! one per verb. Writes go through [`admission`] and the rules of the resource in [`registry`] to the store; reads and
+//! watches are answered from the [`watch_cache`]. Errors become words in [`status`].
 
+pub mod admission;
+pub mod api_server;
+pub mod authentication;
+pub mod authorization;
+pub mod body;
+pub mod discovery;
+pub mod encoding;
+pub mod error;
+mod expiry;
+pub mod filters;
+mod handlers;
+pub mod identity;
+mod in_process;
+mod json_text;
+mod negotiate;
+mod node_proxy;
+pub mod query;
 pub mod registry;
+pub mod request;
+mod server;
+pub mod status;
+pub mod table;
+pub mod tokens;
+pub mod watch_cache;
+
+pub use api_server::{ApiServer, Config, NodeDialer, NodeStream, StartError};
+pub use identity::UserInfo;
+pub use in_process::InProcess;
+pub use server::tls::{TlsError, config as tls_config};

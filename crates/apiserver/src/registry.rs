@@ -1,5 +1,54 @@
 //! The resources this server has, and what each does beyond the generic handlers.
+//!
+//! A resource is one row: what discovery tells of it ([`ResourceInfo`]), its rules ([`strategy::Strategy`]) and what its
+//! subresources do. Adding a resource is adding a file with a row.
 
+pub mod authentication;
+pub mod authorization;
+pub mod coordination;
+pub mod core;
+mod entry;
+mod kept;
+pub mod events;
 pub mod resource;
+pub mod store;
+pub mod strategy;
 
+pub use kept::{Kept, all_kept, cache_specs};
+pub use entry::{Action, Backing, NodeCall, Resource, Stored, Virtual};
 pub use resource::{ResourceInfo, SubresourceInfo};
+
+/// All resources, in the order discovery lists them.
+pub static RESOURCES: &[&Resource] = &[
+    &core::binding::BINDINGS,
+    &core::config_map::CONFIG_MAPS,
+    &core::event::EVENTS,
+    &core::namespace::NAMESPACES,
+    &core::node::NODES,
+    &core::pod::PODS,
+    &core::secret::SECRETS,
+    &core::service_account::SERVICE_ACCOUNTS,
+    &events::event::EVENTS,
+    &authentication::SELF_SUBJECT_REVIEWS,
+    &authentication::TOKEN_REVIEWS,
+    &authorization::LOCAL_SUBJECT_ACCESS_REVIEWS,
+    &authorization::SELF_SUBJECT_ACCESS_REVIEWS,
+    &authorization::SELF_SUBJECT_RULES_REVIEWS,
+    &authorization::SUBJECT_ACCESS_REVIEWS,
+    &coordination::lease::LEASES,
+];
+
+/// The resource of a URL.
+pub fn lookup(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+    RESOURCES.iter().copied().find(|resource| {
+        let gvk = resource.gvk();
+        resource.info.plural == plural && gvk.group == group && gvk.version == version
+    })
+}
+
+/// Every verb of a resource that is kept.
+pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// The verbs of a part of an object.
+pub const PART_VERBS: &[&str] = &["get", "patch", "update"];
+/// The verb of what only answers.
+pub const CREATE: &[&str] = &["create"];

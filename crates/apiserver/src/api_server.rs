@@ -1,0 +1,197 @@
+//! The API server as a whole: what it is made of, and the two ways in.
+
+use std::io;
+use std::sync::Arc;
+
+use api::Kind;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use platform::clock::SharedClock;
+use platform::random::SharedRandom;
+use platform::tasks::{self, TaskKind};
+use store::Store;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::authorization::{Authorizer, BootstrapAuthorizer};
+use crate::error::Error;
+use crate::expiry::Expiry;
+use crate::identity::UserInfo;
+use crate::in_process::InProcess;
+use crate::registry::{self, Kept, Resource};
+use crate::server;
+use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
+use crate::watch_cache::{Caches, FeedError};
+
+/// A connection to a kubelet.
+pub trait NodeStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> NodeStream for T {}
+
+/// Opens connections to kubelets.
+#[async_trait]
+pub trait NodeDialer: Send + Sync {
+    /// Opens a byte stream that speaks HTTP/1.1 to the kubelet API of a node.
+    ///
+    /// # Errors
+    /// When the node cannot be reached.
+    async fn dial(&self, node_name: &str) -> io::Result<Box<dyn NodeStream>>;
+}
+
+/// What an API server needs.
+pub struct Config {
+    /// Where objects are kept. Only this server may write there.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub random: SharedRandom,
+    /// The key that signs ServiceAccount tokens: PKCS#8 in PEM, RSA or ECDSA P-256.
+    pub service_account_key_pem: Vec<u8>,
+    /// The issuer of tokens, and their audience, for instance `https://kubernetes.default.svc.cluster.local`.
+    pub service_account_issuer: String,
+    /// The way to kubelets.
+    pub node_dialer: Arc<dyn NodeDialer>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The stored objects cannot be read.
+    #[error("loading stored objects")]
+    Load(#[from] FeedError),
+    /// The signing key is of no use.
+    #[error("preparing ServiceAccount tokens")]
+    Tokens(#[from] TokenError),
+}
+
+/// What all requests share.
+pub struct Server {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: SharedClock,
+    pub(crate) random: SharedRandom,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) kept: Vec<Arc<Kept>>,
+    pub(crate) tokens: TokenAuthenticator,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) node_dialer: Arc<dyn NodeDialer>,
+    pub(crate) expiry: Expiry,
+    /// Ends watches, so that connections can drain.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Server {
+    /// The present time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A resource that has objects.
+    pub(crate) fn kept(&self, resource: &'static Resource) -> Option<&Arc<Kept>> {
+        self.kept.iter().find(|kept| std::ptr::eq(kept.resource, resource))
+    }
+
+    /// The kept form of a core resource.
+    pub(crate) fn core(&self, plural: &str) -> Option<&Arc<Kept>> {
+        registry::lookup("", "v1", plural).and_then(|resource| self.kept(resource))
+    }
+
+    /// An object of the core group, as it is after all commits before this call.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be decoded.
+    pub(crate) async fn typed<K: Kind>(&self, plural: &str, namespace: &str, name: &str) -> Result<Option<K>, Error> {
+        self.caches.fresh().await;
+        let Some(kept) = self.core(plural) else { return Ok(None) };
+        let Some(entry) = kept.cache.get(&kept.cache_key(namespace, name)) else { return Ok(None) };
+        let object = kept.decode(&entry.object())?;
+        Ok(object.into_any().downcast::<K>().ok().map(|object| *object))
+    }
+
+    /// The phase of a namespace, if it exists.
+    pub(crate) async fn namespace_phase(&self, name: &str) -> Option<String> {
+        self.caches.fresh().await;
+        let kept = self.core("namespaces")?;
+        let entry = kept.cache.get(name)?;
+        Some(entry.facts.field("status.phase", kept.cache.selectable()).to_owned())
+    }
+}
+
+/// Looks for the objects tokens are bound to.
+struct CacheLookup(Arc<Caches>);
+
+#[async_trait]
+impl ObjectLookup for CacheLookup {
+    async fn uid(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<String> {
+        self.0.fresh().await;
+        let (path, key) = match kind {
+            BoundKind::ServiceAccount => ("serviceaccounts", format!("{namespace}/{name}")),
+            BoundKind::Pod => ("pods", format!("{namespace}/{name}")),
+            BoundKind::Secret => ("secrets", format!("{namespace}/{name}")),
+            BoundKind::Node => ("nodes", name.to_owned()),
+        };
+        self.0.of(path)?.get(&key).map(|entry| entry.facts.uid.to_string())
+    }
+}
+
+/// A running API server.
+pub struct ApiServer {
+    server: Arc<Server>,
+}
+
+impl ApiServer {
+    /// Loads everything from the store and starts to follow it. Serves nobody yet.
+    ///
+    /// # Errors
+    /// [`StartError`] when the store or the signing key is not usable.
+    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        let caches = Caches::load(Arc::clone(&config.store), registry::cache_specs()).await?;
+        let tokens = TokenAuthenticator::new(
+            &config.service_account_key_pem,
+            config.service_account_issuer,
+            Arc::clone(&config.clock),
+            Arc::clone(&config.random),
+            Arc::new(CacheLookup(Arc::clone(&caches))),
+        )?;
+        let shutdown = CancellationToken::new();
+        let kept = registry::all_kept(&caches);
+        let expiry = Expiry::start(Arc::clone(&config.store), &kept, shutdown.clone());
+        let feed = Arc::clone(&caches);
+        tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
+        let server = Server {
+            store: config.store,
+            clock: config.clock,
+            random: config.random,
+            caches,
+            kept,
+            tokens,
+            authorizer: Arc::new(BootstrapAuthorizer),
+            node_dialer: config.node_dialer,
+            expiry,
+            shutdown,
+        };
+        Ok(Arc::new(Self { server: Arc::new(server) }))
+    }
+
+    /// A way in for a component of this process. Its requests pass the same filters as any; only its identity is known
+    /// beforehand.
+    pub fn in_process(&self, user: UserInfo) -> InProcess {
+        InProcess::new(Arc::clone(&self.server), user)
+    }
+
+    /// Serves HTTPS until `cancel` is cancelled, then lets requests finish for a while.
+    pub async fn serve(&self, listener: TcpListener, tls: Arc<rustls::ServerConfig>, cancel: CancellationToken) {
+        server::serve(Arc::clone(&self.server), listener, tls, cancel).await;
+    }
+
+    /// Ends all watches and background work. The store is the caller's to close.
+    pub fn shut_down(&self) {
+        self.server.shutdown.cancel();
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}

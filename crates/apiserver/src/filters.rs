@@ -1,0 +1,91 @@
+//! What happens to every request, in this order: identification of what it is about, authentication, impersonation,
+//! authorization, a deadline, the handler behind a panic boundary, and the finish of the response.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use http::header::{CACHE_CONTROL, HeaderName};
+use http::{HeaderValue, Method};
+use tracing::{debug, error};
+
+use crate::api_server::Server;
+use crate::authentication::{self, Peer};
+use crate::authorization;
+use crate::body::{Body, BodyError, RequestBody};
+use crate::error::Error;
+use crate::handlers;
+use crate::negotiate;
+use crate::query::{Query, decode_path};
+use crate::request::{Request, Response};
+
+mod compression;
+mod deadline;
+mod impersonation;
+pub mod request_info;
+
+use request_info::RequestInfo;
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// Answers one request, whatever transport it came by. Never fails: errors become `Status` responses.
+pub async fn answer<B>(server: &Arc<Server>, peer: &Peer, request: http::Request<B>) -> Response
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    let (mut parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let path = decode_path(parts.uri.path());
+    let request = Request {
+        info: RequestInfo::parse(&parts.method, &path, &query),
+        upgrade: parts.extensions.remove(),
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        query,
+        user: crate::identity::UserInfo::default(),
+        body: RequestBody::new(body),
+    };
+    let audit_id = audit_id(server, &request);
+    let accept_encoding = request.headers.get(http::header::ACCEPT_ENCODING).cloned();
+    let compressible = request.method == Method::GET && !request.info.is_long_running();
+    let errors = negotiate::ErrorFormat::of(&request);
+    let outcome = AssertUnwindSafe(chain(server, peer, request)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        error!(path, "a handler panicked");
+        Err(Error::Internal("the server was not able to answer this request".to_owned()))
+    });
+    let mut response = outcome.unwrap_or_else(|error| errors.response(&error));
+    if compressible {
+        response = compression::compress(response, accept_encoding.as_ref());
+    }
+    finish(&mut response, audit_id);
+    response
+}
+
+/// The filters that can refuse a request, then the handler.
+async fn chain(server: &Arc<Server>, peer: &Peer, mut request: Request) -> Result<Response, Error> {
+    let user = authentication::authenticate(peer, &request.headers, &server.tokens).await?;
+    request.user = impersonation::impersonate(server.authorizer.as_ref(), user, &request.headers)?;
+    authorization::check(server.authorizer.as_ref(), &request.user, &request.info)?;
+    debug!(user = request.user.name, verb = request.info.verb, path = request.info.path, "request");
+    let Some(limit) = deadline::limit(&request)? else { return handlers::handle(server, request).await };
+    match tokio::time::timeout(limit, handlers::handle(server, request)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Timeout("request did not complete within the allotted timeout".to_owned())),
+    }
+}
+
+/// The client's id for this request, or a new one.
+fn audit_id(server: &Server, request: &Request) -> HeaderValue {
+    request.headers.get(AUDIT_ID).cloned().unwrap_or_else(|| {
+        HeaderValue::try_from(server.random.uuid()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    })
+}
+
+fn finish(response: &mut http::Response<Body>, audit_id: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(AUDIT_ID, audit_id);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+}

@@ -1,0 +1,30 @@
+//! `create`: POST to a collection.
+
+use std::sync::Mutex;
+
+use http::StatusCode;
+
+use super::options::{WriteOptions, write_context};
+use super::{Target, decode, forms};
+use crate::body;
+use crate::error::Error;
+use crate::negotiate::{self, MEDIA_TYPES};
+use crate::request::{Request, Response};
+
+/// Creates an object.
+///
+/// # Errors
+/// Whatever refuses it.
+pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response, Error> {
+    let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
+    let options = WriteOptions::parse(&request.query, "CreateOptions")?;
+    let format = decode::format(&request.headers)?;
+    let body = body::read_all(std::mem::take(&mut request.body)).await?;
+    let warnings = Mutex::default();
+    let gvk = *target.kept.resource.gvk();
+    let mut object = decode::object(&body, format, gvk, options.field_validation, &warnings)?;
+    let context = write_context(&target, &request, options.dry_run, &warnings);
+    decode::fit_namespace(object.as_mut(), context.namespace)?;
+    let created = context.create(object).await?;
+    forms::one(&target, accepted, StatusCode::CREATED, &created, &warnings)
+}

@@ -1,0 +1,173 @@
+//! Objects and lists in the form the client accepts.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderValue, StatusCode};
+use jiff::Timestamp;
+
+use super::Target;
+use crate::error::Error;
+use crate::negotiate::{self, Accepted, Form, IncludeObject};
+use crate::registry::Kept;
+use crate::request::Response;
+use crate::table::write::{Headers, Source};
+use crate::table;
+use crate::watch_cache::{Entry, Listing};
+
+/// What a list says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct ListMeta {
+    /// The revision it is of.
+    pub revision: u64,
+    /// The token of the next page.
+    pub continue_token: Option<String>,
+    /// How many objects follow.
+    pub remaining: Option<usize>,
+}
+
+impl ListMeta {
+    /// The JSON of `metadata`.
+    fn json(&self) -> String {
+        let mut text = format!(r#"{{"resourceVersion":"{}""#, self.revision);
+        if let Some(token) = &self.continue_token {
+            text.push_str(&format!(r#","continue":"{token}""#)); // base64 needs no escapes
+        }
+        if let Some(remaining) = self.remaining {
+            text.push_str(&format!(r#","remainingItemCount":{remaining}"#));
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// Answers one object; `served` is as the cache has it.
+///
+/// # Errors
+/// [`Error::Internal`] when a stored object cannot be decoded.
+pub fn one(
+    target: &Target<'_>,
+    accepted: Accepted,
+    code: StatusCode,
+    served: &Bytes,
+    warnings: &Mutex<Vec<String>>,
+) -> Result<Response, Error> {
+    let json = match accepted.form {
+        Form::Object => target.kept.present(served)?,
+        Form::Partial => partial(target.kept, served),
+        Form::Table(include) => {
+            let meta = ListMeta { revision: revision_of(target.kept, served), ..ListMeta::default() };
+            table(target.kept, &meta, std::slice::from_ref(served), include, Headers::Shown, target.server.now())?
+        }
+    };
+    let mut response = negotiate::object(code, accepted, json);
+    add_warnings(&mut response, warnings);
+    Ok(response)
+}
+
+/// The `resourceVersion` of an object, zero when it was not stored.
+fn revision_of(kept: &Kept, served: &Bytes) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        #[serde(rename = "resourceVersion", default)]
+        revision: String,
+    }
+    let metadata = serde_json::from_slice::<Metadata>(kept.cache.prefix.metadata(served));
+    metadata.ok().and_then(|metadata| metadata.revision.parse().ok()).unwrap_or_default()
+}
+
+/// Answers a list, or a page of it.
+///
+/// # Errors
+/// [`Error::Internal`] when a stored object cannot be decoded.
+pub fn many(
+    target: &Target<'_>,
+    accepted: Accepted,
+    listing: &Listing,
+    continue_token: Option<String>,
+) -> Result<Response, Error> {
+    let meta = ListMeta { revision: listing.revision, continue_token, remaining: listing.remaining };
+    let json = match accepted.form {
+        Form::Object => objects(target.kept, &meta, &listing.entries)?,
+        Form::Partial => {
+            let served: Vec<Bytes> = listing.entries.iter().map(|entry| entry.object()).collect();
+            let metadata = served.iter().map(|served| target.kept.cache.prefix.metadata(served));
+            table::write::partial_list(meta.json().as_bytes(), metadata).into()
+        }
+        Form::Table(include) => {
+            let served: Vec<Bytes> = listing.entries.iter().map(|entry| entry.object()).collect();
+            table(target.kept, &meta, &served, include, Headers::Shown, target.server.now())?
+        }
+    };
+    Ok(negotiate::object(StatusCode::OK, accepted, json))
+}
+
+fn list_head(kind: &str, version: &str, meta: &ListMeta) -> String {
+    format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{},"items":["#, meta.json())
+}
+
+fn objects(kept: &Kept, meta: &ListMeta, entries: &[std::sync::Arc<Entry>]) -> Result<Bytes, Error> {
+    let gvk = kept.resource.gvk();
+    let version = match gvk.group {
+        "" => gvk.version.to_owned(),
+        group => format!("{group}/{}", gvk.version),
+    };
+    let head = list_head(&format!("{}List", gvk.kind), &version, meta);
+    let length: usize = entries.iter().map(|entry| entry.size_bytes()).sum();
+    let mut json = BytesMut::with_capacity(head.len() + length + 2);
+    json.put_slice(head.as_bytes());
+    for (position, entry) in entries.iter().enumerate() {
+        json.put_slice(if position == 0 { b"{" } else { b",{" });
+        json.put_slice(&kept.prefix.item(&kept.present(&entry.object())?));
+    }
+    json.put_slice(b"]}");
+    Ok(json.freeze())
+}
+
+/// An object's metadata alone.
+pub fn partial(kept: &Kept, served: &Bytes) -> Bytes {
+    table::write::partial(kept.cache.prefix.metadata(served)).into()
+}
+
+/// A table of objects.
+///
+/// # Errors
+/// [`Error::Internal`] when a stored object cannot be decoded.
+pub fn table(
+    kept: &Kept,
+    meta: &ListMeta,
+    served: &[Bytes],
+    include: IncludeObject,
+    headers: Headers,
+    now: Timestamp,
+) -> Result<Bytes, Error> {
+    let objects = served.iter().map(|served| kept.decode(served)).collect::<Result<Vec<_>, _>>()?;
+    let whole: Vec<Bytes> = match include {
+        IncludeObject::Object => served.iter().map(|served| kept.present(served)).collect::<Result<_, _>>()?,
+        IncludeObject::None | IncludeObject::Metadata => served.to_vec(),
+    };
+    let sources = objects.iter().zip(served).zip(&whole).map(|((object, served), whole)| Source {
+        object: object.as_ref(),
+        json: whole,
+        metadata: kept.cache.prefix.metadata(served),
+    });
+    let columns = table::columns_for(*kept.resource.gvk());
+    Ok(table::write::table(columns, meta.json().as_bytes(), sources, include, headers, now).into())
+}
+
+/// Tells the client things on the side, each once.
+pub fn add_warnings(response: &mut Response, warnings: &Mutex<Vec<String>>) {
+    let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut told: Vec<&str> = Vec::new();
+    for text in &warnings {
+        if told.contains(&text.as_str()) {
+            continue;
+        }
+        told.push(text);
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        let quoted: String = quoted.chars().filter(|c| !c.is_control()).collect();
+        if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(http::header::WARNING, value);
+        }
+    }
+}

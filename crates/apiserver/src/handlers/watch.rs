@@ -1,0 +1,290 @@
+//! `watch`: a stream of changes. Events are encoded once and shared by all watchers that want them in the same form.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::forms::{self, ListMeta};
+use super::options::ListOptions;
+use super::Target;
+use crate::api_server::Server;
+use crate::body::Body;
+use crate::error::Error;
+use crate::negotiate::{self, Form, STREAM_MEDIA_TYPES};
+use crate::registry::Kept;
+use crate::request::{Request, Response};
+use crate::status::Status;
+use crate::table::write::Headers;
+use crate::watch_cache::{CLOSING, Delivery, Entry, EventKind, Gone, Subscription, WatchStart, wrap};
+
+/// How often a watch tells how far it is, if the client wants to know.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// The last bookmark comes so long before a watch ends.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
+/// How long a watch runs when the client does not say; up to twice as long, so that not all end at once.
+const MIN_TIMEOUT_SECONDS: u64 = 1800;
+/// So many events of the snapshot are sent at a time.
+const SNAPSHOT_BATCH: usize = 64;
+
+/// Starts a watch.
+///
+/// # Errors
+/// Options that make no sense. History that is gone is told in the stream.
+pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Error> {
+    let options = ListOptions::parse(&target, &request.query, true)?;
+    let accepted = negotiate::negotiate(&request.headers, &request.query, STREAM_MEDIA_TYPES, true)?;
+    let subscription = subscribe(&target, &options).await?;
+    let body = match subscription {
+        Ok(subscription) => {
+            let stream = WatchStream::new(&target, accepted.form, &options, subscription);
+            let frames = futures::stream::unfold(stream, |mut stream| async move {
+                let frame = stream.next().await?;
+                Some((Ok(frame), stream))
+            });
+            Body::Stream(frames.boxed())
+        }
+        Err(gone) => Body::from(expired(options.revision.unwrap_or_default(), gone)),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+async fn subscribe(target: &Target<'_>, options: &ListOptions) -> Result<Result<Subscription, Gone>, Error> {
+    let server = target.server;
+    let current = server.store.revision().0;
+    let start = match (options.revision, options.send_initial_events) {
+        (Some(requested), _) if requested > current => {
+            // A revision of a store that is no more: the client has to list again.
+            return Ok(Err(Gone { oldest: current, current }));
+        }
+        (_, Some(true)) => WatchStart::Snapshot,
+        (None | Some(0), Some(false)) => WatchStart::Now,
+        (None | Some(0), None) => WatchStart::Snapshot,
+        (Some(revision), _) => WatchStart::After(revision),
+    };
+    server.caches.reached(options.revision.filter(|revision| *revision > 0).unwrap_or(current)).await;
+    Ok(target.kept.cache.subscribe(options.filter.clone(), start))
+}
+
+/// The only event of a watch that cannot start.
+fn expired(requested: u64, gone: Gone) -> Bytes {
+    let message = format!("too old resource version: {requested} ({})", gone.oldest);
+    let status = Status::from(&Error::Expired { message, continue_token: None });
+    [br#"{"type":"ERROR","object":"#.as_slice(), &status.to_json(), CLOSING.as_bytes()].concat().into()
+}
+
+/// A running watch.
+struct WatchStream {
+    server: Arc<Server>,
+    kept: Arc<Kept>,
+    form: Form,
+    /// Whether the next table carries its columns.
+    columns_due: bool,
+    snapshot: VecDeque<Arc<Entry>>,
+    /// The bookmark that ends the snapshot, when the client asked for it.
+    snapshot_bookmark: Option<u64>,
+    replay: VecDeque<Delivery>,
+    deliveries: Receiver<Delivery>,
+    start_revision: u64,
+    next_bookmark: Option<Instant>,
+    /// A bookmark that waits for deliveries which came before it.
+    pending_bookmark: Option<u64>,
+    ends_at: Instant,
+    shutdown: CancellationToken,
+}
+
+/// What a watch waits for.
+enum Wake {
+    Delivery(Option<Delivery>),
+    Bookmark,
+    End,
+}
+
+impl WatchStream {
+    fn new(target: &Target<'_>, form: Form, options: &ListOptions, subscription: Subscription) -> Self {
+        let now = Instant::now();
+        let jitter = target.server.random.bits() % MIN_TIMEOUT_SECONDS;
+        let timeout = Duration::from_secs(options.timeout_seconds.unwrap_or(MIN_TIMEOUT_SECONDS + jitter));
+        let ends_at = now.checked_add(timeout).unwrap_or(now + BOOKMARK_INTERVAL);
+        let bookmark_first = options.bookmarks && options.send_initial_events == Some(true);
+        Self {
+            server: Arc::clone(target.server),
+            kept: Arc::clone(target.kept),
+            form,
+            columns_due: true,
+            snapshot: subscription.snapshot.into(),
+            snapshot_bookmark: bookmark_first.then_some(subscription.revision),
+            replay: subscription.replay.into(),
+            deliveries: subscription.deliveries,
+            start_revision: subscription.revision,
+            next_bookmark: if options.bookmarks { next_bookmark(now, ends_at, true) } else { None },
+            pending_bookmark: None,
+            ends_at,
+            shutdown: target.server.shutdown.clone(),
+        }
+    }
+
+    /// The next bytes to send; `None` when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if !self.snapshot.is_empty() {
+                return self.snapshot_frames();
+            }
+            if let Some(revision) = self.snapshot_bookmark.take() {
+                return Some(self.bookmark(revision, true));
+            }
+            if let Some(delivery) = self.replay.pop_front() {
+                return self.frame(&delivery);
+            }
+            if self.pending_bookmark.is_some() {
+                match self.deliveries.try_recv() {
+                    Ok(delivery) => {
+                        if let Some(frame) = self.fresh_frame(&delivery) {
+                            return Some(frame);
+                        }
+                        continue;
+                    }
+                    Err(TryRecvError::Empty) => {
+                        let revision = self.pending_bookmark.take()?;
+                        return Some(self.bookmark(revision, false));
+                    }
+                    Err(TryRecvError::Disconnected) => return None,
+                }
+            }
+            match self.wait().await {
+                Wake::Delivery(None) | Wake::End => return None,
+                Wake::Delivery(Some(delivery)) => {
+                    if let Some(frame) = self.fresh_frame(&delivery) {
+                        return Some(frame);
+                    }
+                }
+                Wake::Bookmark => {
+                    // Everything up to this revision is in the channel by now.
+                    self.pending_bookmark = Some(self.server.caches.applied());
+                    self.next_bookmark = next_bookmark(Instant::now(), self.ends_at, false);
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let bookmark = async {
+            match self.next_bookmark {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            delivery = self.deliveries.recv() => Wake::Delivery(delivery),
+            () = bookmark => Wake::Bookmark,
+            () = tokio::time::sleep_until(self.ends_at) => Wake::End,
+            () = self.shutdown.cancelled() => Wake::End,
+        }
+    }
+
+    /// The event of a delivery that is not part of the start.
+    fn fresh_frame(&mut self, delivery: &Delivery) -> Option<Bytes> {
+        if delivery.event.revision <= self.start_revision { None } else { self.frame(delivery) }
+    }
+
+    fn snapshot_frames(&mut self) -> Option<Bytes> {
+        let count = self.snapshot.len().min(SNAPSHOT_BATCH);
+        let entries: Vec<Arc<Entry>> = self.snapshot.drain(..count).collect();
+        let mut frames = Vec::with_capacity(count);
+        for entry in entries {
+            frames.push(match self.form {
+                Form::Object if !self.kept.is_view() => entry.frame(EventKind::Added),
+                _ => wrap(EventKind::Added, &self.represent(&entry.object(), entry.revision)?),
+            });
+        }
+        match frames.as_slice() {
+            [only] => Some(only.clone()),
+            _ => Some(frames.concat().into()),
+        }
+    }
+
+    /// The bytes of a change, from the cache of encodings where they do not depend on this watch.
+    fn frame(&mut self, delivery: &Delivery) -> Option<Bytes> {
+        let Delivery { event, kind } = delivery;
+        let prefix = &self.kept.cache.prefix;
+        if self.form == Form::Object && !self.kept.is_view() {
+            return Some(match (&event.current, kind) {
+                (Some(entry), EventKind::Added | EventKind::Modified) => entry.frame(*kind),
+                _ => event.encoded(Form::Object.id(), *kind, || wrap(*kind, &event.object(*kind, prefix))),
+            });
+        }
+        let object = event.object(*kind, prefix);
+        if self.columns_due && matches!(self.form, Form::Table(_)) {
+            return Some(wrap(*kind, &self.represent(&object, event.revision)?));
+        }
+        let representation = self.form.id() | if self.kept.is_view() { VIEW } else { 0 };
+        let mut failed = false;
+        let bytes = event.encoded(representation, *kind, || match self.represent(&object, event.revision) {
+            Some(object) => wrap(*kind, &object),
+            None => {
+                failed = true;
+                Bytes::new()
+            }
+        });
+        (!failed && !bytes.is_empty()).then_some(bytes)
+    }
+
+    /// An object in this watch's form. An object that cannot be decoded ends the watch.
+    fn represent(&mut self, served: &Bytes, revision: u64) -> Option<Bytes> {
+        let outcome = match self.form {
+            Form::Object => self.kept.present(served),
+            Form::Partial => Ok(forms::partial(&self.kept, served)),
+            Form::Table(include) => {
+                let headers = if std::mem::take(&mut self.columns_due) { Headers::Shown } else { Headers::Hidden };
+                let meta = ListMeta { revision, ..ListMeta::default() };
+                let served = std::slice::from_ref(served);
+                forms::table(&self.kept, &meta, served, include, headers, self.server.now())
+            }
+        };
+        outcome.inspect_err(|error| tracing::error!(%error, "a watch cannot show an object")).ok()
+    }
+
+    /// Tells how far this watch is.
+    fn bookmark(&self, revision: u64, initial_events_end: bool) -> Bytes {
+        let gvk = self.kept.resource.gvk();
+        let (version, kind) = match self.form {
+            Form::Object if gvk.group.is_empty() => (gvk.version.to_owned(), gvk.kind),
+            Form::Object => (format!("{}/{}", gvk.group, gvk.version), gvk.kind),
+            Form::Partial => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
+            Form::Table(_) => ("meta.k8s.io/v1".to_owned(), "Table"),
+        };
+        let annotations = if initial_events_end { r#","annotations":{"k8s.io/initial-events-end":"true"}"# } else { "" };
+        let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
+        let rest = match self.form {
+            Form::Table(_) => table_bookmark(&metadata),
+            _ => format!(r#""metadata":{metadata}"#),
+        };
+        format!(r#"{{"type":"BOOKMARK","object":{{"kind":"{kind}","apiVersion":"{version}",{rest}}}}}{}"#, "\n").into()
+    }
+}
+
+/// Tells encodings of a view from those of the stored kind.
+const VIEW: u8 = 0x80;
+
+/// A table's bookmark has one row without cells, whose object carries the revision.
+fn table_bookmark(metadata: &str) -> String {
+    let object = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#);
+    format!(r#""metadata":{metadata},"columnDefinitions":[],"rows":[{{"cells":[],"object":{object}}}]"#)
+}
+
+/// A minute from now, or shortly before the end if that is sooner. A watch of seconds gets its only one at once.
+fn next_bookmark(now: Instant, ends_at: Instant, first: bool) -> Option<Instant> {
+    let last = ends_at.checked_sub(LAST_BOOKMARK).filter(|last| *last > now);
+    last.map(|last| last.min(now + BOOKMARK_INTERVAL)).or_else(|| first.then_some(now))
+}

@@ -1,0 +1,10 @@
+//! The core group.
+
+pub mod binding;
+pub mod config_map;
+pub mod event;
+pub mod namespace;
+pub mod node;
+pub mod pod;
+pub mod secret;
+pub mod service_account;

@@ -1,0 +1,45 @@
+//! Nodes.
+
+use api::Gvk;
+use api::k8s_openapi::api::core::v1::Node;
+
+use crate::registry::strategy::{Part, Strategy};
+use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
+use crate::watch_cache::SelectableField;
+
+const GVK: Gvk = Gvk { group: "", version: "v1", kind: "Node" };
+
+/// The row.
+pub static NODES: Resource = Resource {
+    info: ResourceInfo {
+        gvk: GVK,
+        plural: "nodes",
+        singular: "node",
+        short_names: &["no"],
+        categories: &[],
+        namespaced: false,
+        verbs: ALL_VERBS,
+        subresources: &[SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS }],
+    },
+    backing: Backing::Stored(Stored {
+        path: "nodes",
+        strategy: &Rules,
+        selectable: &[SelectableField::flag("spec.unschedulable")],
+    }),
+    actions: &[("status", Action::Part(Part::Status))],
+};
+
+/// The rules of Nodes. A new Node may carry a status: that is how a kubelet registers.
+#[derive(Debug)]
+pub struct Rules;
+
+impl Strategy for Rules {
+    type Kind = Node;
+
+    fn prepare_for_update(&self, part: Part, new: &mut Node, old: &Node) {
+        match part {
+            Part::Whole => new.status.clone_from(&old.status),
+            Part::Status | Part::Finalize | Part::Binding => new.spec.clone_from(&old.spec),
+        }
+    }
+}

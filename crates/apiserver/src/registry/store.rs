@@ -1,0 +1,363 @@
+//! Create, update and delete, the same for every resource: names and system fields, preconditions, finalizers, graceful
+//! deletion, and commits that win or lose against others.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use api::Object;
+use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use bytes::Bytes;
+use jiff::Timestamp;
+use store::{Expect, Op, Revision};
+
+use super::kept::Kept;
+use super::strategy::Part;
+use crate::admission::{self, Attributes, Operation};
+use crate::api_server::Server;
+use crate::error::{Conflict, Error};
+use crate::identity::UserInfo;
+use crate::watch_cache::Entry;
+
+mod delete;
+mod metadata;
+
+pub use delete::{Deleted, DeleteOptions, DeletePlan, PropagationPolicy, plan_delete};
+
+/// So many generated names are tried before giving up.
+const NAME_ATTEMPTS: usize = 8;
+/// So often an update is computed again because another write came in between.
+const UPDATE_ATTEMPTS: usize = 100;
+
+/// Who writes, where, and how.
+pub struct WriteContext<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// The resource.
+    pub kept: &'a Kept,
+    /// The namespace, or empty.
+    pub namespace: &'a str,
+    /// The subresource, or empty.
+    pub subresource: &'a str,
+    /// Who.
+    pub user: &'a UserInfo,
+    /// Whether nothing shall be stored.
+    pub dry_run: bool,
+    /// What the client will be told on the side.
+    pub warnings: &'a Mutex<Vec<String>>,
+}
+
+/// Computes the object to store from the present one; may be called again when another write came in between.
+pub type Make<'a> = dyn Fn(&dyn Object) -> Result<Box<dyn Object>, Error> + Send + Sync + 'a;
+
+/// The outcome of an update.
+#[derive(Debug)]
+pub struct Updated {
+    /// The object, as the cache serves it.
+    pub object: Bytes,
+    /// Whether it was created.
+    pub created: bool,
+}
+
+impl WriteContext<'_> {
+    /// The present time in the precision of object metadata.
+    fn now(&self) -> Timestamp {
+        let now = self.server.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+
+    fn invalid(&self, object: &dyn Object, problems: api::field::ErrorList) -> Result<(), Error> {
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let gvk = self.kept.resource.gvk();
+        let name = object.metadata().name.clone().unwrap_or_default();
+        Err(Error::Invalid { group: gvk.group, kind: gvk.kind.to_owned(), name, problems })
+    }
+
+    fn attributes<'s>(&'s self, operation: Operation, name: &'s str, old: Option<&'s dyn Object>) -> Attributes<'s> {
+        Attributes {
+            server: self.server,
+            resource: self.kept.resource,
+            subresource: self.subresource,
+            operation,
+            namespace: self.namespace,
+            name,
+            user: self.user,
+            old,
+            dry_run: self.dry_run,
+            warnings: self.warnings,
+        }
+    }
+
+    /// Creates an object that was decoded and has its defaults. Returns it as the cache serves it.
+    ///
+    /// # Errors
+    /// Any refusal of admission, validation or the store.
+    pub async fn create(&self, mut object: Box<dyn Object>) -> Result<Bytes, Error> {
+        if object.metadata().resource_version.as_deref().is_some_and(|revision| !revision.is_empty()) {
+            let text = "resourceVersion should not be set on objects to be created";
+            return Err(Error::Unspecific(text.to_owned()));
+        }
+        let generated = metadata::generated_name_prefix(object.metadata());
+        let named = object.metadata().name.clone().unwrap_or_default();
+        admission::admit(&self.attributes(Operation::Create, &named, None), object.as_mut()).await?;
+        metadata::prepare_new(object.metadata_mut(), self.server.random.uuid(), self.now());
+        self.kept.strategy.prepare_for_create(object.as_mut());
+        let mut attempt = 1;
+        loop {
+            if let Some(prefix) = &generated {
+                let suffix = platform::random::name_suffix(self.server.random.as_ref(), 5);
+                object.metadata_mut().name = Some(api::names::generate(prefix, &suffix));
+            }
+            self.invalid(object.as_ref(), object.validate())?;
+            let name = object.metadata().name.clone().unwrap_or_default();
+            admission::validate(&self.attributes(Operation::Create, &name, None), object.as_ref()).await?;
+            match self.commit_new(object.as_ref(), &name).await {
+                Err(Error::AlreadyExists { resource, name, .. }) if generated.is_some() => {
+                    if attempt == NAME_ATTEMPTS {
+                        return Err(Error::GenerateNameExhausted { resource, name });
+                    }
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn commit_new(&self, object: &dyn Object, name: &str) -> Result<Bytes, Error> {
+        let stored = self.kept.encode(object);
+        if self.dry_run {
+            self.server.caches.fresh().await;
+            return match self.kept.cache.get(&self.kept.cache_key(self.namespace, name)) {
+                Some(entry) => Err(self.already_exists(name, &entry.object())),
+                None => Ok(stored.into()),
+            };
+        }
+        let stored = Bytes::from(stored);
+        let op = Op::Put { value: stored.clone(), tier: self.kept.strategy.tier(object) };
+        let key = self.kept.store_key(self.namespace, name);
+        match self.server.store.commit(&key, Expect::Absent, op).await {
+            Ok(revision) => {
+                self.note_expiry(key, revision);
+                Ok(self.kept.served(&stored, revision.0))
+            }
+            Err(store::Error::Conflict { current }) => {
+                let present = current.map(|current| current.value).unwrap_or_default();
+                Err(self.already_exists(name, &present))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn already_exists(&self, name: &str, present: &[u8]) -> Error {
+        let present = self.kept.decode(present);
+        let deleting = present.is_ok_and(|object| object.metadata().deletion_timestamp.is_some());
+        Error::AlreadyExists { resource: self.kept.resource.group_resource(), name: name.to_owned(), deleting }
+    }
+
+    fn note_expiry(&self, key: String, revision: Revision) {
+        if let Some(time_to_live) = self.kept.strategy.time_to_live() {
+            self.server.expiry.note(key, revision, time_to_live);
+        }
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        Error::not_found(self.kept.resource.group_resource(), name)
+    }
+
+    /// The present state of an object, newer than any commit before this call.
+    async fn current(&self, name: &str) -> Option<std::sync::Arc<Entry>> {
+        self.server.caches.fresh().await;
+        self.kept.cache.get(&self.kept.cache_key(self.namespace, name))
+    }
+
+    /// Replaces an object by what `make` computes from the present one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] when the object to store names another revision, and any refusal of
+    /// `make`, admission, validation or the store.
+    pub async fn update(&self, name: &str, part: Part, make: &Make<'_>) -> Result<Updated, Error> {
+        for _ in 0..UPDATE_ATTEMPTS {
+            let entry = self.current(name).await.ok_or_else(|| self.not_found(name))?;
+            if let Some(object) = self.try_update(name, part, make, &entry).await? {
+                return Ok(Updated { object, created: false });
+            }
+        }
+        Err(Error::modified(self.kept.resource.group_resource(), name))
+    }
+
+    /// Replaces an object, or creates it where its kind does that.
+    ///
+    /// # Errors
+    /// As [`WriteContext::update`] and [`WriteContext::create`].
+    pub async fn replace(&self, name: &str, part: Part, object: &dyn Object) -> Result<Updated, Error> {
+        let outcome = self.update(name, part, &|_| Ok(object.clone_object())).await;
+        match outcome {
+            Err(Error::NotFound { .. }) if part == Part::Whole && self.kept.strategy.creates_on_update() => {
+                let object = self.create(object.clone_object()).await?;
+                Ok(Updated { object, created: true })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// One attempt; `None` when another write came in between.
+    async fn try_update(
+        &self,
+        name: &str,
+        part: Part,
+        make: &Make<'_>,
+        entry: &Entry,
+    ) -> Result<Option<Bytes>, Error> {
+        let served = entry.object();
+        let mut old = self.kept.decode(&served)?;
+        let mut new = make(old.as_ref())?;
+        self.check_preconditions(new.as_ref(), old.as_ref(), name, entry.revision)?;
+        let attributes = self.attributes(Operation::Update, name, Some(old.as_ref()));
+        admission::admit(&attributes, new.as_mut()).await?;
+        metadata::prepare_update(new.metadata_mut(), old.metadata());
+        self.kept.strategy.prepare_for_update(part, new.as_mut(), old.as_ref());
+        metadata::keep_system_fields(new.metadata_mut(), old.metadata());
+        // Both sides carry the revision while they are compared.
+        new.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
+        self.invalid(new.as_ref(), self.kept.strategy.validate_update(part, new.as_ref(), old.as_ref()))?;
+        admission::validate(&self.attributes(Operation::Update, name, Some(old.as_ref())), new.as_ref()).await?;
+        new.metadata_mut().resource_version = None;
+        old.metadata_mut().resource_version = None;
+        let stored = Bytes::from(self.kept.encode(new.as_ref()));
+        let delete = metadata::ends_with_update(new.metadata(), old.metadata())
+            && !self.kept.strategy.holds_content(new.as_ref());
+        if !delete && self.kept.cache.prefix.strip(&served) == stored {
+            return Ok(Some(served)); // nothing to write
+        }
+        if self.dry_run {
+            return Ok(Some(self.kept.served(&stored, entry.revision)));
+        }
+        let op = if delete {
+            Op::Delete
+        } else {
+            Op::Put { value: stored.clone(), tier: self.kept.strategy.tier(new.as_ref()) }
+        };
+        let revision = self.commit(name, entry.revision, op).await?;
+        Ok(revision.map(|revision| self.kept.served(&stored, revision)))
+    }
+
+    /// Commits against the revision an attempt was computed from; `None` when another write came in between.
+    async fn commit(&self, name: &str, expected: u64, op: Op) -> Result<Option<u64>, Error> {
+        let key = self.kept.store_key(self.namespace, name);
+        let put = matches!(op, Op::Put { .. });
+        match self.server.store.commit(&key, Expect::Revision(Revision(expected)), op).await {
+            Ok(revision) => {
+                if put {
+                    self.note_expiry(key, revision);
+                }
+                Ok(Some(revision.0))
+            }
+            Err(store::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The uid and revision an object to store may name must be those of the present object.
+    fn check_preconditions(
+        &self,
+        new: &dyn Object,
+        old: &dyn Object,
+        name: &str,
+        revision: u64,
+    ) -> Result<(), Error> {
+        let resource = self.kept.resource.group_resource();
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (uid, present) = (text(&new.metadata().uid), text(&old.metadata().uid));
+        if !uid.is_empty() && uid != present {
+            let text = format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+                 failed: UID in precondition: {uid}, UID in object meta: {present}",
+                self.kept.store_key(self.namespace, name)
+            );
+            return Err(conflict(resource, name, text));
+        }
+        let wanted = text(&new.metadata().resource_version);
+        let wanted: u64 = match wanted.as_str() {
+            "" => 0,
+            text => text.parse().map_err(|_| {
+                Error::Unspecific(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+            })?,
+        };
+        match wanted {
+            0 if self.kept.strategy.allows_unconditional_update() => Ok(()),
+            0 => {
+                let path = api::field::Path::new("metadata");
+                let path = path.child("resourceVersion");
+                let problem = api::field::invalid(&path, 0_i64, "must be specified for an update");
+                Err(Error::Invalid {
+                    group: resource.group,
+                    kind: resource.resource.to_owned(),
+                    name: name.to_owned(),
+                    problems: vec![problem],
+                })
+            }
+            wanted if wanted != revision => Err(Error::modified(resource, name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes an object, or starts to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Conflict`] when a precondition fails, and any refusal of admission or the store.
+    pub async fn delete(&self, name: &str, options: &DeleteOptions) -> Result<Deleted, Error> {
+        for _ in 0..UPDATE_ATTEMPTS {
+            let entry = self.current(name).await.ok_or_else(|| self.not_found(name))?;
+            if let Some(deleted) = self.try_delete(name, options, &entry).await? {
+                return Ok(deleted);
+            }
+        }
+        Err(Error::modified(self.kept.resource.group_resource(), name))
+    }
+
+    async fn try_delete(&self, name: &str, options: &DeleteOptions, entry: &Entry) -> Result<Option<Deleted>, Error> {
+        let served = entry.object();
+        let mut object = self.kept.decode(&served)?;
+        options.check(self.kept.resource.gvk(), object.metadata(), entry.revision)?;
+        let attributes = self.attributes(Operation::Delete, name, Some(object.as_ref()));
+        admission::validate(&attributes, object.as_ref()).await?;
+        let plan = plan_delete(object.as_mut(), options, self.kept.strategy, self.now());
+        object.metadata_mut().resource_version = None;
+        let uid = object.metadata().uid.clone().unwrap_or_default();
+        let (op, stored) = match plan {
+            DeletePlan::Unchanged => return Ok(Some(Deleted::Pending { object: served })),
+            DeletePlan::Mark => {
+                let stored = Bytes::from(self.kept.encode(object.as_ref()));
+                let tier = self.kept.strategy.tier(object.as_ref());
+                (Op::Put { value: stored.clone(), tier }, stored)
+            }
+            DeletePlan::Remove => (Op::Delete, self.kept.encode(object.as_ref()).into()),
+        };
+        let revision = if self.dry_run { Some(entry.revision) } else { self.commit(name, entry.revision, op).await? };
+        Ok(revision.map(|revision| {
+            let object = self.kept.served(&stored, revision);
+            if plan == DeletePlan::Remove { Deleted::Gone { object, uid } } else { Deleted::Pending { object } }
+        }))
+    }
+}
+
+/// A conflict with a text of its own.
+fn conflict(resource: crate::error::GroupResource, name: &str, text: String) -> Error {
+    Error::Conflict {
+        group: resource.group,
+        kind: resource.resource.to_owned(),
+        name: name.to_owned(),
+        conflict: Conflict::Other(text),
+    }
+}
+
+/// A time as objects carry it.
+fn time(at: Timestamp) -> Time {
+    Time(at)
+}
+
+/// Seconds as a duration; negative ones are none.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(seconds.try_into().unwrap_or(0))
+}

@@ -1,0 +1,147 @@
+//! From TLS connections to requests: one accept loop, one task per connection, a graceful end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use platform::tasks::{self, TaskKind};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::api_server::Server;
+use crate::authentication::{Peer, user_of_certificate};
+use crate::filters;
+
+pub mod tls;
+
+/// So many connections are served at a time; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+/// A client gets so long for its handshake, and for the header of its next request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Requests get so long to finish when the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest header of a request.
+const MAX_HEADER_BYTES: u32 = 256 * 1024;
+/// Unread data one stream, and one connection, may have.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Requests one HTTP/2 connection may have open, as upstream's.
+const MAX_STREAMS: u32 = 1000;
+/// A response part that waits for a slow reader may be so large.
+const MAX_SEND_BUFFER_BYTES: usize = 512 * 1024;
+/// After an error of the listener, such as no free descriptors, the next attempt waits.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Serves until cancelled, then drains.
+pub async fn serve(server: Arc<Server>, listener: TcpListener, tls: Arc<rustls::ServerConfig>, cancel: CancellationToken) {
+    let acceptor = TlsAcceptor::from(tls);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let Some((slot, accepted)) = cancel.run_until_cancelled(accepted).await else { break };
+        let tcp = match accepted {
+            Ok((tcp, _)) => tcp,
+            Err(error) => {
+                warn!(%error, "accepting a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let connection = connect(Arc::clone(&server), acceptor.clone(), tcp, cancel.clone());
+        tasks::spawn(
+            TaskKind::Worker,
+            "connection",
+            connections.track_future(async move {
+                connection.await;
+                drop(slot);
+            }),
+        );
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
+        debug!("connections were still open when the server stopped");
+    }
+}
+
+/// Handshakes, then serves one connection.
+async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, tcp: TcpStream, cancel: CancellationToken) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        debug!(%error, "setting TCP_NODELAY");
+    }
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "TLS handshake"),
+        Err(_) => return debug!("TLS handshake timed out"),
+    };
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(|chain| chain.first());
+    let user = certificate.and_then(|certificate| user_of_certificate(certificate));
+    let peer = user.map_or(Peer::Unknown, |user| Peer::Known(Arc::new(user)));
+    let h2 = session.alpn_protocol() == Some(tls::H2);
+    let service = service_fn(move |request| {
+        let (server, peer) = (Arc::clone(&server), peer.clone());
+        async move { Ok::<_, Infallible>(filters::answer(&server, &peer, request).await) }
+    });
+    let io = TokioIo::new(stream);
+    let outcome = if h2 {
+        let connection = http2::Builder::new(Spawner)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_BYTES)
+            .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+            .serve_connection(io, service);
+        drive(connection, |connection| connection.graceful_shutdown(), &cancel).await
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .max_buf_size(MAX_HEADER_BYTES as usize)
+            .serve_connection(io, service)
+            .with_upgrades();
+        drive(connection, |connection| connection.graceful_shutdown(), &cancel).await
+    };
+    if let Err(error) = outcome {
+        debug!(%error, "connection");
+    }
+}
+
+/// Runs a connection; asks it to end when the server does.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    end: impl FnOnce(std::pin::Pin<&mut C>),
+    cancel: &CancellationToken,
+) -> hyper::Result<()> {
+    tokio::pin!(connection);
+    tokio::select! {
+        outcome = &mut connection => return outcome,
+        () = cancel.cancelled() => end(connection.as_mut()),
+    }
+    connection.await
+}
+
+/// Runs the tasks of HTTP/2 streams.
+#[derive(Clone)]
+struct Spawner;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Spawner {
+    fn execute(&self, future: F) {
+        tasks::spawn(TaskKind::Worker, "http2 stream", future);
+    }
+}
