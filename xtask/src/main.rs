@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo run -p xtask -- <task>`.
 
+mod bench;
 mod generate;
 
 use anyhow::Result;
@@ -10,10 +11,13 @@ use clap::Parser;
 enum Task {
     /// Rewrite the schema tables and definitions from k8s-openapi and xtask/generate/facts.tsv.
     Generate,
+    /// Measure start-up, idle cost, Pod starts and API speed of a release binary, on a cluster of its own.
+    Bench(Box<bench::Arguments>),
 }
 
 fn main() -> Result<()> {
     match Task::parse() {
         Task::Generate => generate::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
     }
 }
