@@ -146,6 +146,7 @@ async fn a_failing_disk_ends_the_store_with_its_reason() {
                 Ok(_) => acknowledged += 1,
                 Err(failure) => break failure,
             }
+            assert!(acknowledged < 1000, "the disk fails sooner");
         };
         assert!(failure.to_string().contains("the disk is gone"), "{failure}");
         assert!(store.commit("/x", Expect::Absent, put("")).await.is_err());
