@@ -222,31 +222,35 @@ impl Overlay<'_> {
     /// Mounts the overlay at `target`.
     ///
     /// # Errors
-    /// `E2BIG` when paths of the layers are longer than one mount takes, otherwise what the kernel says.
+    /// `E2BIG` for more layers than one mount takes (some two hundred), otherwise what the kernel says.
     pub fn mount(&self, target: &Path, attributes: Attributes) -> io::Result<()> {
         let options = self.options();
         if options.len() > MAX_OPTIONS {
-            return self.mount_layer_by_layer(target, attributes);
+            return self.mount_by_descriptor(target, attributes);
         }
-        let options = CString::new(options).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let flags = if attributes.no_dev { MountFlags::NODEV } else { MountFlags::empty() };
-        rustix::mount::mount("overlay", target, "overlay", flags, Some(options.as_c_str())).map_err(Into::into)
+        mount_overlay(options, target, attributes)
     }
 
-    /// The same for any number of layers; needs Linux 6.8.
-    fn mount_layer_by_layer(&self, target: &Path, attributes: Attributes) -> io::Result<()> {
-        let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        for layer in self.lower {
-            rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer.as_path())?;
+    /// The same with directories named by file descriptors, which are short. Kernels since 6.8 take layers one by one,
+    /// but this works on all.
+    fn mount_by_descriptor(&self, target: &Path, attributes: Attributes) -> io::Result<()> {
+        let open = |path: &Path| open_path(path, true);
+        let lower = self.lower.iter().map(|layer| open(layer)).collect::<io::Result<Vec<_>>>()?;
+        let (upper, work) = (open(self.upper)?, open(self.work)?);
+        let name = |directory: &OwnedFd| std::path::PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+        let lower: Vec<_> = lower.iter().map(name).collect();
+        let options = Overlay { lower: &lower, upper: &name(&upper), work: &name(&work) }.options();
+        if options.len() > MAX_OPTIONS {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
         }
-        rustix::mount::fsconfig_set_string(&context, "upperdir", self.upper)?;
-        rustix::mount::fsconfig_set_string(&context, "workdir", self.work)?;
-        rustix::mount::fsconfig_set_flag(&context, "volatile")?;
-        rustix::mount::fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::from_bits_retain(attributes.bits() as u32);
-        let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-        Detached(mount).attach(open_path(target, true)?.as_fd())
+        mount_overlay(options, target, attributes)
     }
+}
+
+fn mount_overlay(options: Vec<u8>, target: &Path, attributes: Attributes) -> io::Result<()> {
+    let options = CString::new(options).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let flags = if attributes.no_dev { MountFlags::NODEV } else { MountFlags::empty() };
+    rustix::mount::mount("overlay", target, "overlay", flags, Some(options.as_c_str())).map_err(Into::into)
 }
 
 /// A path in an overlay option: backslash before the characters that separate.

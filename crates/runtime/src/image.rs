@@ -5,14 +5,13 @@
 //! registry    asking one server                 pull         resolve, download, unpack, record
 //! archive     docker-save and OCI files         manifest     the documents that describe an image
 //! unpack      tar stream to overlay directory   store        layers, index, locks, garbage on disk
-//! user        an image's USER to ids, in the container's own root file system
 //! ```
 //!
 //! [`ImageStore`] is what the runtime and the command line hold. The daemon and `isopod images` may use one store at
 //! the same time; see [`store`].
 
 pub mod archive;
-mod blocking;
+pub(crate) mod blocking;
 mod compression;
 pub mod digest;
 pub mod error;
@@ -27,7 +26,6 @@ mod registry;
 mod service;
 pub mod store;
 pub mod unpack;
-pub mod user;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

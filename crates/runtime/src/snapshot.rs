@@ -4,8 +4,6 @@
 //! store ([`ImageFiles`]) since its garbage collection must know which images are in use: `snapshots/<container id>/`
 //! has `image`, a symlink that names the image's id, and `fs/` and `work/` for overlayfs.
 
-mod overlay;
-
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +12,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-pub use overlay::{OverlayError, mount, unmount};
-
 use crate::image::ImageError;
 use crate::image::digest::Digest;
 use crate::image::error::StoreError;
@@ -23,7 +19,7 @@ use crate::image::index::ImageRecord;
 use crate::image::store::ImageFiles;
 use crate::image::unpack::Usage;
 
-/// What a container's root file system is made of. [`mount()`] puts it together.
+/// What a container's root file system is made of; `linux::mount::Overlay` puts it together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Read-only layers, top first; never empty.
@@ -32,8 +28,8 @@ pub struct Snapshot {
     pub upperdir: PathBuf,
     /// For overlayfs' own use.
     pub workdir: PathBuf,
-    /// The image, with the configuration of its process. Its `user` is resolved by
-    /// [`crate::image::user::resolve_user`] once the root file system is mounted.
+    /// The image, with the configuration of its process. Its `user` is still as written: names in it are looked up by
+    /// the shim (`shim/command.rs`) in the mounted root file system.
     pub image: ImageRecord,
 }
 

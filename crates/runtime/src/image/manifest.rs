@@ -150,8 +150,8 @@ pub struct ImageConfig {
     pub cmd: Vec<String>,
     /// Working directory; empty means `/`.
     pub working_dir: String,
-    /// `user`, `user:group`, `uid` or `uid:gid`; empty means root. Names are resolved by [`crate::image::user`] in the
-    /// container's own `/etc/passwd` and `/etc/group` when it starts, since a writable layer or a volume may hold them.
+    /// `user`, `user:group`, `uid` or `uid:gid`; empty means root. Names are looked up in the container's own
+    /// `/etc/passwd` and `/etc/group` by the shim, once the root file system is mounted, since volumes may hold them.
     pub user: String,
     /// Signal that asks the process to stop, by name or number; empty means SIGTERM.
     pub stop_signal: String,
