@@ -27,7 +27,7 @@ mod tests;
 mod wal;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -72,6 +72,11 @@ impl Config {
         let history = HistoryLimits::default();
         Self { path: path.into(), history, checkpoint_bytes: 1 << 20, watch_queue: WATCH_QUEUE, clock, random }
     }
+}
+
+/// Every file a store at this path may consist of, for whoever wants to remove it.
+pub fn files(path: &Path) -> [PathBuf; 3] {
+    [path.to_owned(), open::wal_path(path), open::unfinished_path(path)]
 }
 
 /// A store in a file. Dropping it without [`Store::close`] is safe for durable commits and loses volatile ones.

@@ -114,7 +114,7 @@ pub struct Snapshot {
     pub items: Vec<KeyValue>,
 }
 
-/// A watch: events in revision order; an error is the last item.
+/// A watch: events in revision order; an error is the last item. Without one it ends when the store is closed.
 pub type EventStream = BoxStream<'static, Result<Event, Error>>;
 
 /// Why the store did not do as asked.

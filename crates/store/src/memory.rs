@@ -153,7 +153,7 @@ impl Store for MemoryStore {
     async fn close(&self) -> Result<(), Error> {
         let mut state = self.lock();
         state.closed = true;
-        state.hub.end(&Error::closed());
+        state.hub.end(None);
         Ok(())
     }
 }

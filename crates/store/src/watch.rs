@@ -57,10 +57,12 @@ impl Hub {
         self.watchers.retain(|watcher| watcher.offer(events));
     }
 
-    /// Ends every watch: each drains its queue and then reads this error.
-    pub(crate) fn end(&mut self, error: &Error) {
+    /// Ends every watch: each drains its queue and then reads this error, if there is one.
+    pub(crate) fn end(&mut self, error: Option<&Error>) {
         for watcher in self.watchers.drain(..) {
-            watcher.finish(error.clone());
+            if let Some(error) = error {
+                watcher.finish(error.clone());
+            }
         }
     }
 }
@@ -91,7 +93,7 @@ impl Watcher {
 }
 
 impl Subscription {
-    /// The commits, then the error that ended the watch.
+    /// The commits, then the error that ended the watch, if one did.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
         futures::stream::unfold(Some(self), |subscription| async move {
             let mut subscription = subscription?;

@@ -87,6 +87,11 @@ pub(crate) fn wal_path(tables: &Path) -> PathBuf {
     tables.with_extension("wal")
 }
 
+/// Where the tables of a store are while they are made.
+pub(crate) fn unfinished_path(tables: &Path) -> PathBuf {
+    tables.with_extension("new")
+}
+
 /// Opens or makes the store at `config.path`.
 pub(crate) fn open_files(config: &Config) -> Result<Writer, OpenError> {
     // redb returns errors for most kinds of damage, but panics on some.
@@ -154,7 +159,7 @@ fn open_file(path: &Path) -> Result<File, OpenError> {
 
 /// Makes the tables under another name first, so that a crash never leaves half-made ones behind.
 fn create(path: &Path, config: &Config) -> Result<(), OpenError> {
-    let unfinished = path.with_extension("new");
+    let unfinished = unfinished_path(path);
     match std::fs::remove_file(&unfinished) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io_error("removing", &unfinished)(cause)),
         _ => {}

@@ -91,7 +91,10 @@ impl Shared {
     /// No commit will follow.
     pub(crate) fn stop(&self, stop: Stop) {
         let mut state = self.write();
-        state.hub.end(&stop.error());
+        state.hub.end(match &stop {
+            Stop::Closed => None,
+            Stop::Failed(failure) => Some(failure),
+        });
         state.stopped = Some(stop);
     }
 }
