@@ -65,7 +65,7 @@ impl<'a> Catalog<'a> {
     }
 
     /// Groups in order, without the core group.
-    fn groups(&self) -> Vec<&'a str> {
+    pub(crate) fn groups(&self) -> Vec<&'a str> {
         let mut groups: Vec<_> = self.resources.iter().map(|resource| resource.gvk.group).collect();
         groups.retain(|group| !group.is_empty());
         groups.dedup();
@@ -73,14 +73,14 @@ impl<'a> Catalog<'a> {
     }
 
     /// The versions of a group, the preferred one first.
-    fn versions(&self, group: &str) -> Vec<&'a str> {
+    pub(crate) fn versions(&self, group: &str) -> Vec<&'a str> {
         let resources = self.resources.iter().filter(|resource| resource.gvk.group == group);
         let mut versions: Vec<_> = resources.map(|resource| resource.gvk.version).collect();
         versions.dedup();
         versions
     }
 
-    fn of<'b>(&'b self, group: &'b str, version: &'b str) -> impl Iterator<Item = &'a ResourceInfo> + 'b {
+    pub(crate) fn of<'b>(&'b self, group: &'b str, version: &'b str) -> impl Iterator<Item = &'a ResourceInfo> + 'b {
         let belongs = move |resource: &&&ResourceInfo| resource.gvk.group == group && resource.gvk.version == version;
         self.resources.iter().filter(belongs).copied()
     }

@@ -1,0 +1,138 @@
+use api::Gvk;
+
+use super::*;
+use crate::registry::{ResourceInfo, SubresourceInfo};
+
+const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+const fn gvk(group: &'static str, version: &'static str, kind: &'static str) -> Gvk {
+    Gvk { group, version, kind }
+}
+
+static RESOURCES: [ResourceInfo; 3] = [
+    ResourceInfo {
+        gvk: gvk("", "v1", "Pod"),
+        plural: "pods",
+        singular: "pod",
+        short_names: &[],
+        categories: &[],
+        namespaced: true,
+        verbs: ALL,
+        subresources: &[
+            SubresourceInfo { name: "exec", gvk: gvk("", "v1", "PodExecOptions"), verbs: &["create", "get"] },
+            SubresourceInfo { name: "eviction", gvk: gvk("policy", "v1", "Eviction"), verbs: &["create"] },
+            SubresourceInfo { name: "log", gvk: gvk("", "v1", "Pod"), verbs: &["get"] },
+            SubresourceInfo { name: "status", gvk: gvk("", "v1", "Pod"), verbs: &["get", "patch", "update"] },
+        ],
+    },
+    ResourceInfo {
+        gvk: gvk("", "v1", "Node"),
+        plural: "nodes",
+        singular: "node",
+        short_names: &[],
+        categories: &[],
+        namespaced: false,
+        verbs: ALL,
+        subresources: &[],
+    },
+    ResourceInfo {
+        gvk: gvk("coordination.k8s.io", "v1", "Lease"),
+        plural: "leases",
+        singular: "lease",
+        short_names: &[],
+        categories: &[],
+        namespaced: true,
+        verbs: ALL,
+        subresources: &[],
+    },
+];
+
+fn read(path: &str) -> Value {
+    serde_json::from_slice(&document(&Catalog::new(&RESOURCES), path).expect(path)).expect("JSON")
+}
+
+#[test]
+fn index_names_every_document_with_its_hash() {
+    let catalog = Catalog::new(&RESOURCES);
+    let index: Value = serde_json::from_slice(&index(&catalog)).expect("JSON");
+    let paths: Vec<_> = index["paths"].as_object().expect("paths").keys().collect();
+    assert_eq!(paths, ["api", "api/v1", "apis", "apis/coordination.k8s.io", "apis/coordination.k8s.io/v1", "version"]);
+    for path in paths {
+        let hash = document_hash(&catalog, path).expect("a hash");
+        assert_eq!(index["paths"][path]["serverRelativeURL"], format!("/openapi/v3/{path}?hash={hash}"));
+        assert!(document(&catalog, path).is_some());
+    }
+    for path in ["", "api/v2", "apis/none", "apis/apps/v1", "apis//v1", "api/v1/x"] {
+        assert_eq!((document(&catalog, path), document_hash(&catalog, path)), (None, None), "{path}");
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let catalog = Catalog::new(&RESOURCES);
+    for path in ["api", "api/v1", "apis", "apis/coordination.k8s.io", "apis/coordination.k8s.io/v1"] {
+        let text = String::from_utf8(document(&catalog, path).expect(path)).expect("UTF-8");
+        let document = read(path);
+        for reference in text.split(REFERENCE).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["components"]["schemas"][reference].is_object(), "{path}: {reference}");
+        }
+    }
+}
+
+#[test]
+fn explains_fields() {
+    let schemas = &read("api/v1")["components"]["schemas"];
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert!(containers["description"].as_str().is_some_and(|text| text.starts_with("List of containers")));
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    assert_eq!(schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"]["default"], "TCP");
+    let kind = json!([{"group": "", "kind": "PodList", "version": "v1"}]);
+    assert_eq!(schemas["io.k8s.api.core.v1.PodList"]["x-kubernetes-group-version-kind"], kind);
+    assert_eq!(schemas["io.k8s.api.coordination.v1.Lease"], Value::Null);
+}
+
+#[test]
+fn paths_follow_from_the_registry() {
+    let document = read("api/v1");
+    let paths: Vec<_> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
+    let pods = "/api/v1/namespaces/{namespace}/pods";
+    let expected = [
+        "/api/v1/".to_owned(),
+        pods.to_owned(),
+        format!("{pods}/{{name}}"),
+        format!("{pods}/{{name}}/eviction"),
+        format!("{pods}/{{name}}/exec"),
+        format!("{pods}/{{name}}/log"),
+        format!("{pods}/{{name}}/status"),
+        "/api/v1/nodes".to_owned(),
+        "/api/v1/nodes/{name}".to_owned(),
+        "/api/v1/pods".to_owned(),
+        "/api/v1/watch/namespaces/{namespace}/pods".to_owned(),
+        "/api/v1/watch/namespaces/{namespace}/pods/{name}".to_owned(),
+        "/api/v1/watch/nodes".to_owned(),
+        "/api/v1/watch/nodes/{name}".to_owned(),
+        "/api/v1/watch/pods".to_owned(),
+    ];
+    assert_eq!(paths, expected);
+    let item = &document["paths"][format!("{pods}/{{name}}")];
+    let names = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .expect("parameters")
+            .iter()
+            .map(|parameter| parameter["name"].as_str().expect("name").to_owned())
+            .collect()
+    };
+    assert_eq!(names(&item["parameters"]), ["name", "namespace", "pretty"]);
+    assert_eq!(names(&item["patch"]["parameters"]), ["dryRun", "fieldManager", "fieldValidation", "force"]);
+    assert_eq!(item["patch"]["operationId"], "patchCoreV1NamespacedPod");
+    assert_eq!(item["patch"]["x-kubernetes-group-version-kind"]["kind"], "Pod");
+    let status = &document["paths"][format!("{pods}/{{name}}/status")]["put"];
+    assert_eq!(status["operationId"], "replaceCoreV1NamespacedPodStatus");
+    let exec = &document["paths"][format!("{pods}/{{name}}/exec")];
+    assert_eq!(exec["post"]["operationId"], "connectCoreV1PostNamespacedPodExec");
+    assert_eq!(
+        read("apis/coordination.k8s.io/v1")["paths"]["/apis/coordination.k8s.io/v1/leases"]["get"]["tags"],
+        json!(["coordination_v1"])
+    );
+}
