@@ -335,7 +335,7 @@ async fn empty_values_and_strange_keys_are_kept(store: Box<dyn Store>) {
 /// Both engines are given the same random commits and must answer alike; the embedded one is reopened now and then.
 #[tokio::test]
 async fn the_embedded_engine_agrees_with_the_in_memory_one() {
-    for seed in 0..8 {
+    for seed in 0..5 {
         let directory = tempfile::tempdir().unwrap();
         let config = small_config(&directory);
         let model = MemoryStore::default();

@@ -136,7 +136,7 @@ async fn damage_anywhere_gives_an_error_or_the_right_values() {
             let (tables, wal) =
                 (std::fs::read(&config.path).unwrap(), std::fs::read(config.path.with_extension("wal")).unwrap());
             let mut sequence = Sequence(9);
-            for _ in 0..60 {
+            for _ in 0..25 {
                 std::fs::write(&config.path, &tables).unwrap();
                 std::fs::write(config.path.with_extension("wal"), &wal).unwrap();
                 damage(path, &mut sequence);
