@@ -15,6 +15,7 @@ pub mod meta;
 pub mod names;
 pub mod object;
 mod omit_empty;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod scheme;

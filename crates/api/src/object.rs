@@ -48,6 +48,11 @@ pub trait Kind:
 
     /// Every problem of replacing `old` by this through the `status` subresource.
     fn validate_status_update(&self, old: &Self) -> ErrorList;
+
+    /// What is fine but hardly meant: texts of `Warning` headers, for writes that succeed.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// An object of any kind. Implemented for every [`Kind`]; an unstructured object can implement it later.
@@ -67,6 +72,8 @@ pub trait Object: Any + Debug + Send + Sync {
     fn validate_update(&self, old: &dyn Object) -> ErrorList;
     /// See [`Kind::validate_status_update`]. `old` must be of the same kind.
     fn validate_status_update(&self, old: &dyn Object) -> ErrorList;
+    /// See [`Kind::warnings`].
+    fn warnings(&self) -> Vec<String>;
     /// The object as JSON text.
     fn to_json(&self) -> Vec<u8>;
     /// The object as a JSON tree.
@@ -119,6 +126,10 @@ impl<K: Kind> Object for K {
         let mut errors = validate_plain_meta_update(Object::metadata(self), old.metadata());
         errors.extend(Kind::validate_status_update(self, old.as_any().downcast_ref().expect(SAME_KIND)));
         errors
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Kind::warnings(self)
     }
 
     fn to_json(&self) -> Vec<u8> {

@@ -10,11 +10,13 @@ mod containers;
 mod defaults;
 pub mod downward;
 mod image;
+pub mod prepare;
 mod qos;
 pub mod resources;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod warnings;
 
 pub use containers::{ContainerKind, ContainerRef, containers_of};
 pub use defaults::default_pod_spec;
@@ -48,6 +50,10 @@ impl Kind for Pod {
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         validation::validate_status_update(self, old)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        warnings::warnings(self)
     }
 }
 

@@ -19,6 +19,10 @@ mod tests;
 pub const TYPE_OPAQUE: &str = "Opaque";
 /// The type of Secrets that hold ServiceAccount tokens.
 pub const TYPE_SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
+/// The type of Secrets that hold a certificate and its key.
+pub const TYPE_TLS: &str = "kubernetes.io/tls";
+/// How PEM blocks begin.
+const PEM: &[u8] = b"-----BEGIN ";
 /// The annotation that names a token's ServiceAccount.
 pub const SERVICE_ACCOUNT_NAME_ANNOTATION: &str = "kubernetes.io/service-account.name";
 
@@ -59,6 +63,12 @@ impl Kind for Secret {
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        let has_pem = |key| get(self, key).is_some_and(|text| text.windows(PEM.len()).any(|window| window == PEM));
+        let missing = text(&self.type_) == TYPE_TLS && !has_pem("tls.crt");
+        missing.then(|| "tls: failed to find any PEM data in certificate input".to_owned()).into_iter().collect()
+    }
 }
 
 /// `stringData` is a write-only way to put text into `data`; it wins over what stands there.
@@ -96,7 +106,7 @@ fn validate_type(secret: &Secret) -> ErrorList {
             let empty = get(secret, "ssh-privatekey").is_none_or(<[u8]>::is_empty);
             if empty { missing(&["ssh-privatekey"]) } else { ErrorList::new() }
         }
-        "kubernetes.io/tls" => {
+        TYPE_TLS => {
             let keys = ["tls.crt", "tls.key"].into_iter().filter(|key| get(secret, key).is_none());
             keys.flat_map(|key| missing(&[key])).collect()
         }

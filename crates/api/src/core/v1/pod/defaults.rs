@@ -30,6 +30,10 @@ pub(super) fn set_defaults(pod: &mut Pod) {
     if spec.host_network == Some(true) {
         publish_ports(spec);
     }
+    if let Some(seconds) = &mut spec.termination_grace_period_seconds {
+        // A Pod, unlike a template of Pods, ends as fast as it can where upstream once took a negative time.
+        *seconds = if *seconds < 0 { 1 } else { *seconds };
+    }
     default_pod_spec(spec);
     default_status(pod.status.get_or_insert_with(PodStatus::default));
 }

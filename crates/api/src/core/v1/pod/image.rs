@@ -42,9 +42,9 @@ fn has_upper_case(text: &str) -> bool {
 }
 
 fn is_host(host: &str) -> bool {
-    if host.starts_with('[') {
+    if let Some(literal) = host.strip_prefix('[') {
         let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        return host[1..].split_once(']').is_some_and(|(address, port)| {
+        return literal.split_once(']').is_some_and(|(address, port)| {
             address.parse::<std::net::Ipv6Addr>().is_ok()
                 && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
         });

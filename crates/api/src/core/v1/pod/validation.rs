@@ -26,6 +26,8 @@ mod scheduling;
 mod security;
 mod spec;
 mod status;
+#[cfg(test)]
+mod tests;
 mod update;
 mod volumes;
 

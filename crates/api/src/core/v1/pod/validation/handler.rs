@@ -109,10 +109,10 @@ impl<'a> From<&'a LifecycleHandler> for Handler<'a> {
 impl Handler<'_> {
     fn validate(&self, grace_period: Option<i64>, path: &Path<'_>, errors: &mut ErrorList) {
         let mut only = OnlyOne { path, found: false };
-        if let Some(exec) = self.exec.filter(|_| only.admits("exec", errors)) {
-            if exec.command.as_ref().is_none_or(Vec::is_empty) {
-                errors.push(required(&path.child("exec").child("command"), ""));
-            }
+        if let Some(exec) = self.exec.filter(|_| only.admits("exec", errors))
+            && exec.command.as_ref().is_none_or(Vec::is_empty)
+        {
+            errors.push(required(&path.child("exec").child("command"), ""));
         }
         if let Some(http) = self.http_get.filter(|_| only.admits("httpGet", errors)) {
             validate_http_get(http, &path.child("httpGet"), errors);

@@ -38,11 +38,12 @@ pub(super) fn validate_second(volume: &Volume, sources: &mut Sources<'_>, path: 
     if let Some(iscsi) = sources.take(&volume.iscsi, "iscsi", errors) {
         validate_iscsi(iscsi, &path.child("iscsi"), errors);
     }
-    if let Some(iscsi) = volume.iscsi.as_ref().filter(|iscsi| iscsi.initiator_name.is_some()) {
-        if volume.name.len() + 1 + iscsi.target_portal.len() > 64 {
-            let message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
-            errors.push(invalid(&path.child("name"), &volume.name, message));
-        }
+    if let Some(iscsi) = &volume.iscsi
+        && iscsi.initiator_name.is_some()
+        && volume.name.len() + 1 + iscsi.target_portal.len() > 64
+    {
+        let message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+        errors.push(invalid(&path.child("name"), &volume.name, message));
     }
     if let Some(glusterfs) = sources.take(&volume.glusterfs, "glusterfs", errors) {
         let path = path.child("glusterfs");
@@ -68,10 +69,10 @@ pub(super) fn validate_third(volume: &Volume, sources: &mut Sources<'_>, path: &
         require(&cinder.volume_id, &path.child("volumeID"), errors);
         check_secret(cinder.secret_ref.as_ref(), &path, errors);
     }
-    if let Some(cephfs) = sources.take(&volume.cephfs, "cephFS", errors) {
-        if cephfs.monitors.is_empty() {
-            errors.push(required(&path.child("cephfs").child("monitors"), ""));
-        }
+    if let Some(cephfs) = sources.take(&volume.cephfs, "cephFS", errors)
+        && cephfs.monitors.is_empty()
+    {
+        errors.push(required(&path.child("cephfs").child("monitors"), ""));
     }
     if let Some(quobyte) = sources.take(&volume.quobyte, "quobyte", errors) {
         validate_quobyte(quobyte, &path.child("quobyte"), errors);

@@ -80,11 +80,11 @@ impl Sources<'_> {
 /// The order and the misspelled fields are upstream's.
 fn validate_source(volume: &Volume, pod_name: &str, path: &Path<'_>, errors: &mut ErrorList) {
     let mut sources = Sources { path, found: false };
-    if let Some(empty_dir) = sources.take(&volume.empty_dir, "emptyDir", errors) {
-        if empty_dir.size_limit.as_ref().is_some_and(|limit| Quantity::of(limit).is_negative()) {
-            let path = path.child("emptyDir");
-            errors.push(forbidden(&path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity"));
-        }
+    if let Some(empty_dir) = sources.take(&volume.empty_dir, "emptyDir", errors)
+        && empty_dir.size_limit.as_ref().is_some_and(|limit| Quantity::of(limit).is_negative())
+    {
+        let path = path.child("emptyDir");
+        errors.push(forbidden(&path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity"));
     }
     if let Some(host_path) = sources.take(&volume.host_path, "hostPath", errors) {
         validate_host_path(host_path, &path.child("hostPath"), errors);

@@ -1,0 +1,233 @@
+//! What in a Pod is fine but hardly meant.
+
+use std::collections::{BTreeMap, HashSet};
+
+use k8s_openapi::api::core::v1::{ContainerPort, NodeSelectorTerm, Pod, PodSpec, Volume};
+
+use super::{ContainerRef, containers_of, spec_of};
+use crate::core::v1::resource_list::{ResourceList, get};
+use crate::field::Path;
+use crate::meta::{METADATA, text};
+
+#[cfg(test)]
+mod tests;
+
+const SPEC: Path<'static> = Path::new("spec");
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+pub(super) fn warnings(pod: &Pod) -> Vec<String> {
+    let spec = spec_of(pod);
+    let mut warnings = Vec::new();
+    warn_of_labels(spec, &mut warnings);
+    warn_of_spread(spec, &mut warnings);
+    warn_of_annotations(pod, &mut warnings);
+    let list_path = SPEC.child("volumes");
+    for (position, volume) in spec.volumes.iter().flatten().enumerate() {
+        warn_of_volume(volume, &list_path.index(position), &mut warnings);
+    }
+    warn_of_repetitions(spec, &mut warnings);
+    warn_of_fractions(spec.overhead.as_ref(), &SPEC.child("overhead"), &mut warnings);
+    warn_of_seccomp(pod, &mut warnings);
+    for (position, container) in containers_of(spec) {
+        let list_path = SPEC.child(container.kind.field());
+        warn_of_container(&container, &list_path.index(position), &mut warnings);
+    }
+    warn_of_ports(spec, &mut warnings);
+    warnings
+}
+
+/// Why a label of nodes should no longer be used, if so.
+fn deprecation(label: &str) -> Option<&'static str> {
+    Some(match label {
+        "beta.kubernetes.io/arch" => "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
+        "beta.kubernetes.io/os" => "deprecated since v1.14; use \"kubernetes.io/os\" instead",
+        "failure-domain.beta.kubernetes.io/region" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"
+        }
+        "failure-domain.beta.kubernetes.io/zone" => {
+            "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
+        }
+        "beta.kubernetes.io/instance-type" => {
+            "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"
+        }
+        _ => return None,
+    })
+}
+
+fn warn_of_labels(spec: &PodSpec, warnings: &mut Vec<String>) {
+    let path = SPEC.child("nodeSelector");
+    for key in spec.node_selector.iter().flatten().map(|(key, _)| key) {
+        warnings.extend(deprecation(key).map(|text| format!("{}: {text}", path.key(key))));
+    }
+    let Some(affinity) = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref()) else { return };
+    let path = SPEC.child("affinity");
+    let path = path.child("nodeAffinity");
+    let required_path = path.child(REQUIRED);
+    let terms_path = required_path.child("nodeSelectorTerms");
+    let required = affinity.required_during_scheduling_ignored_during_execution.iter();
+    for (position, term) in required.flat_map(|selector| &selector.node_selector_terms).enumerate() {
+        warn_of_term(term, &terms_path.index(position), warnings);
+    }
+    let terms_path = path.child(PREFERRED);
+    let preferred = affinity.preferred_during_scheduling_ignored_during_execution.iter().flatten();
+    for (position, term) in preferred.enumerate() {
+        warn_of_term(&term.preference, &terms_path.index(position).child("preference"), warnings);
+    }
+}
+
+fn warn_of_term(term: &NodeSelectorTerm, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let list_path = path.child("matchExpressions");
+    for (position, expression) in term.match_expressions.iter().flatten().enumerate() {
+        if let Some(text) = deprecation(&expression.key) {
+            let path = list_path.index(position);
+            warnings.push(format!("{}: {} is {text}", path.child("key"), expression.key));
+        }
+    }
+}
+
+fn warn_of_spread(spec: &PodSpec, warnings: &mut Vec<String>) {
+    let list_path = SPEC.child("topologySpreadConstraints");
+    for (position, constraint) in spec.topology_spread_constraints.iter().flatten().enumerate() {
+        let path = list_path.index(position);
+        if let Some(text) = deprecation(&constraint.topology_key) {
+            warnings.push(format!("{}: {} is {text}", path.child("topologyKey"), constraint.topology_key));
+        }
+        if constraint.label_selector.is_none() {
+            warnings.push(format!("{}: a null labelSelector results in matching no pod", path.child("labelSelector")));
+        }
+    }
+}
+
+fn warn_of_annotations(pod: &Pod, warnings: &mut Vec<String>) {
+    let Some(annotations) = &pod.metadata.annotations else { return };
+    let path = METADATA.child("annotations");
+    for (key, text) in [
+        ("scheduler.alpha.kubernetes.io/critical-pod", "v1.16+; use the \"priorityClassName\" field instead"),
+        ("security.alpha.kubernetes.io/sysctls", "v1.11+; use the \"sysctls\" field instead"),
+        ("security.alpha.kubernetes.io/unsafe-sysctls", "v1.11+; use the \"sysctls\" field instead"),
+    ] {
+        if annotations.contains_key(key) {
+            warnings.push(format!("{}: non-functional in {text}", path.key(key)));
+        }
+    }
+}
+
+fn warn_of_volume(volume: &Volume, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let gone = [
+        ("photonPersistentDisk", volume.photon_persistent_disk.is_some(), "v1.11, non-functional in v1.16+"),
+        ("gitRepo", volume.git_repo.is_some(), "v1.11"),
+        ("scaleIO", volume.scale_io.is_some(), "v1.16, non-functional in v1.22+"),
+        ("flocker", volume.flocker.is_some(), "v1.22, non-functional in v1.25+"),
+        ("storageOS", volume.storageos.is_some(), "v1.22, non-functional in v1.25+"),
+        ("quobyte", volume.quobyte.is_some(), "v1.22, non-functional in v1.25+"),
+        ("glusterfs", volume.glusterfs.is_some(), "v1.25, non-functional in v1.26+"),
+        ("cephfs", volume.cephfs.is_some(), "v1.28, non-functional in v1.31+"),
+        ("rbd", volume.rbd.is_some(), "v1.28, non-functional in v1.31+"),
+    ];
+    for (field, _, text) in gone.into_iter().filter(|(_, used, _)| *used) {
+        warnings.push(format!("{}: deprecated in {text}", path.child(field)));
+    }
+}
+
+fn warn_of_repetitions(spec: &PodSpec, warnings: &mut Vec<String>) {
+    let list_path = SPEC.child("hostAliases");
+    let mut seen = HashSet::new();
+    for (position, alias) in spec.host_aliases.iter().flatten().enumerate() {
+        if !seen.insert(&alias.ip) {
+            warnings.push(format!("{}: duplicate ip {:?}", list_path.index(position).child("ip"), alias.ip));
+        }
+    }
+    let list_path = SPEC.child("imagePullSecrets");
+    let mut seen = HashSet::new();
+    for (position, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
+        if !seen.insert(&secret.name) {
+            warnings.push(format!("{}: duplicate name {:?}", list_path.index(position).child("name"), secret.name));
+        }
+    }
+    let secrets = spec.image_pull_secrets.iter().flatten().enumerate();
+    for (position, _) in secrets.filter(|(_, secret)| secret.name.is_empty()) {
+        warnings.push(format!("{}: invalid empty name \"\"", list_path.index(position).child("name")));
+    }
+}
+
+/// There is no part of a byte.
+fn warn_of_fractions(list: Option<&ResourceList>, path: &Path<'_>, warnings: &mut Vec<String>) {
+    for name in ["memory", "ephemeral-storage"] {
+        if let Some(amount) = get(list, name).filter(|amount| amount.milli_value() % 1000 != 0) {
+            let path = path.key(name);
+            warnings.push(format!("{path}: fractional byte value \"{amount}\" is invalid, must be an integer"));
+        }
+    }
+}
+
+fn warn_of_seccomp(pod: &Pod, warnings: &mut Vec<String>) {
+    let Some(annotations) = &pod.metadata.annotations else { return };
+    let spec = spec_of(pod);
+    let path = METADATA.child("annotations");
+    let mut warn = |key: &str, has_field: bool| {
+        if !has_field && annotations.contains_key(key) {
+            let text = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
+            warnings.push(format!("{}: {text}", path.key(key)));
+        }
+    };
+    let has_field = spec.security_context.as_ref().is_some_and(|context| context.seccomp_profile.is_some());
+    warn("seccomp.security.alpha.kubernetes.io/pod", has_field);
+    for (_, container) in containers_of(spec) {
+        let has_field = container.security_context.is_some_and(|context| context.seccomp_profile.is_some());
+        warn(&format!("container.seccomp.security.alpha.kubernetes.io/{}", container.name), has_field);
+    }
+}
+
+fn warn_of_container(container: &ContainerRef<'_>, path: &Path<'_>, warnings: &mut Vec<String>) {
+    if let Some(resources) = container.resources {
+        let path = path.child("resources");
+        warn_of_fractions(resources.limits.as_ref(), &path.child("limits"), warnings);
+        warn_of_fractions(resources.requests.as_ref(), &path.child("requests"), warnings);
+    }
+    let list_path = path.child("env");
+    let mut seen = HashSet::new();
+    for (position, variable) in container.env.into_iter().flatten().enumerate() {
+        if seen.insert(&variable.name) {
+            continue;
+        }
+        let (value, reference) = (text(&variable.value), format!("$({})", variable.name));
+        let extends = variable.value_from.is_none() && value != reference && value.contains(&reference);
+        if !extends {
+            let text = "which may be dropped when using apply";
+            let path = list_path.index(position);
+            warnings.push(format!("{path}: hides previous definition of {:?}, {text}", variable.name));
+        }
+    }
+}
+
+/// Two ports with one number and protocol are one, or half of one.
+fn warn_of_ports(spec: &PodSpec, warnings: &mut Vec<String>) {
+    let mut seen: BTreeMap<(i32, &str), Vec<(String, &ContainerPort)>> = BTreeMap::new();
+    for (position, container) in containers_of(spec) {
+        let list_path = SPEC.child(container.kind.field());
+        let path = list_path.index(position);
+        let ports_path = path.child("ports");
+        for (position, port) in container.ports.into_iter().flatten().enumerate() {
+            let path = ports_path.index(position);
+            let others = seen.entry((port.container_port, text(&port.protocol))).or_default();
+            let host = |port: &ContainerPort| port.host_port.unwrap_or(0);
+            for (other_path, other) in others.iter() {
+                let same_address = text(&port.host_ip) == text(&other.host_ip);
+                let overlap = if same_address && host(port) == host(other) {
+                    "duplicate"
+                } else if host(port) == 0 || host(other) == 0 {
+                    "overlapping"
+                } else if host(port) == host(other)
+                    && (text(&port.host_ip).is_empty() || text(&other.host_ip).is_empty())
+                {
+                    "dangerously ambiguous"
+                } else {
+                    continue;
+                };
+                warnings.push(format!("{path}: {overlap} port definition with {other_path}"));
+            }
+            others.push((path.to_string(), port));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn check(spec: Value, expected: &[&str]) {
+    let pod = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+    assert_eq!(warnings(&pod), expected, "{spec}");
+}
+
+#[test]
+fn suspicious_pods_are_warned_of() {
+    let containers = |container: Value| json!({"containers": [container]});
+    check(containers(json!({"name": "c"})), &[]);
+    check(
+        json!({"containers": [], "nodeSelector": {"beta.kubernetes.io/os": "linux"}}),
+        &["spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead"],
+    );
+    check(
+        json!({"containers": [], "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "x"}]}),
+        &["spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod"],
+    );
+    check(
+        json!({"containers": [], "imagePullSecrets": [{}, {}]}),
+        &[
+            "spec.imagePullSecrets[1].name: duplicate name \"\"",
+            "spec.imagePullSecrets[0].name: invalid empty name \"\"",
+            "spec.imagePullSecrets[1].name: invalid empty name \"\"",
+        ],
+    );
+    check(
+        containers(
+            json!({"name": "c", "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}, {"name": "A", "value": "3"}]}),
+        ),
+        &["spec.containers[0].env[2]: hides previous definition of \"A\", which may be dropped when using apply"],
+    );
+    check(
+        containers(json!({"name": "c", "resources": {"limits": {"memory": "100m"}}})),
+        &["spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer"],
+    );
+    check(
+        containers(
+            json!({"name": "c", "ports": [{"containerPort": 80}, {"containerPort": 80, "hostPort": 81}, {"containerPort": 80}]}),
+        ),
+        &[
+            "spec.containers[0].ports[1]: overlapping port definition with spec.containers[0].ports[0]",
+            "spec.containers[0].ports[2]: duplicate port definition with spec.containers[0].ports[0]",
+            "spec.containers[0].ports[2]: overlapping port definition with spec.containers[0].ports[1]",
+        ],
+    );
+}
