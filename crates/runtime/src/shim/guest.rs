@@ -18,8 +18,6 @@ use super::tenant::Tenant;
 /// An executed process.
 #[derive(Debug)]
 pub struct Guest {
-    /// Its name.
-    pub id: String,
     /// The process.
     pub child: Child,
     /// Set until its program runs: what it tells us, and who waits for it.
@@ -32,7 +30,6 @@ impl Guest {
     /// # Errors
     /// When the container has ended or no process can be created.
     pub fn start(
-        id: String,
         tenant: &Tenant,
         spec: &ProcessSpec,
         cgroups: &Cgroups,
@@ -49,6 +46,6 @@ impl Guest {
                 birth::become_exec(spec, container, &entrance, tenant.oom_score_adj, stdio, &reporter)
             })
         })?;
-        Ok(Self { id, child, birth: Some((birth, reply_to)) })
+        Ok(Self { child, birth: Some((birth, reply_to)) })
     }
 }

@@ -340,7 +340,7 @@ impl Shim {
         else {
             return Err(Failure::NotFound(format!("container {container} is not running")));
         };
-        let guest = Guest::start(exec.clone(), tenant, &spec, &self.cgroups, stdio, reply_to)
+        let guest = Guest::start(tenant, &spec, &self.cgroups, stdio, reply_to)
             .map_err(|error| Failure::Start(format!("unable to start container process: {}", describe(&error))))?;
         self.guests.insert(exec, guest);
         Ok(())

@@ -54,8 +54,6 @@ pub enum Stage {
     Running {
         /// Nanoseconds since the epoch.
         started_at: i64,
-        /// Who it runs as.
-        user: ResolvedUser,
     },
 }
 
@@ -120,7 +118,7 @@ impl Tenant {
         }
         let (user, warnings) = (std::mem::take(&mut birth.user), std::mem::take(&mut birth.warnings));
         let started_at = clock::realtime_nanoseconds();
-        self.stage = Stage::Running { started_at, user: user.clone() };
+        self.stage = Stage::Running { started_at };
         Ok((started_at, user, warnings))
     }
 
@@ -234,7 +232,7 @@ impl Tenant {
             eprintln!("{error}");
         }
         let started_at = match self.stage {
-            Stage::Running { started_at, .. } => started_at,
+            Stage::Running { started_at } => started_at,
             Stage::Starting { .. } => 0,
         };
         self.outputs.retain(|output| !output.is_finished());

@@ -1,0 +1,200 @@
+//! The calls, each handed to the module that carries it out.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cri::{
+    AttachRequest, AttachResponse, Container as ContainerSummary, ContainerConfig, ContainerEventResponse,
+    ContainerFilter, ContainerStats, ContainerStatsFilter, ContainerStatus, Error, ExecRequest, ExecResponse,
+    ExecSyncRequest, ExecSyncResponse, PodSandbox, PodSandboxConfig, PodSandboxFilter, PodSandboxStatus,
+    PortForwardRequest, PortForwardResponse, Result, RuntimeCondition, RuntimeFeatures, RuntimeHandler,
+    RuntimeHandlerFeatures, RuntimeService, RuntimeStatus, StatusRequest, StatusResponse, StreamingIo,
+    UpdateContainerResourcesRequest, VersionResponse,
+};
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::{EmbeddedRuntime, Shared};
+use crate::container::{Container, create, exec, plan, remove, start, stats, stop};
+use crate::image::blocking::blocking;
+use crate::sandbox::{self, Sandbox};
+use crate::shim::protocol::{Call, Streams};
+use crate::streaming::Target;
+
+impl EmbeddedRuntime {
+    fn sandbox(&self, id: &str) -> Result<Arc<Sandbox>> {
+        self.shared
+            .sandbox(id)
+            .ok_or_else(|| Error::NotFound(format!("an error occurred when try to find sandbox {id:?}: not found")))
+    }
+
+    fn container(&self, id: &str) -> Result<Arc<Container>> {
+        self.shared
+            .container(id)
+            .ok_or_else(|| Error::NotFound(format!("an error occurred when try to find container {id:?}: not found")))
+    }
+}
+
+#[async_trait]
+impl RuntimeService for EmbeddedRuntime {
+    async fn version(&self) -> Result<VersionResponse> {
+        Ok(VersionResponse {
+            version: "0.1.0".into(),
+            runtime_name: "isopod".into(),
+            runtime_version: env!("CARGO_PKG_VERSION").into(),
+            runtime_api_version: "v1".into(),
+        })
+    }
+
+    async fn status(&self, _request: StatusRequest) -> Result<StatusResponse> {
+        let condition =
+            |kind: &str| RuntimeCondition { r#type: kind.into(), status: true, ..RuntimeCondition::default() };
+        Ok(StatusResponse {
+            status: Some(RuntimeStatus { conditions: vec![condition("RuntimeReady"), condition("NetworkReady")] }),
+            runtime_handlers: vec![RuntimeHandler {
+                name: String::new(),
+                features: Some(RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false }),
+            }],
+            features: Some(RuntimeFeatures { supplemental_groups_policy: true }),
+            ..StatusResponse::default()
+        })
+    }
+
+    async fn run_pod_sandbox(&self, config: PodSandboxConfig, runtime_handler: &str) -> Result<String> {
+        sandbox::run::run(&self.shared, config, runtime_handler).await
+    }
+
+    async fn stop_pod_sandbox(&self, sandbox_id: &str) -> Result<()> {
+        match self.shared.sandbox(sandbox_id) {
+            Some(sandbox) => sandbox::stop::stop(&self.shared, &sandbox).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn remove_pod_sandbox(&self, sandbox_id: &str) -> Result<()> {
+        match self.shared.sandbox(sandbox_id) {
+            Some(sandbox) => sandbox::stop::remove(&self.shared, &sandbox).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn pod_sandbox_status(&self, sandbox_id: &str) -> Result<PodSandboxStatus> {
+        Ok(self.sandbox(sandbox_id)?.status())
+    }
+
+    async fn list_pod_sandbox(&self, filter: PodSandboxFilter) -> Result<Vec<PodSandbox>> {
+        let sandboxes = self.shared.sandboxes();
+        Ok(sandboxes.iter().filter(|sandbox| sandbox.matches(&filter)).map(|sandbox| sandbox.summary()).collect())
+    }
+
+    async fn create_container(
+        &self,
+        sandbox_id: &str,
+        config: ContainerConfig,
+        sandbox_config: PodSandboxConfig,
+    ) -> Result<String> {
+        create::create(&self.shared, &self.sandbox(sandbox_id)?, config, sandbox_config).await
+    }
+
+    async fn start_container(&self, container_id: &str) -> Result<()> {
+        start::start(&self.shared, &self.container(container_id)?).await
+    }
+
+    async fn stop_container(&self, container_id: &str, timeout_seconds: i64) -> Result<()> {
+        match self.shared.container(container_id) {
+            Some(container) => stop::stop(&container, timeout_seconds).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn remove_container(&self, container_id: &str) -> Result<()> {
+        match self.shared.container(container_id) {
+            Some(container) => remove::remove(&self.shared, &container).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn list_containers(&self, filter: ContainerFilter) -> Result<Vec<ContainerSummary>> {
+        let containers = self.shared.containers();
+        Ok(containers.iter().filter(|container| container.matches(&filter)).map(|c| c.summary()).collect())
+    }
+
+    async fn container_status(&self, container_id: &str) -> Result<ContainerStatus> {
+        Ok(self.container(container_id)?.status())
+    }
+
+    async fn update_container_resources(&self, request: UpdateContainerResourcesRequest) -> Result<()> {
+        let container = self.container(&request.container_id)?;
+        let Some(resources) = request.linux else { return Ok(()) };
+        let shared = self.shared.clone();
+        let apply = move || shared.cgroups.apply(&container.record.spec.cgroup, &plan::limits(&resources));
+        blocking(apply).await.map_err(|error| Error::Failed(create::Chain(&error).to_string()))
+    }
+
+    async fn reopen_container_log(&self, container_id: &str) -> Result<()> {
+        let container = self.container(container_id)?;
+        let shim = exec::running(&container)?;
+        shim.command(Call::ReopenLog { container: container_id.to_owned() }).await.map_err(Into::into)
+    }
+
+    async fn exec_sync(&self, request: ExecSyncRequest) -> Result<ExecSyncResponse> {
+        let container = self.container(&request.container_id)?;
+        exec::execute_to_end(&self.shared, &container, request.cmd, request.timeout).await
+    }
+
+    async fn exec(&self, request: ExecRequest) -> Result<ExecResponse> {
+        let container = self.container(&request.container_id)?;
+        exec::running(&container)?;
+        let streams = Streams { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr && !request.tty };
+        let target = Target::Exec { container, argv: request.cmd, tty: request.tty, streams };
+        Ok(ExecResponse { url: self.streaming.prepare(target) })
+    }
+
+    async fn attach(&self, request: AttachRequest) -> Result<AttachResponse> {
+        let container = self.container(&request.container_id)?;
+        exec::running(&container)?;
+        let streams = Streams { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr && !request.tty };
+        Ok(AttachResponse { url: self.streaming.prepare(Target::Attach { container, streams }) })
+    }
+
+    async fn port_forward(&self, request: PortForwardRequest) -> Result<PortForwardResponse> {
+        self.sandbox(&request.pod_sandbox_id)?;
+        Err(Error::Failed("port forwarding is not supported yet".into()))
+    }
+
+    async fn dial_streaming(&self, url: &str) -> Result<Box<dyn StreamingIo>> {
+        Ok(self.streaming.dial(&self.shared, url))
+    }
+
+    async fn container_stats(&self, container_id: &str) -> Result<ContainerStats> {
+        let container = self.container(container_id)?;
+        let shared = self.shared.clone();
+        blocking(move || stats::stats(&shared, &container)).await
+    }
+
+    async fn list_container_stats(&self, filter: ContainerStatsFilter) -> Result<Vec<ContainerStats>> {
+        let filter = ContainerFilter {
+            id: filter.id,
+            state: None,
+            pod_sandbox_id: filter.pod_sandbox_id,
+            label_selector: filter.label_selector,
+        };
+        let shared = self.shared.clone();
+        blocking(move || measure(&shared, &filter)).await
+    }
+
+    async fn container_events(&self) -> Result<BoxStream<'static, ContainerEventResponse>> {
+        let receiver = self.shared.subscribe();
+        // An error says that the runtime is gone or the subscriber too far behind: the stream ends.
+        Ok(stream::unfold(
+            receiver,
+            |mut receiver| async move { receiver.recv().await.ok().map(|event| (event, receiver)) },
+        )
+        .boxed())
+    }
+}
+
+fn measure(shared: &Shared, filter: &ContainerFilter) -> Result<Vec<ContainerStats>> {
+    let containers = shared.containers();
+    let wanted = containers.iter().filter(|container| container.is_running() && container.matches(filter));
+    wanted.map(|container| stats::stats(shared, container)).collect()
+}

@@ -1,0 +1,106 @@
+//! Running a sandbox: files, shim with the infra container, network.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use cri::{ContainerEventType, PodSandboxConfig};
+
+use super::record::SandboxRecord;
+use super::{Sandbox, plan};
+use crate::image::blocking::blocking;
+use crate::layout::{self, SandboxDir};
+use crate::runtime::Shared;
+use crate::shim::protocol::{Answer, Call};
+use crate::shim_client::{self, ShimClient, ShimError};
+
+/// Creates and starts a sandbox; returns its id.
+///
+/// # Errors
+/// As [`cri::RuntimeService::run_pod_sandbox`]; nothing is left behind.
+pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler: &str) -> cri::Result<String> {
+    if !runtime_handler.is_empty() {
+        return Err(cri::Error::InvalidArgument(format!("no runtime for {runtime_handler:?} is configured")));
+    }
+    let id = shared.new_id();
+    let spec = plan::plan_sandbox(&id, &config, &shared.cgroup_root)?;
+    let record = SandboxRecord {
+        id: id.clone(),
+        created_at: shared.now(),
+        runtime_handler: runtime_handler.to_owned(),
+        network: None,
+        config,
+        spec,
+    };
+    let directory = SandboxDir::new(&shared.root, &id);
+    match build(shared, &directory, record).await {
+        Ok(sandbox) => {
+            shared.add_sandbox(Arc::new(sandbox));
+            shared.announce_sandbox(&id, ContainerEventType::ContainerStartedEvent);
+            Ok(id)
+        }
+        Err(error) => {
+            if let Err(leftover) = shared.discard(&directory, &id).await {
+                tracing::error!(sandbox = id, error = %leftover, "sandbox that failed to start was not removed");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn build(shared: &Arc<Shared>, directory: &SandboxDir, mut record: SandboxRecord) -> cri::Result<Sandbox> {
+    let (shim, network) = start_shim(shared, directory, &record).await?;
+    let addresses = attach_network(shared, &record, network).await?;
+    record.network = Some(addresses);
+    let write = || layout::write_json(&directory.sandbox_file(), &record);
+    write().map_err(|error| cri::Error::Failed(format!("record sandbox: {error}")))?;
+    Ok(Sandbox::new(directory.clone(), record, Some(shim)))
+}
+
+async fn start_shim(
+    shared: &Arc<Shared>,
+    directory: &SandboxDir,
+    record: &SandboxRecord,
+) -> cri::Result<(ShimClient, OwnedFd)> {
+    let (copy, command) = (record.clone(), shared.shim.clone());
+    let at = directory.clone();
+    let socket = blocking(move || {
+        write_files(&at, &copy).map_err(ShimError::Start)?;
+        shim_client::start(&at, &command)
+    })
+    .await?;
+    let shim = shared.serve_shim(&record.id, socket).map_err(ShimError::Start)?;
+    match shim.call(Call::Status, Vec::new()).await? {
+        (Answer::Status { .. }, mut files) if files.len() == 1 => Ok((shim, files.remove(0))),
+        _ => Err(ShimError::Protocol.into()),
+    }
+}
+
+fn write_files(directory: &SandboxDir, record: &SandboxRecord) -> io::Result<()> {
+    layout::create_private_dir(&directory.containers())?;
+    layout::create_private_dir(&directory.rootfs())?;
+    let config = &record.config;
+    let log_directory = &config.log_directory;
+    if !log_directory.is_empty() {
+        fs::create_dir_all(log_directory)?;
+    }
+    // These are seen inside containers, by any user there.
+    let resolv_conf = match plan::resolv_conf(config) {
+        Some(text) => text,
+        None => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+    };
+    fs::write(directory.resolv_conf(), resolv_conf)?;
+    fs::write(directory.hostname(), format!("{}\n", config.hostname))?;
+    fs::write(directory.hosts(), fs::read("/etc/hosts").unwrap_or_default())?;
+    layout::write_json(&directory.sandbox_file(), record)
+}
+
+async fn attach_network(shared: &Shared, record: &SandboxRecord, network: OwnedFd) -> cri::Result<Vec<IpAddr>> {
+    if !record.spec.own_network {
+        return Ok(Vec::new());
+    }
+    let request = plan::plan_network(&record.id, &record.config)?;
+    Ok(shared.network.attach(&request, network.as_fd()).await?.addresses)
+}

@@ -1,0 +1,122 @@
+//! Frames of Kubernetes' remote command protocol: one byte names the channel, the rest is its data. Pure.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+const RESIZE: u8 = 4;
+const CLOSE: u8 = 255;
+
+/// What the client sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// Input for the process.
+    Stdin(&'a [u8]),
+    /// No more input will come.
+    StdinClosed,
+    /// The client's window has changed.
+    Resize {
+        /// Width in characters.
+        columns: u16,
+        /// Height in lines.
+        rows: u16,
+    },
+    /// Nothing we need to act on.
+    Other,
+}
+
+/// Which output a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    #[serde(rename = "Width")]
+    width: u16,
+    #[serde(rename = "Height")]
+    height: u16,
+}
+
+/// Reads a frame. What makes no sense is ignored, as other servers do.
+pub fn parse(frame: &[u8]) -> Incoming<'_> {
+    match frame.split_first() {
+        Some((&STDIN, data)) => Incoming::Stdin(data),
+        Some((&CLOSE, [STDIN])) => Incoming::StdinClosed,
+        Some((&RESIZE, data)) => match serde_json::from_slice::<Size>(data) {
+            Ok(size) => Incoming::Resize { columns: size.width, rows: size.height },
+            Err(_) => Incoming::Other,
+        },
+        _ => Incoming::Other,
+    }
+}
+
+/// A frame of output.
+pub fn output(output: Output, data: &[u8]) -> Vec<u8> {
+    let channel = match output {
+        Output::Stdout => STDOUT,
+        Output::Stderr => STDERR,
+    };
+    [&[channel], data].concat()
+}
+
+/// An empty frame on the first channel the client listens to: it tells the client that the session is up.
+pub fn greeting(stdout: bool, stderr: bool) -> Vec<u8> {
+    vec![match (stdout, stderr) {
+        (true, _) => STDOUT,
+        (false, true) => STDERR,
+        (false, false) => STATUS,
+    }]
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Success,
+    /// The process exited with a code other than 0.
+    ExitCode {
+        /// The code.
+        code: i32,
+        /// The command.
+        argv: Vec<String>,
+    },
+    /// It could not be run or was lost.
+    Failed(String),
+}
+
+/// The last frame: the outcome as a Kubernetes `Status`.
+pub fn status(end: &End) -> Vec<u8> {
+    [&[STATUS], status_object(end).to_string().as_bytes()].concat()
+}
+
+fn status_object(end: &End) -> Value {
+    match end {
+        End::Success => json!({ "metadata": {}, "status": "Success" }),
+        End::ExitCode { code, argv } => json!({
+            "metadata": {},
+            "status": "Failure",
+            "message": format!(
+                "command terminated with non-zero exit code: error executing command [{}], exit code {code}",
+                argv.join(" ")
+            ),
+            "reason": "NonZeroExitCode",
+            "details": { "causes": [{ "reason": "ExitCode", "message": code.to_string() }] },
+        }),
+        End::Failed(words) => json!({
+            "metadata": {},
+            "status": "Failure",
+            "message": format!("Internal error occurred: error executing command in container: {words}"),
+            "reason": "InternalError",
+            "details": { "causes": [{ "message": format!("error executing command in container: {words}") }] },
+            "code": 500,
+        }),
+    }
+}

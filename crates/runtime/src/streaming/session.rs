@@ -1,0 +1,172 @@
+//! One session: a WebSocket on one side, a process on the other.
+
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use platform::tasks::{self, TaskKind};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::Target;
+use super::channel::{self, End, Incoming, Output};
+use super::handshake::ProtocolVersion;
+use crate::container::{attach, exec};
+use crate::runtime::Shared;
+use crate::stdio::{ProcessStreams, Reader, TerminalIo, Writer};
+
+/// How much output travels in one frame.
+const FRAME: usize = 32 * 1024;
+/// How many frames wait for a slow client; then its process waits.
+const FRAMES_WAITING: usize = 8;
+
+/// Connects the client with its target until either has ended.
+pub async fn run<T>(connection: T, version: ProtocolVersion, shared: &Shared, target: Target)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
+    let (mut sink, source) = socket.split();
+    if sink.send(greeting(&target)).await.is_err() {
+        return;
+    }
+    let end = match target {
+        Target::Exec { container, argv, tty, streams } => {
+            match exec::execute(shared, &container, argv.clone(), tty, streams).await {
+                Ok(mut execution) => {
+                    let streams = std::mem::take(&mut execution.streams);
+                    let reader = read_client(source, version, &streams);
+                    converse(&mut sink, streams, reader, async {
+                        match execution.wait().await {
+                            Ok(0) => End::Success,
+                            Ok(code) => End::ExitCode { code, argv },
+                            Err(error) => End::Failed(error.to_string()),
+                        }
+                    })
+                    .await
+                }
+                Err(error) => Some(End::Failed(error.to_string())),
+            }
+        }
+        Target::Attach { container, streams } => match attach::attach(&container, streams).await {
+            Ok(streams) => {
+                let reader = read_client(source, version, &streams);
+                converse(&mut sink, streams, reader, async {
+                    container.wait().await;
+                    End::Success
+                })
+                .await
+            }
+            Err(error) => Some(End::Failed(error.to_string())),
+        },
+    };
+    if let Some(end) = end {
+        // A client that has left meanwhile needs no outcome.
+        let _ = sink.send(binary(channel::status(&end))).await;
+        let _ = sink.close().await;
+    }
+}
+
+fn greeting(target: &Target) -> Message {
+    let (Target::Exec { streams, .. } | Target::Attach { streams, .. }) = target;
+    binary(channel::greeting(streams.stdout, streams.stderr))
+}
+
+fn binary(frame: Vec<u8>) -> Message {
+    Message::Binary(frame.into())
+}
+
+/// Copies output to the client and the client's input to the process. Returns how the process ended once all its output
+/// was sent, or nothing when the client left.
+async fn converse<T>(
+    sink: &mut SplitSink<WebSocketStream<T>, Message>,
+    mut streams: ProcessStreams,
+    reader: ClientReader<T>,
+    ended: impl Future<Output = End>,
+) -> Option<End>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (frames, mut outgoing) = mpsc::channel::<Vec<u8>>(FRAMES_WAITING);
+    let copies = [(streams.stdout.take(), Output::Stdout), (streams.stderr.take(), Output::Stderr)];
+    for (stream, output) in copies {
+        if let Some(stream) = stream {
+            tasks::spawn(TaskKind::Worker, "streaming output", copy_output(stream, output, frames.clone()));
+        }
+    }
+    drop(frames);
+    let client = reader.run(streams.stdin.take());
+    tokio::pin!(client, ended);
+    let (mut end, mut output_over) = (None, false);
+    loop {
+        if output_over && let Some(end) = end.take() {
+            return Some(end);
+        }
+        tokio::select! {
+            frame = outgoing.recv(), if !output_over => match frame {
+                Some(frame) => sink.send(binary(frame)).await.ok()?,
+                None => output_over = true,
+            },
+            how = &mut ended, if end.is_none() => end = Some(how),
+            () = &mut client => return None,
+        }
+    }
+}
+
+async fn copy_output(mut stream: Reader, output: Output, frames: mpsc::Sender<Vec<u8>>) {
+    let mut buffer = vec![0; FRAME];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        if frames.send(channel::output(output, &buffer[..length])).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Listens to the client.
+struct ClientReader<T> {
+    source: SplitStream<WebSocketStream<T>>,
+    version: ProtocolVersion,
+    terminal: Option<TerminalIo>,
+}
+
+fn read_client<T>(
+    source: SplitStream<WebSocketStream<T>>,
+    version: ProtocolVersion,
+    streams: &ProcessStreams,
+) -> ClientReader<T> {
+    ClientReader { source, version, terminal: streams.terminal.clone() }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> ClientReader<T> {
+    /// Carries out what the client sends; returns when it has left.
+    async fn run(mut self, mut stdin: Option<Writer>) {
+        while let Some(Ok(message)) = self.source.next().await {
+            let frame = match message {
+                Message::Binary(frame) => frame,
+                Message::Text(text) => text.into(),
+                Message::Close(_) => return,
+                _ => continue,
+            };
+            match channel::parse(&frame) {
+                Incoming::Stdin(data) => {
+                    if let Some(writer) = &mut stdin
+                        && writer.write_all(data).await.is_err()
+                    {
+                        // The process does not read any more; what it writes still matters.
+                        stdin = None;
+                    }
+                }
+                Incoming::StdinClosed if self.version == ProtocolVersion::V5 => stdin = None,
+                Incoming::Resize { columns, rows } => {
+                    if let Some(terminal) = &self.terminal
+                        && let Err(error) = terminal.resize(columns, rows)
+                    {
+                        tracing::debug!(%error, "terminal was not resized");
+                    }
+                }
+                Incoming::StdinClosed | Incoming::Other => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Containers with real namespaces, cgroups and mounts. Needs root and Debian's busybox-static.
+
+mod node;
+
+use std::time::{Duration, Instant};
+
+use cri::{ContainerState, Error, PodSandboxState, RuntimeService};
+use node::{Node, idle, shell};
+
+#[tokio::test]
+async fn a_container_runs_to_its_end() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let status = node.runtime.pod_sandbox_status(&sandbox).await.unwrap();
+    assert_eq!(status.network.unwrap().ip, "10.42.0.7");
+
+    let (status, log) = node.run_to_end(&sandbox, shell("main", "echo out; echo err >&2; hostname; exit 3")).await;
+    assert_eq!((status.exit_code, status.reason.as_str()), (3, "Error"));
+    assert!(status.started_at > 0 && status.finished_at >= status.started_at && status.created_at <= status.started_at);
+    assert_eq!(log.lines().filter(|line| *line != "err").collect::<Vec<_>>(), ["out", "pod"]);
+    assert!(node.log("main").contains(" stderr F err\n"));
+
+    let (status, _) = node.run_to_end(&sandbox, shell("second", "true")).await;
+    assert_eq!((status.exit_code, status.reason.as_str()), (0, "Completed"));
+}
+
+#[tokio::test]
+async fn commands_are_executed_in_a_running_container() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let container = node.run(&sandbox, idle("main")).await;
+    assert_eq!(node.output(&container, "echo $FROM_IMAGE $HOSTNAME $HOME").await, "yes pod /root");
+    assert_eq!(node.exec(&container, "exit 7").await.exit_code, 7);
+    assert_eq!(node.output(&container, "cat /proc/1/cmdline | head -c 2").await, "sh");
+    let error = node.runtime.exec_sync(node::exec_request("no-such-container", "true")).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound(_)), "{error:?}");
+
+    let missing = cri::ExecSyncRequest { container_id: container.clone(), cmd: vec!["foo".into()], timeout: 0 };
+    let error = node.runtime.exec_sync(missing).await.unwrap_err();
+    assert!(error.to_string().ends_with("exec: \"foo\": executable file not found in $PATH"), "{error}");
+
+    let slow = cri::ExecSyncRequest { timeout: 1, ..node::exec_request(&container, "sleep 1000") };
+    assert!(matches!(node.runtime.exec_sync(slow).await.unwrap_err(), Error::DeadlineExceeded(_)));
+    let large = node.exec(&container, "yes | head -c 3000000").await;
+    assert_eq!(large.stdout.len(), 3_000_000);
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_why() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    for (command, expected) in [
+        ("foo", "exec: \"foo\": executable file not found in $PATH"),
+        ("/no/such", "exec: \"/no/such\": stat /no/such: no such file or directory"),
+        ("/etc/passwd", "exec: \"/etc/passwd\": permission denied"),
+    ] {
+        let config = cri::ContainerConfig { command: vec![command.into()], ..shell("broken", "") };
+        let id = node.create(&sandbox, config).await;
+        let error = node.runtime.start_container(&id).await.unwrap_err();
+        assert!(error.to_string().ends_with(expected), "{error}");
+        let status = node.status(&id).await;
+        assert_eq!(status.state, ContainerState::ContainerExited as i32);
+        assert_eq!((status.exit_code, status.reason.as_str()), (128, "StartError"));
+        assert!(status.message.ends_with(expected), "{}", status.message);
+    }
+}
+
+#[tokio::test]
+async fn stopping_asks_first_and_kills_after_the_grace_period() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let polite = node.run(&sandbox, shell("polite", "trap 'exit 5' TERM; while :; do sleep 0.05; done")).await;
+    node.runtime.stop_container(&polite, 20).await.unwrap();
+    assert_eq!(node.status(&polite).await.exit_code, 5);
+
+    let stubborn = node.run(&sandbox, shell("stubborn", "trap '' TERM; while :; do sleep 1000; done")).await;
+    let begun = Instant::now();
+    node.runtime.stop_container(&stubborn, 1).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(node.status(&stubborn).await.exit_code, 137);
+    node.runtime.stop_container(&stubborn, 1).await.unwrap();
+    node.runtime.stop_container("no-such-container", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_a_sandbox_ends_its_containers_and_removing_it_leaves_nothing() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let container = node.run(&sandbox, idle("main")).await;
+    node.runtime.stop_pod_sandbox(&sandbox).await.unwrap();
+    let status = node.status(&container).await;
+    assert_eq!((status.state, status.exit_code), (ContainerState::ContainerExited as i32, 137));
+    let status = node.runtime.pod_sandbox_status(&sandbox).await.unwrap();
+    assert_eq!(status.state, PodSandboxState::SandboxNotReady as i32);
+    node.runtime.stop_pod_sandbox(&sandbox).await.unwrap();
+    node.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
+    assert!(matches!(node.runtime.container_status(&container).await, Err(Error::NotFound(_))));
+    assert!(!node.home.sandbox_dir(&sandbox).exists());
+    node.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
+}
+
+#[tokio::test]
+async fn long_lines_and_many_lines_reach_the_log() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let (_, log) = node.run_to_end(&sandbox, shell("main", "seq 1 20000")).await;
+    let expected: Vec<String> = (1..=20000).map(|number| number.to_string()).collect();
+    assert_eq!(log, expected.join("\n"));
+}
