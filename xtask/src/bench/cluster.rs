@@ -209,8 +209,11 @@ impl Drop for Server {
     }
 }
 
-/// Asks the server to stop, and waits until it has.
+/// Asks the server to stop, unless it has ended, and waits until it has.
 fn stop(server: &mut Child) -> Result<()> {
+    if server.try_wait().context("look after the server")?.is_some() {
+        return Ok(());
+    }
     let pid = Pid::from_child(server);
     rustix::process::kill_process(pid, Signal::TERM).context("stop the server")?;
     let deadline = Instant::now() + STOP_TIMEOUT;
