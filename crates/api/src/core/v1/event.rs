@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 
 use crate::field::{ErrorList, Path, extend_invalid, invalid, required};
-use crate::meta::text;
-use crate::names::{dns1123_subdomain, qualified_name};
+use crate::meta::{Scope, text, validate_plain_meta};
+use crate::names::{dns1123_subdomain, path_segment_name, qualified_name};
 use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
 
@@ -39,7 +39,13 @@ impl Kind for Event {
             reason: text(&self.reason),
             message: text(&self.message),
         };
-        facts.validate()
+        let errors = facts.validate();
+        // Names of Events are as free as those of any object can be.
+        if errors.is_empty() {
+            validate_plain_meta(&self.metadata, Scope::Namespaced, path_segment_name)
+        } else {
+            errors
+        }
     }
 
     fn validate_update(&self, _old: &Self) -> ErrorList {

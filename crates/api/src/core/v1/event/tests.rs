@@ -20,6 +20,15 @@ fn stand_in_the_namespace_of_their_object() {
 }
 
 #[test]
+fn names_fit_a_path() {
+    let named = |name: &str| {
+        let value = json!({"metadata": {"name": name, "namespace": "n"}, "involvedObject": {"namespace": "n"}});
+        Kind::validate(&serde_json::from_value::<Event>(value).unwrap()).len()
+    };
+    assert_eq!((named("A_b.1c"), named("a/b"), named("")), (0, 1, 1));
+}
+
+#[test]
 fn new_ones_say_who_reports_what() {
     let value = json!({"involvedObject": {"namespace": "n"}, "eventTime": "2024-01-01T00:00:00.000000Z",
         "reason": "x".repeat(129)});
