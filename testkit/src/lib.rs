@@ -1,3 +1,4 @@
-//! What tests of several crates share.
+//! What tests of several crates share; production crates never depend on it.
 
 pub mod fake_api;
+pub mod fake_cri;

@@ -1,1 +1,187 @@
-//! Placeholder.
+//! The kubelet: makes the Pods bound to this node run, and says how they are.
+//!
+//! It meets the rest of Kubernetes in the API only ([`kube::Client`]) and the node in three seams: [`cri::Runtime`] for
+//! sandboxes, containers and images, [`host::Host`] for mounts and cgroups, [`machine::Machine`] for facts. A Pod walks
+//! through the files in this order: [`pod_source`], [`sync_loop`], [`pod_worker`], [`pod_lifecycle`], [`plan_pod`],
+//! [`sync_pod`]; its changes come back through [`pleg`], [`pod_status`] and [`status_manager`].
+//!
+//! What must never happen here: naming a runtime or a network, deciding outside of a plan, waiting in the sync loop,
+//! and keeping anything in memory that could not be found again after a restart without changing the end state.
+
+pub mod config;
+mod container_config;
+mod context;
+mod crash_backoff;
+mod events;
+mod go_duration;
+mod hooks;
+pub mod host;
+mod http_check;
+mod images;
+mod labels;
+mod log_rotation;
+pub mod machine;
+mod node_lease;
+mod node_status;
+mod objects;
+mod observed;
+mod orphans;
+mod plan_pod;
+mod pleg;
+mod pod;
+mod pod_lifecycle;
+mod pod_source;
+mod pod_status;
+mod pod_worker;
+mod probes;
+mod qos;
+pub mod server;
+mod status_manager;
+mod sync_loop;
+mod sync_pod;
+#[cfg(test)]
+mod testing;
+mod volumes;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use client::{EventFormat, EventRecorder, EventSource, EventType};
+use linux::cgroup::Limits;
+use platform::tasks::{TaskKind, spawn};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+pub use config::{Config, NodeConfig, Paths, PodConfig};
+pub use server::KubeletApi;
+
+use context::NodeContext;
+use machine::Machine;
+use node_status::NodeStatusWriter;
+use sync_loop::{KnownPods, SyncLoop};
+
+/// Events that may wait for the sync loop, which takes them in microseconds.
+const QUEUE_LIMIT: usize = 1024;
+
+/// Why a kubelet cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The runtime does not answer.
+    #[error("the container runtime does not answer")]
+    Runtime(#[source] cri::Error),
+    /// A directory of ours cannot be made.
+    #[error("create {path}")]
+    Directory {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The cgroups of all Pods cannot be made.
+    #[error("create cgroup {path}")]
+    Cgroup {
+        /// The cgroup.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// A node's kubelet, ready to run.
+pub struct Kubelet {
+    config: Config,
+    context: Arc<NodeContext>,
+    machine: Machine,
+    runtime_version: String,
+    runtime_changes: watch::Sender<u64>,
+    pods: watch::Sender<KnownPods>,
+    ready: Arc<Notify>,
+}
+
+impl Kubelet {
+    /// Prepares a kubelet: asks the runtime for its name, makes directories and the cgroups of all Pods. Nothing runs
+    /// yet, and the API is not spoken to.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is missing.
+    pub async fn new(config: Config) -> Result<Self, StartError> {
+        for path in [&config.paths.root, &config.paths.pod_logs] {
+            std::fs::create_dir_all(path).map_err(|source| StartError::Directory { path: path.clone(), source })?;
+        }
+        let version = config.runtime.runtime.version().await.map_err(StartError::Runtime)?;
+        let machine = Machine::read(&config.paths.root);
+        let source = EventSource {
+            component: "kubelet".to_owned(),
+            instance: config.node.name.clone(),
+            format: EventFormat::Counted,
+        };
+        let recorder = EventRecorder::start(config.client.clone(), source, Arc::clone(&config.clock));
+        let runtime_name = version.runtime_name.clone();
+        let context = Arc::new(NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder)));
+        let kubepods = context.kubepods();
+        for path in [kubepods.clone(), format!("{kubepods}/burstable"), format!("{kubepods}/besteffort")] {
+            let limits = if path.ends_with("besteffort") {
+                Limits { cpu_shares: Some(2), ..Limits::default() }
+            } else {
+                Limits::default()
+            };
+            config.host.create_cgroup(&path, &limits).map_err(|source| StartError::Cgroup { path, source })?;
+        }
+        Ok(Self {
+            runtime_version: format!("{}://{}", version.runtime_name, version.runtime_version),
+            runtime_changes: watch::channel(0).0,
+            pods: watch::channel(KnownPods::new()).0,
+            ready: Arc::new(Notify::new()),
+            config,
+            context,
+            machine,
+        })
+    }
+
+    /// The kubelet API, to be served with upgrades enabled. Works while [`run`](Self::run) does.
+    pub fn service(&self) -> KubeletApi {
+        KubeletApi::new(Arc::clone(&self.context), self.pods.subscribe(), self.runtime_changes.subscribe())
+    }
+
+    /// Notified once, when the Node is first reported Ready.
+    pub fn node_ready(&self) -> Arc<Notify> {
+        Arc::clone(&self.ready)
+    }
+
+    /// Runs until cancelled. Containers live on after that, and the Node stays Ready for the next kubelet to take over.
+    pub async fn run(self, cancel: CancellationToken) {
+        let (events, queue) = mpsc::channel(QUEUE_LIMIT);
+        let sync_loop =
+            SyncLoop::new(Arc::clone(&self.context), events.clone(), self.runtime_changes.clone(), self.pods.clone());
+        let node_name = self.config.node.name.clone();
+        let client = self.config.client.clone();
+        let clock = Arc::clone(&self.config.clock);
+        info!(node = node_name, "kubelet started");
+        self.context.events.node(&node_name, EventType::Normal, "Starting", "Starting kubelet.");
+        let node_status =
+            NodeStatusWriter::new(&self.config, self.machine.clone(), self.runtime_version.clone(), self.ready.clone());
+        background("node status", &cancel, node_status.run());
+        let lease_name = node_name.clone();
+        let lease_client = client.clone();
+        background("node lease", &cancel, async move { node_lease::run(lease_client, &lease_name, clock).await });
+        background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
+        background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
+        background("pod source", &cancel, async move { pod_source::run(client, &node_name, events).await });
+        sync_loop.run(queue, cancel).await;
+        info!("kubelet stopped, containers run on");
+    }
+}
+
+/// Starts a part that ends with the kubelet. One that ends by itself is a fault worth a word.
+fn background(name: &'static str, cancel: &CancellationToken, part: impl Future<Output = ()> + Send + 'static) {
+    let cancel = cancel.clone();
+    spawn(TaskKind::Component, name, async move {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = part => if !cancel.is_cancelled() {
+                warn!(part = name, "a part of the kubelet ended");
+            },
+        }
+    });
+}

@@ -1,0 +1,178 @@
+//! From a container's spec to what the runtime is asked to create. Pure: what has to be read or mounted first comes in.
+
+pub mod command;
+pub mod dns;
+pub mod env;
+pub mod etc_hosts;
+pub mod field_ref;
+mod resources;
+pub mod sandbox;
+mod security;
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::images::PresentImage;
+use crate::labels;
+use crate::pod;
+
+pub use resources::{container_resources, pod_limits};
+pub use security::{container_security, run_as_user, sandbox_security};
+
+/// Why a container cannot be created as it is written: the message of `CreateContainerConfigError`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// `configMapKeyRef` or `configMapRef` to nothing.
+    #[error("configmap \"{0}\" not found")]
+    ConfigMapNotFound(String),
+    /// `secretKeyRef` or `secretRef` to nothing.
+    #[error("secret \"{0}\" not found")]
+    SecretNotFound(String),
+    /// A key that a ConfigMap does not have.
+    #[error("couldn't find key {key} in ConfigMap {namespace}/{name}")]
+    ConfigMapKeyNotFound {
+        /// The key.
+        key: String,
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// The ConfigMap's name.
+        name: String,
+    },
+    /// A key that a Secret does not have.
+    #[error("couldn't find key {key} in Secret {namespace}/{name}")]
+    SecretKeyNotFound {
+        /// The key.
+        key: String,
+        /// The Secret's namespace.
+        namespace: String,
+        /// The Secret's name.
+        name: String,
+    },
+    /// A field the downward API does not offer.
+    #[error("unsupported fieldPath: {0}")]
+    UnsupportedField(String),
+    /// A resource the downward API does not offer, or of a container that is not there.
+    #[error("{0}")]
+    UnsupportedResource(String),
+    /// `runAsNonRoot` and the user is root.
+    #[error("container's runAsUser breaks non-root policy (pod: \"{pod}\", container: {container})")]
+    RunAsRoot {
+        /// The Pod, as messages name it.
+        pod: String,
+        /// The container.
+        container: String,
+    },
+    /// `runAsNonRoot` and the image says root.
+    #[error("container has runAsNonRoot and image will run as root (pod: \"{pod}\", container: {container})")]
+    ImageRunsAsRoot {
+        /// The Pod, as messages name it.
+        pod: String,
+        /// The container.
+        container: String,
+    },
+    /// `runAsNonRoot` and nobody can say whether that name is root.
+    #[error(
+        "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: \
+         \"{pod}\", container: {container})"
+    )]
+    NonNumericUser {
+        /// The user.
+        user: String,
+        /// The Pod, as messages name it.
+        pod: String,
+        /// The container.
+        container: String,
+    },
+    /// `subPathExpr` with something that is not set.
+    #[error("missing value for {0:?}")]
+    SubPathExpansion(String),
+    /// A mount of a volume the Pod does not have.
+    #[error("cannot find volume \"{volume}\" to mount into container \"{container}\"")]
+    VolumeNotFound {
+        /// The volume.
+        volume: String,
+        /// The container.
+        container: String,
+    },
+    /// A sub path that cannot be used.
+    #[error("failed to prepare subPath for volumeMount \"{volume}\" of container \"{container}\": {problem}")]
+    SubPath {
+        /// The volume.
+        volume: String,
+        /// The container.
+        container: String,
+        /// Why.
+        problem: String,
+    },
+    /// What had to be read could not be.
+    #[error("{0}")]
+    Read(String),
+    /// A file of the Pod could not be written.
+    #[error("{0}")]
+    Write(String),
+}
+
+/// What a container's configuration depends on besides its Pod.
+#[derive(Debug, Clone)]
+pub struct ContainerInputs<'a> {
+    /// How many instances came before.
+    pub attempt: u32,
+    /// Its image.
+    pub image: &'a PresentImage,
+    /// Its environment, expanded.
+    pub env: Vec<(String, String)>,
+    /// What is mounted into it.
+    pub mounts: Vec<cri::Mount>,
+    /// Groups that the Pod's volumes give to every process.
+    pub volume_groups: &'a [i64],
+    /// The node's memory, for the OOM score.
+    pub node_memory_bytes: i64,
+}
+
+/// The container as the runtime is asked to create it.
+///
+/// # Errors
+/// [`ConfigError`] when the spec and the image contradict each other.
+pub fn container_config(
+    pod: &Pod,
+    container: &Container,
+    inputs: ContainerInputs<'_>,
+) -> Result<cri::ContainerConfig, ConfigError> {
+    let security = container_security(pod, container, inputs.image, inputs.volume_groups)?;
+    let (command, args) = command::command_and_args(container, &inputs.env);
+    Ok(cri::ContainerConfig {
+        metadata: Some(cri::ContainerMetadata { name: container.name.clone(), attempt: inputs.attempt }),
+        image: Some(cri::ImageSpec {
+            image: inputs.image.image_ref.clone(),
+            user_specified_image: container.image.clone().unwrap_or_default(),
+            ..cri::ImageSpec::default()
+        }),
+        command,
+        args,
+        working_dir: container.working_dir.clone().unwrap_or_default(),
+        envs: inputs.env.into_iter().map(|(key, value)| cri::KeyValue { key, value }).collect(),
+        mounts: inputs.mounts,
+        labels: labels::container_labels(pod, container),
+        annotations: labels::container_annotations(pod, container, inputs.attempt),
+        log_path: log_path(container, inputs.attempt),
+        stdin: container.stdin.unwrap_or(false),
+        stdin_once: container.stdin_once.unwrap_or(false),
+        tty: container.tty.unwrap_or(false),
+        linux: Some(cri::LinuxContainerConfig {
+            resources: Some(container_resources(pod, container, inputs.node_memory_bytes)),
+            security_context: Some(security),
+        }),
+        ..cri::ContainerConfig::default()
+    })
+}
+
+/// The log file, relative to the Pod's log directory.
+pub fn log_path(container: &Container, attempt: u32) -> String {
+    format!("{}/{attempt}.log", container.name)
+}
+
+/// The Pod's log directory, relative to that of all Pods.
+pub fn log_directory(pod: &Pod) -> String {
+    format!("{}_{}_{}", pod::namespace(pod), pod::name(pod), pod::uid(pod))
+}

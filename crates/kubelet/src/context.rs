@@ -1,0 +1,106 @@
+//! What the parts of a kubelet share: handles to the outside and facts about the node that do not change.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use platform::clock::SharedClock;
+
+use crate::config::{Config, Paths, PodConfig};
+use crate::container_config::dns::ResolvConf;
+use crate::container_config::field_ref::Allocatable;
+use crate::container_config::log_directory;
+use crate::events::{EventSink, Events};
+use crate::host::Host;
+use crate::images::Images;
+use crate::machine::Machine;
+use crate::objects::Objects;
+use crate::pod::{self, Uid};
+use crate::qos::QosClass;
+
+/// Shared by all workers.
+pub struct NodeContext {
+    /// The API.
+    pub client: kube::Client,
+    /// Sandboxes and containers.
+    pub runtime: Arc<dyn cri::RuntimeService>,
+    /// Images.
+    pub images: Images,
+    /// ConfigMaps, Secrets, tokens.
+    pub objects: Arc<Objects>,
+    /// Mounts and cgroups.
+    pub host: Arc<dyn Host>,
+    /// The time.
+    pub clock: SharedClock,
+    /// What users are told.
+    pub events: Events,
+    /// Directories.
+    pub paths: Paths,
+    /// How Pods are run.
+    pub pods: PodConfig,
+    /// The node's addresses, the primary one first.
+    pub host_ips: Vec<String>,
+    /// The runtime's name, the scheme of container ids.
+    pub runtime_name: String,
+    /// What the node can give to Pods.
+    pub allocatable: Allocatable,
+    /// The host's resolver configuration.
+    pub resolv_conf: ResolvConf,
+}
+
+impl NodeContext {
+    /// Puts the parts together.
+    pub fn new(config: &Config, machine: &Machine, runtime_name: String, sink: Arc<dyn EventSink>) -> Self {
+        let events = Events::new(sink);
+        let objects = Arc::new(Objects::new(config.client.clone(), Arc::clone(&config.clock)));
+        let images = Images::new(
+            Arc::clone(&config.runtime.images),
+            Arc::clone(&objects),
+            events.clone(),
+            Arc::clone(&config.clock),
+        );
+        let resolv_conf = std::fs::read_to_string(&config.paths.resolv_conf).unwrap_or_default();
+        Self {
+            client: config.client.clone(),
+            runtime: Arc::clone(&config.runtime.runtime),
+            images,
+            objects,
+            host: Arc::clone(&config.host),
+            clock: Arc::clone(&config.clock),
+            events,
+            paths: config.paths.clone(),
+            pods: config.pods.clone(),
+            host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),
+            runtime_name,
+            allocatable: machine.allocatable(),
+            resolv_conf: ResolvConf::parse(&resolv_conf),
+        }
+    }
+
+    /// `pods/<uid>`.
+    pub fn pod_dir(&self, uid: &Uid) -> PathBuf {
+        self.paths.root.join("pods").join(uid.as_str())
+    }
+
+    /// Where the Pod's containers write their logs.
+    pub fn log_dir(&self, pod: &Pod) -> PathBuf {
+        self.paths.pod_logs.join(log_directory(pod))
+    }
+
+    /// The Pod's cgroup.
+    pub fn cgroup(&self, pod: &Pod) -> String {
+        let uid = pod::uid(pod);
+        let level = match QosClass::of(pod) {
+            QosClass::Guaranteed => "",
+            QosClass::Burstable => "burstable/",
+            QosClass::BestEffort => "besteffort/",
+        };
+        format!("{}/{level}pod{uid}", self.kubepods())
+    }
+
+    /// The cgroup of all Pods.
+    pub fn kubepods(&self) -> String {
+        let root = self.pods.cgroup_root.trim_matches('/');
+        if root.is_empty() { "kubepods".to_owned() } else { format!("{root}/kubepods") }
+    }
+}

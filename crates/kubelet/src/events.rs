@@ -1,0 +1,81 @@
+//! Events about Pods, in upstream's shape: about the Pod, or about one of its containers by field path.
+
+use std::sync::Arc;
+
+use client::EventType;
+use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
+
+use crate::pod;
+
+/// Where Events go: the API, or a test's list. Never waits.
+pub trait EventSink: Send + Sync {
+    /// Reports that `reason` befell `object`.
+    fn event(&self, object: &ObjectReference, kind: EventType, reason: &str, message: String);
+}
+
+impl EventSink for client::EventRecorder {
+    fn event(&self, object: &ObjectReference, kind: EventType, reason: &str, message: String) {
+        client::EventRecorder::event(self, object, kind, reason, message);
+    }
+}
+
+/// Reports what befalls Pods.
+#[derive(Clone)]
+pub struct Events {
+    sink: Arc<dyn EventSink>,
+}
+
+impl Events {
+    /// Events that go to `sink`.
+    pub fn new(sink: Arc<dyn EventSink>) -> Self {
+        Self { sink }
+    }
+
+    /// Something as intended, about the whole Pod.
+    pub fn normal(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
+        self.sink.event(&reference(pod, None), EventType::Normal, reason, message.into());
+    }
+
+    /// Something amiss, about the whole Pod.
+    pub fn warning(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
+        self.sink.event(&reference(pod, None), EventType::Warning, reason, message.into());
+    }
+
+    /// About one container.
+    pub fn container(&self, pod: &Pod, name: &str, kind: EventType, reason: &str, message: impl Into<String>) {
+        self.sink.event(&reference(pod, field_path(pod, name)), kind, reason, message.into());
+    }
+
+    /// About the node.
+    pub fn node(&self, node: &str, kind: EventType, reason: &str, message: impl Into<String>) {
+        // Upstream's kubelet files its node events under the node's name, for it may not know the UID yet.
+        let reference = ObjectReference {
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            uid: Some(node.to_owned()),
+            ..ObjectReference::default()
+        };
+        self.sink.event(&reference, kind, reason, message.into());
+    }
+}
+
+fn reference(pod: &Pod, field_path: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: pod.metadata.name.clone(),
+        namespace: pod.metadata.namespace.clone(),
+        uid: pod.metadata.uid.clone(),
+        resource_version: pod.metadata.resource_version.clone(),
+        field_path,
+    }
+}
+
+fn field_path(pod: &Pod, name: &str) -> Option<String> {
+    let is = |container: &&Container| container.name == name;
+    if pod::init_containers(pod).iter().any(|container| is(&container)) {
+        Some(format!("spec.initContainers{{{name}}}"))
+    } else {
+        pod::containers(pod).iter().find(is).map(|_| format!("spec.containers{{{name}}}"))
+    }
+}

@@ -1,0 +1,96 @@
+//! The labels and annotations by which a sandbox or container says whose it is. They are upstream's, so that `crictl`
+//! and log collectors find what they look for, and they are all a restarted kubelet needs to adopt what runs.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::pod;
+
+/// Label: the Pod's name.
+pub const POD_NAME: &str = "io.kubernetes.pod.name";
+/// Label: the Pod's namespace.
+pub const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
+/// Label: the Pod's UID.
+pub const POD_UID: &str = "io.kubernetes.pod.uid";
+/// Label: the container's name.
+pub const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+/// Annotation: hash of the fields whose change needs a new container.
+pub const CONTAINER_HASH: &str = "io.kubernetes.container.hash";
+/// Annotation: how many instances came before.
+pub const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
+/// Annotation: path of the termination message in the container.
+pub const TERMINATION_MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
+/// Annotation: where the termination message comes from.
+pub const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+/// Annotation: the Pod's own grace period, for a Pod that is known from the runtime only.
+pub const GRACE_PERIOD: &str = "io.kubernetes.pod.terminationGracePeriod";
+
+/// Labels of a sandbox: the Pod's, then whose it is.
+pub fn sandbox_labels(pod: &Pod) -> BTreeMap<String, String> {
+    let mut labels = pod.metadata.labels.clone().unwrap_or_default();
+    labels.extend(pod_labels(pod));
+    labels
+}
+
+/// Labels of a container.
+pub fn container_labels(pod: &Pod, container: &Container) -> BTreeMap<String, String> {
+    let mut labels = pod_labels(pod);
+    labels.insert(CONTAINER_NAME.to_owned(), container.name.clone());
+    labels
+}
+
+fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (POD_NAME.to_owned(), pod::name(pod).to_owned()),
+        (POD_NAMESPACE.to_owned(), pod::namespace(pod).to_owned()),
+        (POD_UID.to_owned(), pod::uid(pod).to_string()),
+    ])
+}
+
+/// Annotations of a container.
+pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from([
+        (CONTAINER_HASH.to_owned(), container_hash(container)),
+        (RESTART_COUNT.to_owned(), attempt.to_string()),
+    ]);
+    let optional = [
+        (TERMINATION_MESSAGE_PATH, container.termination_message_path.clone()),
+        (TERMINATION_MESSAGE_POLICY, container.termination_message_policy.clone()),
+        (
+            GRACE_PERIOD,
+            pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).map(|seconds| seconds.to_string()),
+        ),
+    ];
+    annotations.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    annotations
+}
+
+/// FNV-1a of what cannot change under a running container: its name and image. Stable across versions of isopod, or
+/// an upgrade would restart every container.
+pub fn container_hash(container: &Container) -> String {
+    let image = container.image.as_deref().unwrap_or_default();
+    let bytes = container.name.bytes().chain([0]).chain(image.bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_fixed_and_sees_name_and_image_only() {
+        let container = |name: &str, image: &str| Container {
+            name: name.to_owned(),
+            image: Some(image.to_owned()),
+            ..Container::default()
+        };
+        let hash = container_hash(&container("app", "nginx:1"));
+        assert_eq!(hash, "45d9abdd");
+        assert_ne!(hash, container_hash(&container("app", "nginx:2")));
+        let mut changed = container("app", "nginx:1");
+        changed.tty = Some(true);
+        assert_eq!(hash, container_hash(&changed));
+    }
+}

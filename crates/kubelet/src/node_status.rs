@@ -1,0 +1,234 @@
+//! The Node object: registered once, its status pushed when it changes and every five minutes otherwise.
+//!
+//! [`node_status`] computes the status as a value; [`NodeStatusWriter`] compares it with what was written last and
+//! patches the difference. A kubelet that stops leaves the Node as it is, because its Pods run on; the Lease tells when
+//! it is really gone.
+
+mod compute;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use platform::clock::SharedClock;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::config::{Config, NodeConfig};
+use crate::machine::{Machine, Pressure};
+
+pub use compute::{StatusFacts, node_status};
+
+/// How often the machine is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often an unchanged status is written.
+const REPORT_INTERVAL: Duration = Duration::from_secs(300);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(7);
+/// Put on Nodes by the API server until their kubelet reports in; the node controller takes it off upstream.
+const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
+
+/// Keeps one Node up to date.
+pub struct NodeStatusWriter {
+    nodes: Api<Node>,
+    node: NodeConfig,
+    machine: Machine,
+    runtime: cri::Runtime,
+    runtime_version: String,
+    clock: SharedClock,
+    data_dir: std::path::PathBuf,
+    written: Option<(Timestamp, NodeStatus)>,
+    ready: Arc<Notify>,
+}
+
+impl NodeStatusWriter {
+    /// A writer that has written nothing; `ready` is notified when the Node is first reported Ready.
+    pub fn new(config: &Config, machine: Machine, runtime_version: String, ready: Arc<Notify>) -> Self {
+        Self {
+            nodes: Api::all(config.client.clone()),
+            node: config.node.clone(),
+            machine,
+            runtime: config.runtime.clone(),
+            runtime_version,
+            clock: Arc::clone(&config.clock),
+            data_dir: config.paths.root.clone(),
+            written: None,
+            ready,
+        }
+    }
+
+    /// Registers the Node, then keeps its status until the future is dropped.
+    pub async fn run(mut self) {
+        self.register().await;
+        let mut reported_ready = false;
+        loop {
+            if let Err(error) = self.report().await {
+                warn!(%error, "node status not written, will try again");
+                // Another object of our name, or none: start over.
+                self.written = None;
+                tokio::time::sleep(RETRY_MAX).await;
+                self.register().await;
+                continue;
+            }
+            if !reported_ready && self.is_ready() {
+                reported_ready = true;
+                self.ready.notify_waiters();
+                self.ready.notify_one();
+            }
+            // A node that is not ready yet is waited for; a ready one is only watched for pressure.
+            let pause = if reported_ready { LOOK_INTERVAL } else { RETRY_DELAY };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let conditions = self.written.as_ref().and_then(|(_, status)| status.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+    }
+
+    /// Creates the Node, or brings labels and Pod address ranges of the one that is there up to date.
+    async fn register(&mut self) {
+        let mut delay = RETRY_DELAY;
+        loop {
+            match self.try_register().await {
+                Ok(node) => {
+                    self.written = node.status.map(|status| (Timestamp::UNIX_EPOCH, status));
+                    return;
+                }
+                Err(error) => {
+                    warn!(%error, "Node not registered, will try again");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    async fn try_register(&self) -> Result<Node, kube::Error> {
+        let status = self.status(None).await;
+        let node = new_node(&self.node, status);
+        match self.nodes.create(&PostParams::default(), &node).await {
+            Ok(node) => {
+                info!(node = self.node.name, "registered the Node");
+                self.without_taint(node).await
+            }
+            Err(error) if client::is_already_exists(&error) => {
+                let present = self.nodes.get(&self.node.name).await?;
+                let patched = match label_patch(&present, &node) {
+                    Some(patch) => {
+                        let parameters = PatchParams::default();
+                        self.nodes.patch(&self.node.name, &parameters, &Patch::Strategic(patch)).await?
+                    }
+                    None => present,
+                };
+                self.without_taint(patched).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn without_taint(&self, node: Node) -> Result<Node, kube::Error> {
+        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+        let kept: Vec<&Taint> = taints.iter().filter(|taint| taint.key != NOT_READY_TAINT).collect();
+        if kept.len() == taints.len() {
+            return Ok(node);
+        }
+        let patch = Patch::Merge(json!({ "spec": { "taints": kept } }));
+        self.nodes.patch(&self.node.name, &PatchParams::default(), &patch).await
+    }
+
+    /// Writes the status if it changed or was not written for long.
+    async fn report(&mut self) -> Result<(), kube::Error> {
+        let now = self.clock.now();
+        let before = self.written.as_ref().map(|(_, status)| status);
+        let status = self.status(before).await;
+        let due = self.written.as_ref().is_none_or(|(at, before)| {
+            now.duration_since(*at) >= REPORT_INTERVAL.try_into().unwrap_or_default()
+                || !compute::says_same(before, &status)
+        });
+        if due {
+            let patch = Patch::Strategic(json!({ "status": status }));
+            self.nodes.patch_status(&self.node.name, &PatchParams::default(), &patch).await?;
+            self.written = Some((now, status));
+        }
+        Ok(())
+    }
+
+    async fn status(&self, before: Option<&NodeStatus>) -> NodeStatus {
+        let request = cri::StatusRequest { verbose: false };
+        let runtime = self.runtime.runtime.status(request).await;
+        let images = self.runtime.images.list_images(cri::ImageFilter::default()).await.unwrap_or_default();
+        node_status(&StatusFacts {
+            node: &self.node,
+            machine: &self.machine,
+            runtime_version: &self.runtime_version,
+            runtime: runtime.as_ref().map_err(ToString::to_string),
+            images: &images,
+            pressure: Pressure::read(&self.data_dir),
+            before,
+            now: self.clock.now(),
+        })
+    }
+}
+
+fn new_node(config: &NodeConfig, status: NodeStatus) -> Node {
+    let arch = go_arch();
+    let mut labels = BTreeMap::from([
+        // The Node's name: unique even where several nodes share a machine.
+        ("kubernetes.io/hostname".to_owned(), config.name.clone()),
+        ("kubernetes.io/os".to_owned(), "linux".to_owned()),
+        ("kubernetes.io/arch".to_owned(), arch.to_owned()),
+        ("beta.kubernetes.io/os".to_owned(), "linux".to_owned()),
+        ("beta.kubernetes.io/arch".to_owned(), arch.to_owned()),
+    ]);
+    labels.extend(config.labels.clone());
+    let cidrs = &config.pod_cidrs;
+    Node {
+        metadata: ObjectMeta { name: Some(config.name.clone()), labels: Some(labels), ..ObjectMeta::default() },
+        spec: Some(NodeSpec {
+            pod_cidr: cidrs.first().cloned(),
+            pod_cidrs: (!cidrs.is_empty()).then(|| cidrs.clone()),
+            ..NodeSpec::default()
+        }),
+        status: Some(status),
+    }
+}
+
+/// Labels and address ranges that the Node lacks or has otherwise.
+fn label_patch(present: &Node, wanted: &Node) -> Option<Value> {
+    let have = present.metadata.labels.clone().unwrap_or_default();
+    let labels: BTreeMap<_, _> = wanted
+        .metadata
+        .labels
+        .iter()
+        .flatten()
+        .filter(|(key, value)| have.get(*key) != Some(*value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let has_range = present.spec.as_ref().is_some_and(|spec| spec.pod_cidr.is_some());
+    let range = wanted.spec.as_ref().filter(|spec| !has_range && spec.pod_cidr.is_some());
+    let mut patch = serde_json::Map::new();
+    if !labels.is_empty() {
+        patch.insert("metadata".to_owned(), json!({ "labels": labels }));
+    }
+    if let Some(spec) = range {
+        patch.insert("spec".to_owned(), json!({ "podCIDR": spec.pod_cidr, "podCIDRs": spec.pod_cidrs }));
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// The architecture as Go calls it.
+pub(crate) fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

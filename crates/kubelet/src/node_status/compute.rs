@@ -1,0 +1,204 @@
+//! The Node's status, computed. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use api::quantity::Quantity;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSwapStatus,
+    NodeSystemInfo,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+
+use super::go_arch;
+use crate::config::NodeConfig;
+use crate::machine::{Machine, Pressure};
+use crate::pod_status::seconds;
+
+/// Upstream lists no more images than this, the largest first.
+const MAX_IMAGES: usize = 50;
+const MAX_NAMES_PER_IMAGE: usize = 5;
+
+/// Everything a Node's status depends on.
+pub struct StatusFacts<'a> {
+    /// The node as configured.
+    pub node: &'a NodeConfig,
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Name and version of the runtime: `isopod://0.1.0`.
+    pub runtime_version: &'a str,
+    /// What the runtime says of itself, or why it does not.
+    pub runtime: Result<&'a cri::StatusResponse, String>,
+    /// Images on the node.
+    pub images: &'a [cri::Image],
+    /// How the machine is doing.
+    pub pressure: Pressure,
+    /// The status written last.
+    pub before: Option<&'a NodeStatus>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// Computes the status.
+pub fn node_status(facts: &StatusFacts<'_>) -> NodeStatus {
+    NodeStatus {
+        addresses: Some(addresses(facts.node)),
+        capacity: Some(capacity(facts)),
+        allocatable: Some(allocatable(facts)),
+        conditions: Some(conditions(facts)),
+        daemon_endpoints: Some(NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(facts.node.kubelet_port) }),
+        }),
+        images: Some(images(facts.images)).filter(|images| !images.is_empty()),
+        node_info: Some(node_info(facts)),
+        ..NodeStatus::default()
+    }
+}
+
+/// Whether two statuses differ in nothing but the times of their heartbeats.
+pub(super) fn says_same(left: &NodeStatus, right: &NodeStatus) -> bool {
+    let without_heartbeats = |status: &NodeStatus| {
+        let mut status = status.clone();
+        for condition in status.conditions.iter_mut().flatten() {
+            condition.last_heartbeat_time = None;
+        }
+        status
+    };
+    without_heartbeats(left) == without_heartbeats(right)
+}
+
+fn addresses(node: &NodeConfig) -> Vec<NodeAddress> {
+    let address = |type_: &str, address: String| NodeAddress { type_: type_.to_owned(), address };
+    let internal = node.addresses.iter().map(IpAddr::to_string).map(|ip| address("InternalIP", ip));
+    internal.chain([address("Hostname", node.name.clone())]).collect()
+}
+
+fn capacity(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
+    let machine = facts.machine;
+    let bytes = |bytes: u64| Quantity::from_bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let whole = |value: u64| Quantity::from_value(i64::try_from(value).unwrap_or(i64::MAX));
+    let mut resources = BTreeMap::from([
+        ("cpu".to_owned(), whole(machine.cpus)),
+        ("memory".to_owned(), bytes(machine.memory_bytes)),
+        ("ephemeral-storage".to_owned(), bytes(machine.disk_bytes)),
+        ("pods".to_owned(), whole(u64::from(facts.node.max_pods))),
+    ]);
+    resources.extend(machine.huge_pages.iter().map(|(name, size)| (name.clone(), bytes(*size))));
+    text(resources)
+}
+
+fn allocatable(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
+    let allocatable = facts.machine.allocatable();
+    let mut resources = capacity(facts);
+    resources.extend(text(BTreeMap::from([
+        ("memory".to_owned(), Quantity::from_bytes(allocatable.memory_bytes)),
+        ("ephemeral-storage".to_owned(), Quantity::from_value(allocatable.ephemeral_storage_bytes)),
+    ])));
+    resources
+}
+
+fn text(resources: BTreeMap<String, Quantity>) -> BTreeMap<String, ApiQuantity> {
+    resources.into_iter().map(|(name, amount)| (name, ApiQuantity(amount.to_string()))).collect()
+}
+
+/// What a condition says.
+struct Finding {
+    type_: &'static str,
+    status: bool,
+    reason: &'static str,
+    message: String,
+}
+
+fn conditions(facts: &StatusFacts<'_>) -> Vec<NodeCondition> {
+    let pressure = |type_, status, [yes, no]: [(&'static str, &str); 2]| {
+        let (reason, message) = if status { yes } else { no };
+        Finding { type_, status, reason, message: message.to_owned() }
+    };
+    let findings = [
+        pressure(
+            "MemoryPressure",
+            facts.pressure.is_short_of_memory(),
+            [
+                ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+                ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            ],
+        ),
+        pressure(
+            "DiskPressure",
+            facts.pressure.is_short_of_disk(),
+            [
+                ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+                ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            ],
+        ),
+        pressure(
+            "PIDPressure",
+            false,
+            [
+                ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+                ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            ],
+        ),
+        ready(facts),
+    ];
+    findings.into_iter().map(|finding| condition(facts, finding)).collect()
+}
+
+fn ready(facts: &StatusFacts<'_>) -> Finding {
+    let problems = match &facts.runtime {
+        Err(error) => vec![format!("container runtime is down: {error}")],
+        Ok(response) => {
+            let conditions = response.status.iter().flat_map(|status| &status.conditions);
+            let failing = conditions.filter(|condition| !condition.status);
+            failing.map(|one| format!("{} is false: {}: {}", one.r#type, one.reason, one.message)).collect()
+        }
+    };
+    let message = if problems.is_empty() { "kubelet is posting ready status".to_owned() } else { problems.join("; ") };
+    let status = problems.is_empty();
+    Finding { type_: "Ready", status, reason: if status { "KubeletReady" } else { "KubeletNotReady" }, message }
+}
+
+fn condition(facts: &StatusFacts<'_>, finding: Finding) -> NodeCondition {
+    let status = if finding.status { "True" } else { "False" };
+    let before = facts.before.and_then(|before| before.conditions.as_ref());
+    let same = before.and_then(|all| all.iter().find(|one| one.type_ == finding.type_ && one.status == status));
+    NodeCondition {
+        type_: finding.type_.to_owned(),
+        status: status.to_owned(),
+        reason: Some(finding.reason.to_owned()),
+        message: Some(finding.message),
+        last_heartbeat_time: Some(seconds(facts.now)),
+        last_transition_time: same
+            .and_then(|condition| condition.last_transition_time.clone())
+            .or_else(|| Some(seconds(facts.now))),
+    }
+}
+
+fn images(images: &[cri::Image]) -> Vec<ContainerImage> {
+    let mut images: Vec<&cri::Image> = images.iter().collect();
+    images.sort_by_key(|image| (std::cmp::Reverse(image.size), image.id.clone()));
+    let listed = images.into_iter().take(MAX_IMAGES).map(|image| ContainerImage {
+        names: Some(image.repo_digests.iter().chain(&image.repo_tags).take(MAX_NAMES_PER_IMAGE).cloned().collect()),
+        size_bytes: i64::try_from(image.size).ok(),
+    });
+    listed.collect()
+}
+
+fn node_info(facts: &StatusFacts<'_>) -> NodeSystemInfo {
+    let machine = facts.machine;
+    NodeSystemInfo {
+        architecture: go_arch().to_owned(),
+        boot_id: machine.boot_id.clone(),
+        container_runtime_version: facts.runtime_version.to_owned(),
+        kernel_version: machine.kernel_version.clone(),
+        // Deprecated and empty upstream as well.
+        kube_proxy_version: String::new(),
+        kubelet_version: facts.node.version.clone(),
+        machine_id: machine.machine_id.clone(),
+        operating_system: "linux".to_owned(),
+        os_image: machine.os_image.clone(),
+        swap: Some(NodeSwapStatus { capacity: i64::try_from(machine.swap_bytes).ok() }),
+        system_uuid: machine.system_uuid.clone(),
+    }
+}

@@ -1,0 +1,347 @@
+//! What to do next for one Pod: the heart of the kubelet.
+//!
+//! [`plan_pod`] is a pure function of the desired Pod, what the runtime has, what the probes say, how long containers
+//! must wait, and the time. The plan leaves nothing to decide; each action says why it is taken. Executing a plan
+//! changes what is observed, and the next plan follows from that: an init container is started by one plan, its
+//! successor by a later one.
+//!
+//! Rules, in order:
+//! - Without a usable sandbox nothing can run: make one, unless nothing is left to run in it.
+//! - Init containers run one by one in order; a sidecar counts as done once it is started.
+//! - Then every container that does not run is started if its restart policy says so and its back-off is over.
+//! - A running container is killed when its image changed or a probe gave up on it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::crash_backoff::{CrashBackoff, Wait};
+use crate::labels::container_hash;
+use crate::observed::{ContainerState, ObservedContainer, ObservedPod};
+use crate::pod::{self, ContainerKind, RestartPolicy};
+use crate::probes::{ProbeFailure, ProbeResults};
+
+#[cfg(test)]
+mod tests;
+
+/// Exited instances kept per container: the newest, which status speaks about, and the one before, for its last state
+/// and `logs --previous`.
+const KEPT_INSTANCES: usize = 2;
+
+/// Everything a plan depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// The Pod as the API has it.
+    pub pod: &'a Pod,
+    /// The Pod as the runtime has it.
+    pub observed: &'a ObservedPod,
+    /// Waits of containers that keep exiting.
+    pub backoff: &'a CrashBackoff,
+    /// What the probes found.
+    pub probes: &'a ProbeResults,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// What to do, in the order of the fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodActions {
+    /// Running containers to stop.
+    pub kill: Vec<KillContainer>,
+    /// What to do about the sandbox.
+    pub sandbox: SandboxAction,
+    /// Containers to create and start, in this order.
+    pub start: Vec<StartContainer>,
+    /// Containers that would be started but must wait.
+    pub waiting: Vec<WaitingContainer>,
+    /// Dead instances that nobody will ask about again.
+    pub remove: Vec<String>,
+}
+
+/// What to do about the sandbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SandboxAction {
+    /// Use the newest one.
+    #[default]
+    Keep,
+    /// None is needed: nothing is left to run.
+    Nothing,
+    /// Stop what there is and make a new one.
+    Create {
+        /// The new sandbox's attempt number.
+        attempt: u32,
+        /// Sandboxes to stop first.
+        stop: Vec<String>,
+        /// Why.
+        reason: CreateSandboxReason,
+    },
+}
+
+/// Why a sandbox is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateSandboxReason {
+    /// There never was one.
+    NewPod,
+    /// The infra container is gone.
+    Died,
+    /// It has no address.
+    NoAddress,
+    /// It uses another network than the Pod asks for.
+    NetworkChanged,
+}
+
+/// A container to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillContainer {
+    /// CRI id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Why.
+    pub reason: KillReason,
+    /// Whether it will be started again.
+    pub restarts: bool,
+}
+
+/// Why a container is stopped while its Pod lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillReason {
+    /// Its image changed in the spec.
+    DefinitionChanged,
+    /// A probe gave up on it.
+    Probe(ProbeFailure),
+    /// The runtime lost track of it.
+    Unknown,
+}
+
+/// A container to create and start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartContainer {
+    /// Name.
+    pub name: String,
+    /// Init, sidecar or regular.
+    pub kind: ContainerKind,
+    /// How many instances came before.
+    pub attempt: u32,
+    /// Whether one of them ended, so that the next wait doubles.
+    pub restarted: bool,
+}
+
+/// A container in crash back-off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingContainer {
+    /// Name.
+    pub name: String,
+    /// The wait.
+    pub wait: Wait,
+}
+
+impl PodActions {
+    /// When, without any other cause, the Pod has to be looked at again.
+    pub fn look_again_after(&self) -> Option<Duration> {
+        self.waiting.iter().map(|waiting| waiting.wait.left).min()
+    }
+
+    /// Whether carrying them out does nothing.
+    pub fn is_empty(&self) -> bool {
+        let nothing_to_make = !matches!(self.sandbox, SandboxAction::Create { .. });
+        self.kill.is_empty() && self.start.is_empty() && self.remove.is_empty() && nothing_to_make
+    }
+}
+
+/// Decides what to do for a Pod that is not being ended.
+pub fn plan_pod(input: &PlanInput<'_>) -> PodActions {
+    let mut actions = PodActions { remove: plan_removals(input.observed), ..PodActions::default() };
+    if let Some((reason, attempt)) = sandbox_defect(input.pod, input.observed) {
+        plan_new_sandbox(input, reason, attempt, &mut actions);
+        return actions;
+    }
+    if plan_init_containers(input, &mut actions) {
+        for container in pod::containers(input.pod) {
+            plan_container(input, container, &mut actions);
+        }
+    }
+    actions
+}
+
+/// Why the newest sandbox cannot be used, and the attempt number of its successor.
+fn sandbox_defect(pod: &Pod, observed: &ObservedPod) -> Option<(CreateSandboxReason, u32)> {
+    let Some(newest) = observed.sandbox() else { return Some((CreateSandboxReason::NewPod, 0)) };
+    let defect = if !newest.ready {
+        CreateSandboxReason::Died
+    } else if newest.host_network != pod::is_host_network(pod) {
+        CreateSandboxReason::NetworkChanged
+    } else if !newest.host_network && newest.ips.is_empty() {
+        CreateSandboxReason::NoAddress
+    } else {
+        return None;
+    };
+    Some((defect, newest.attempt + 1))
+}
+
+/// Whether the Pod has a sandbox in which containers can be started: what `PodReadyToStartContainers` says.
+pub fn has_usable_sandbox(pod: &Pod, observed: &ObservedPod) -> bool {
+    sandbox_defect(pod, observed).is_none()
+}
+
+fn plan_new_sandbox(input: &PlanInput<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
+    let PlanInput { pod, observed, .. } = input;
+    // A Pod that never restarts does not outlive its first sandbox once anything ran in it.
+    let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && !observed.containers.is_empty();
+    if spent || is_complete(pod, observed) {
+        actions.sandbox = SandboxAction::Nothing;
+        return;
+    }
+    let stop = observed.sandboxes.iter().map(|sandbox| sandbox.id.clone()).collect();
+    actions.sandbox = SandboxAction::Create { attempt, stop, reason };
+    // Containers live in a sandbox: what the old one held is dead, and init containers run again.
+    match pod::init_containers(pod).first() {
+        Some(container) => plan_start(input, pod::init_kind(container), container, actions),
+        None => {
+            for container in pod::containers(pod) {
+                let done = observed
+                    .latest(&container.name)
+                    .and_then(ObservedContainer::exit)
+                    .is_some_and(|exit| !pod::restarts(pod, ContainerKind::Regular, container, exit.exit_code));
+                if !done {
+                    plan_start(input, ContainerKind::Regular, container, actions);
+                }
+            }
+        }
+    }
+}
+
+/// Whether every container ended for good.
+fn is_complete(pod: &Pod, observed: &ObservedPod) -> bool {
+    pod::containers(pod).iter().all(|container| {
+        let exit = observed.latest(&container.name).and_then(ObservedContainer::exit);
+        exit.is_some_and(|exit| !pod::restarts(pod, ContainerKind::Regular, container, exit.exit_code))
+    })
+}
+
+/// Plans the next init container; answers whether the containers' turn has come.
+fn plan_init_containers(input: &PlanInput<'_>, actions: &mut PodActions) -> bool {
+    let init_containers = pod::init_containers(input.pod);
+    let initialized = has_been_initialized(input.pod, input.observed);
+    // Older instances may be removed; whatever stands before the furthest one that ever started is done.
+    let reached = init_containers.iter().rposition(|container| in_present_sandbox(input.observed, container));
+    for (index, container) in init_containers.iter().enumerate() {
+        let passed = initialized || reached.is_some_and(|reached| index < reached);
+        let done = match pod::init_kind(container) {
+            ContainerKind::Sidecar => plan_sidecar(input, container, passed, actions),
+            _ => passed || plan_init_container(input, container, actions),
+        };
+        if !done && !initialized {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a regular container was ever created, after which plain init containers are history.
+fn has_been_initialized(pod: &Pod, observed: &ObservedPod) -> bool {
+    pod::containers(pod).iter().any(|container| in_present_sandbox(observed, container))
+}
+
+/// Whether the container's newest instance is of the present sandbox: a new one is initialized anew.
+fn in_present_sandbox(observed: &ObservedPod, container: &Container) -> bool {
+    let sandbox = observed.sandbox().map(|sandbox| sandbox.id.as_str());
+    observed.latest(&container.name).is_some_and(|latest| Some(latest.sandbox_id.as_str()) == sandbox)
+}
+
+/// Answers whether the sidecar is up, so that what follows it may start.
+fn plan_sidecar(input: &PlanInput<'_>, container: &Container, passed: bool, actions: &mut PodActions) -> bool {
+    match input.observed.latest(&container.name) {
+        Some(latest) if latest.is_running() => {
+            plan_running(input, ContainerKind::Sidecar, container, latest, actions);
+            passed || input.probes.is_started(container, &latest.id)
+        }
+        _ => {
+            plan_start(input, ContainerKind::Sidecar, container, actions);
+            passed
+        }
+    }
+}
+
+/// Answers whether the init container succeeded.
+fn plan_init_container(input: &PlanInput<'_>, container: &Container, actions: &mut PodActions) -> bool {
+    let latest = input.observed.latest(&container.name);
+    match latest.map(|latest| (&latest.state, in_present_sandbox(input.observed, container))) {
+        Some((ContainerState::Running { .. }, true)) => false,
+        Some((ContainerState::Exited(exit), true)) if exit.exit_code == 0 => true,
+        Some((ContainerState::Exited(exit), true))
+            if !pod::restarts(input.pod, ContainerKind::Init, container, exit.exit_code) =>
+        {
+            false
+        }
+        _ => {
+            plan_start(input, ContainerKind::Init, container, actions);
+            false
+        }
+    }
+}
+
+fn plan_container(input: &PlanInput<'_>, container: &Container, actions: &mut PodActions) {
+    let Some(latest) = input.observed.latest(&container.name) else {
+        return plan_start(input, ContainerKind::Regular, container, actions);
+    };
+    match &latest.state {
+        ContainerState::Running { .. } => plan_running(input, ContainerKind::Regular, container, latest, actions),
+        // Created and never started: the start failed, or the daemon died in between.
+        ContainerState::Created => plan_start(input, ContainerKind::Regular, container, actions),
+        ContainerState::Exited(exit) => {
+            if pod::restarts(input.pod, ContainerKind::Regular, container, exit.exit_code) {
+                plan_start(input, ContainerKind::Regular, container, actions);
+            }
+        }
+        ContainerState::Unknown => {
+            actions.kill.push(kill(latest, KillReason::Unknown, true));
+            plan_start(input, ContainerKind::Regular, container, actions);
+        }
+    }
+}
+
+/// A running container is left alone unless it has to be replaced; its successor starts once it is gone.
+fn plan_running(
+    input: &PlanInput<'_>,
+    kind: ContainerKind,
+    container: &Container,
+    latest: &ObservedContainer,
+    actions: &mut PodActions,
+) {
+    let probe_failure = input.probes.failure(&latest.id);
+    if latest.hash != container_hash(container) {
+        actions.kill.push(kill(latest, KillReason::DefinitionChanged, true));
+    } else if let Some(failure) = probe_failure {
+        let restarts = kind == ContainerKind::Sidecar || pod::restart_policy(input.pod) != RestartPolicy::Never;
+        actions.kill.push(kill(latest, KillReason::Probe(failure), restarts));
+    }
+}
+
+fn kill(container: &ObservedContainer, reason: KillReason, restarts: bool) -> KillContainer {
+    KillContainer { id: container.id.clone(), name: container.name.clone(), reason, restarts }
+}
+
+/// Starts the container, or has it wait out its back-off.
+fn plan_start(input: &PlanInput<'_>, kind: ContainerKind, container: &Container, actions: &mut PodActions) {
+    let name = container.name.clone();
+    let latest = input.observed.latest(&name);
+    let exit = latest.and_then(ObservedContainer::exit);
+    if let Some(exit) = exit
+        && let Some(wait) = input.backoff.waiting(&name, exit.finished_at, input.now)
+    {
+        return actions.waiting.push(WaitingContainer { name, wait });
+    }
+    let attempt = latest.map_or(0, |latest| latest.attempt + 1);
+    actions.start.push(StartContainer { name, kind, attempt, restarted: exit.is_some() });
+}
+
+/// Instances beyond the newest ones of each container, unless they run.
+fn plan_removals(observed: &ObservedPod) -> Vec<String> {
+    let surplus = observed.containers.iter().enumerate().filter(|(index, container)| {
+        let newer = observed.containers[..*index].iter().filter(|other| other.name == container.name).count();
+        newer >= KEPT_INSTANCES && !container.is_running()
+    });
+    surplus.map(|(_, container)| container.id.clone()).collect()
+}

@@ -1,0 +1,221 @@
+//! The statuses of a Pod's containers.
+
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+    ContainerStatus, PodStatus, VolumeMountStatus,
+};
+
+use super::{Stage, StatusInput, seconds};
+use crate::observed::{ContainerState, Exit, ObservedContainer};
+use crate::pod::{self, ContainerKind};
+
+/// Exit code of a container that vanished without anybody seeing how: as if killed.
+const LOST_EXIT_CODE: i32 = 137;
+
+/// Statuses of init containers in the order of the spec, and of containers by name.
+pub(super) fn container_statuses(
+    input: &StatusInput<'_>,
+    old: &PodStatus,
+) -> (Vec<ContainerStatus>, Vec<ContainerStatus>) {
+    let one = |(kind, container): (ContainerKind, &Container)| {
+        let list = match kind {
+            ContainerKind::Regular => &old.container_statuses,
+            ContainerKind::Init | ContainerKind::Sidecar => &old.init_container_statuses,
+        };
+        let before = list.iter().flatten().find(|status| status.name == container.name);
+        (kind, container_status(input, kind, container, before))
+    };
+    let (init, mut regular): (Vec<_>, Vec<_>) =
+        pod::all_containers(input.pod).map(one).partition(|(kind, _)| *kind != ContainerKind::Regular);
+    regular.sort_by(|(_, left), (_, right)| left.name.cmp(&right.name));
+    let statuses = |list: Vec<(ContainerKind, ContainerStatus)>| list.into_iter().map(|(_, status)| status).collect();
+    (statuses(init), statuses(regular))
+}
+
+fn container_status(
+    input: &StatusInput<'_>,
+    kind: ContainerKind,
+    container: &Container,
+    before: Option<&ContainerStatus>,
+) -> ContainerStatus {
+    let mut instances = input.observed.containers.iter().filter(|other| other.name == container.name);
+    let mut status = match instances.next() {
+        Some(latest) => from_instance(input, container, latest),
+        None => without_instance(input, container, before),
+    };
+    if let Some(exit) = instances.next().and_then(ObservedContainer::exit) {
+        let previous = input.observed.containers.iter().filter(|other| other.name == container.name).nth(1);
+        status.last_state = Some(terminated(exit, previous.map(|other| container_id(input, other))));
+    }
+    if let (Some(waiting), true) = (input.waiting.get(&container.name), will_start(input, kind, container)) {
+        let state = ContainerStateWaiting { reason: Some(waiting.reason.clone()), message: text(&waiting.message) };
+        if let Some(ended) = status.state.take().filter(|state| state.terminated.is_some()) {
+            status.last_state = Some(ended);
+        }
+        status.state = Some(ApiState { waiting: Some(state), ..ApiState::default() });
+    }
+    if input.stage == Stage::Ended {
+        conclude(&mut status);
+    }
+    set_started_and_ready(input, kind, container, &mut status);
+    status
+}
+
+/// Whether the kubelet intends to start the container, now or after a wait.
+fn will_start(input: &StatusInput<'_>, kind: ContainerKind, container: &Container) -> bool {
+    if input.stage != Stage::Syncing {
+        return false;
+    }
+    match input.observed.latest(&container.name).map(|latest| &latest.state) {
+        Some(ContainerState::Running { .. }) => false,
+        Some(ContainerState::Exited(exit)) => pod::restarts(input.pod, kind, container, exit.exit_code),
+        Some(ContainerState::Created | ContainerState::Unknown) | None => true,
+    }
+}
+
+fn from_instance(input: &StatusInput<'_>, container: &Container, latest: &ObservedContainer) -> ContainerStatus {
+    let id = container_id(input, latest);
+    let resources = container.resources.clone().unwrap_or_default();
+    ContainerStatus {
+        name: container.name.clone(),
+        restart_count: i32::try_from(latest.attempt).unwrap_or(i32::MAX),
+        image: latest.image.clone(),
+        image_id: latest.image_id.clone(),
+        container_id: Some(id.clone()),
+        state: Some(api_state(latest, id)),
+        allocated_resources: resources.requests.clone(),
+        resources: Some(resources),
+        user: latest.user.clone(),
+        volume_mounts: mount_statuses(container),
+        ..ContainerStatus::default()
+    }
+}
+
+fn api_state(container: &ObservedContainer, id: String) -> ApiState {
+    match &container.state {
+        ContainerState::Running { started_at } => ApiState {
+            running: Some(ContainerStateRunning { started_at: Some(seconds(*started_at)) }),
+            ..ApiState::default()
+        },
+        ContainerState::Exited(exit) => terminated(exit, Some(id)),
+        ContainerState::Created | ContainerState::Unknown => waiting("ContainerCreating"),
+    }
+}
+
+fn terminated(exit: &Exit, container_id: Option<String>) -> ApiState {
+    ApiState {
+        terminated: Some(ContainerStateTerminated {
+            container_id,
+            exit_code: exit.exit_code,
+            started_at: exit.started_at.map(seconds),
+            finished_at: Some(seconds(exit.finished_at)),
+            reason: text(&exit.reason),
+            message: text(&exit.message),
+            signal: None,
+        }),
+        ..ApiState::default()
+    }
+}
+
+fn waiting(reason: &str) -> ApiState {
+    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message: None };
+    ApiState { waiting: Some(waiting), ..ApiState::default() }
+}
+
+/// A container the runtime does not know: it is yet to be made, or was lost.
+fn without_instance(
+    input: &StatusInput<'_>,
+    container: &Container,
+    before: Option<&ContainerStatus>,
+) -> ContainerStatus {
+    let has_init_containers = !pod::init_containers(input.pod).is_empty();
+    let fresh = ContainerStatus {
+        name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
+        state: Some(waiting(if has_init_containers { "PodInitializing" } else { "ContainerCreating" })),
+        volume_mounts: mount_statuses(container),
+        ..ContainerStatus::default()
+    };
+    let Some(before) = before else { return fresh };
+    let state = before.state.clone().unwrap_or_default();
+    if state.terminated.is_some() {
+        // Its record was removed; what it said last still holds.
+        return before.clone();
+    }
+    let mut status = ContainerStatus {
+        restart_count: before.restart_count,
+        last_state: before.last_state.clone(),
+        image_id: before.image_id.clone(),
+        ..fresh
+    };
+    if state.running.is_some() && input.stage != Stage::Terminating {
+        status.last_state = Some(lost(
+            "The container could not be located when the pod was deleted.  The container used to be Running",
+        ));
+        status.restart_count += 1;
+    }
+    status
+}
+
+fn lost(message: &str) -> ApiState {
+    ApiState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: LOST_EXIT_CODE,
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: Some(message.to_owned()),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ApiState::default()
+    }
+}
+
+/// A Pod that ended has no container that waits or runs: one without a known end counts as killed.
+fn conclude(status: &mut ContainerStatus) {
+    if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) {
+        return;
+    }
+    status.state = Some(match status.last_state.take() {
+        Some(last) if last.terminated.is_some() => last,
+        _ => lost("The container could not be located when the pod was terminated"),
+    });
+}
+
+fn set_started_and_ready(
+    input: &StatusInput<'_>,
+    kind: ContainerKind,
+    container: &Container,
+    status: &mut ContainerStatus,
+) {
+    let latest = input.observed.latest(&container.name).filter(|latest| latest.is_running());
+    let running = latest.filter(|_| status.state.as_ref().is_some_and(|state| state.running.is_some()));
+    status.started = Some(running.is_some_and(|latest| input.probes.is_started(container, &latest.id)));
+    status.ready = match kind {
+        ContainerKind::Init => {
+            let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+            ended.is_some_and(|terminated| terminated.exit_code == 0)
+        }
+        ContainerKind::Sidecar | ContainerKind::Regular => {
+            running.is_some_and(|latest| input.probes.is_ready(container, &latest.id))
+        }
+    };
+}
+
+fn mount_statuses(container: &Container) -> Option<Vec<VolumeMountStatus>> {
+    let mounts = container.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty())?;
+    let statuses = mounts.iter().map(|mount| VolumeMountStatus {
+        name: mount.name.clone(),
+        mount_path: mount.mount_path.clone(),
+        read_only: mount.read_only.filter(|read_only| *read_only),
+        recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| "Disabled".to_owned()),
+        ..VolumeMountStatus::default()
+    });
+    Some(statuses.collect())
+}
+
+fn container_id(input: &StatusInput<'_>, container: &ObservedContainer) -> String {
+    format!("{}://{}", input.runtime_name, container.id)
+}
+
+fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}

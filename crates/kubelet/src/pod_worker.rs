@@ -1,0 +1,436 @@
+//! One Pod's worker: a task that makes the runtime's state of its Pod follow the API's, one action at a time.
+//!
+//! Flow: observe, plan, execute, again until the plan is empty; publish the status; sleep until something changes (the
+//! desired Pod, the runtime, a probe, a back-off or deadline that is over). Ending a Pod is another such sequence. What
+//! is remembered between passes is only what neither the API nor the runtime can tell: back-offs, probe results, why a
+//! container does not start.
+//!
+//! Guarantees: never two actions on one Pod at a time; a wish to end the Pod interrupts whatever is slow; a panic ends
+//! this worker only, and its successor starts from what it observes.
+
+mod ending;
+mod last_words;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::EventType;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use platform::backoff::{Backoff, Ladder};
+use platform::tasks::{TaskKind, spawn};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::context::NodeContext;
+use crate::crash_backoff::CrashBackoff;
+use crate::go_duration;
+use crate::observed::{ObservedPod, observe_pod};
+use crate::plan_pod::{PlanInput, PodActions, SandboxAction, plan_pod};
+use crate::pod::{self, Uid};
+use crate::pod_lifecycle::{Desired, PodLifecycle, TerminationCause};
+use crate::pod_status::{Phase, Stage, StatusInput, Verdict, Waiting, WaitingReasons, pod_status};
+use crate::probes::Prober;
+use crate::status_manager::{StatusWriter, Urgency};
+use crate::sync_loop::Event;
+use crate::sync_pod::{SyncPass, SyncReport, sync_pod};
+use crate::volumes::MountedVolumes;
+use last_words::LastWords;
+
+/// Attempts after something failed.
+const RETRY_LADDER: Ladder =
+    Ladder { initial: Duration::from_millis(100), max: Duration::from_secs(10), reset_after: Duration::from_secs(60) };
+/// A pass that takes longer publishes what is known in between.
+const INTERIM_AFTER: Duration = Duration::from_millis(200);
+/// Plans in a row before others get their turn; each brings the Pod further, so only a wrong plan needs more.
+const MAX_PASSES: usize = 64;
+
+/// The sync loop's hold on a worker.
+pub struct WorkerHandle {
+    inbox: watch::Sender<Desired>,
+    wake: Arc<Notify>,
+    end: CancellationToken,
+    finished: watch::Receiver<bool>,
+}
+
+impl WorkerHandle {
+    /// Replaces what is wanted of the Pod.
+    pub fn desire(&self, desired: Desired) {
+        self.inbox.send_replace(desired);
+    }
+
+    /// Has the worker look at the runtime.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Ends the worker and leaves its Pod as it is.
+    pub fn abandon(&self) {
+        self.end.cancel();
+    }
+
+    /// Whether the worker ended because nothing of its Pod is left.
+    pub fn finished(&self) -> bool {
+        *self.finished.borrow()
+    }
+}
+
+/// Starts the worker of a Pod. It reports [`Event::WorkerEnded`] however it ends.
+pub fn start(context: Arc<NodeContext>, desired: Desired, events: mpsc::Sender<Event>) -> WorkerHandle {
+    let uid = pod::uid(desired.pod());
+    let (inbox, receiver) = watch::channel(desired);
+    let (finished, finished_receiver) = watch::channel(false);
+    let wake = Arc::new(Notify::new());
+    let end = CancellationToken::new();
+    let worker = PodWorker::new(context, uid.clone(), receiver, Arc::clone(&wake));
+    let report = EndReport { uid, events };
+    let token = end.clone();
+    spawn(TaskKind::Worker, "pod worker", async move {
+        // Sent when this task ends in whatever way, a panic included.
+        let _report = report;
+        tokio::select! {
+            () = worker.run() => drop(finished.send_replace(true)),
+            () = token.cancelled() => {}
+        }
+    });
+    WorkerHandle { inbox, wake, end, finished: finished_receiver }
+}
+
+struct EndReport {
+    uid: Uid,
+    events: mpsc::Sender<Event>,
+}
+
+impl Drop for EndReport {
+    fn drop(&mut self) {
+        let (uid, events) = (self.uid.clone(), self.events.clone());
+        if tokio::runtime::Handle::try_current().is_ok() {
+            spawn(TaskKind::Worker, "pod worker end", async move {
+                // An error means the sync loop is gone, and with it whoever would want to know.
+                let _ = events.send(Event::WorkerEnded(uid)).await;
+            });
+        }
+    }
+}
+
+struct PodWorker {
+    context: Arc<NodeContext>,
+    uid: Uid,
+    inbox: watch::Receiver<Desired>,
+    wake: Arc<Notify>,
+    status: StatusWriter,
+    lifecycle: PodLifecycle,
+    backoff: CrashBackoff,
+    retry: Backoff<()>,
+    prober: Prober,
+    last_words: LastWords,
+    volumes: Option<MountedVolumes>,
+    waiting: WaitingReasons,
+    /// The instance whose back-off was last reported, by container.
+    reported_backoffs: HashMap<String, u32>,
+    first_seen: Timestamp,
+}
+
+impl PodWorker {
+    fn new(context: Arc<NodeContext>, uid: Uid, inbox: watch::Receiver<Desired>, wake: Arc<Notify>) -> Self {
+        let status = StatusWriter::start(context.client.clone());
+        let prober = Prober::new(Arc::clone(&context.runtime), context.events.clone(), Arc::clone(&wake));
+        let first_seen = context.clock.now();
+        Self {
+            context,
+            uid,
+            inbox,
+            wake,
+            status,
+            lifecycle: PodLifecycle::Syncing,
+            backoff: CrashBackoff::default(),
+            retry: Backoff::new(RETRY_LADDER),
+            prober,
+            last_words: LastWords::default(),
+            volumes: None,
+            waiting: WaitingReasons::new(),
+            reported_backoffs: HashMap::new(),
+            first_seen,
+        }
+    }
+
+    /// Works until nothing of the Pod is left.
+    async fn run(mut self) {
+        self.recall();
+        loop {
+            self.read_inbox();
+            debug!(uid = %self.uid, state = ?self.lifecycle, "pod worker");
+            let look_again = match &self.lifecycle {
+                PodLifecycle::Syncing => self.sync().await,
+                PodLifecycle::Terminating(_) => self.terminate().await,
+                PodLifecycle::Terminated(end) if end.cause.is_removal() => self.remove().await,
+                PodLifecycle::Terminated(_) => None,
+                PodLifecycle::Gone => return,
+            };
+            if let Some(pause) = look_again.or_else(|| self.idle()) {
+                self.sleep(pause).await;
+            }
+        }
+    }
+
+    /// A Pod that ended under an earlier kubelet is not started again.
+    fn recall(&mut self) {
+        let pod = self.pod();
+        if pod.status.as_ref().is_some_and(|status| Phase::of(status).is_terminal()) {
+            let grace_seconds = pod::termination_grace_seconds(&pod);
+            self.lifecycle = PodLifecycle::Syncing.terminate(TerminationCause::Completed, grace_seconds);
+        }
+    }
+
+    fn pod(&self) -> Arc<Pod> {
+        Arc::clone(self.inbox.borrow().pod())
+    }
+
+    fn read_inbox(&mut self) {
+        let desired = self.inbox.borrow_and_update().clone();
+        self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).desire(&desired);
+    }
+
+    /// Whether there is nothing to do until somebody says so.
+    fn idle(&self) -> Option<Pause> {
+        matches!(&self.lifecycle, PodLifecycle::Terminated(end) if !end.cause.is_removal()).then_some(Pause::Forever)
+    }
+
+    async fn sleep(&mut self, pause: Pause) {
+        let timer = async {
+            match pause {
+                Pause::Until(instant) => tokio::time::sleep_until(instant).await,
+                Pause::Forever => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.inbox.changed() => {
+                if changed.is_err() {
+                    // The sync loop is gone without saying so: the process is ending.
+                    std::future::pending::<()>().await;
+                }
+            }
+            () = self.wake.notified() => {}
+            () = timer => {}
+        }
+    }
+
+    /// Observes, plans and executes until nothing is left to do now.
+    async fn sync(&mut self) -> Option<Pause> {
+        let mut wake_at = None;
+        for _ in 0..MAX_PASSES {
+            let pod = self.pod();
+            let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+            let now = self.context.clock.now();
+            self.prober.update(&pod, &observed, &self.context.host_ips, now);
+            if let Some(verdict) = self.deadline_verdict(&pod) {
+                self.context.events.normal(&pod, verdict.reason, verdict.message.clone());
+                return self.end(&pod, TerminationCause::Failed(verdict));
+            }
+            let actions = self.plan(&pod, &observed);
+            self.note_backoffs(&pod, &actions, &observed);
+            let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
+            if Phase::of(&status).is_terminal() {
+                self.status.publish(&pod, status, Urgency::Now);
+                return self.end(&pod, TerminationCause::Completed);
+            }
+            wake_at = actions.look_again_after().map(|after| Instant::now() + after);
+            if actions.is_empty() && (self.volumes_are_current() || actions.sandbox == SandboxAction::Nothing) {
+                self.status.publish(&pod, status, Urgency::Now);
+                self.retry.forget(&());
+                return Some(self.pause_until(&pod, wake_at));
+            }
+            let urgency = if actions.start.is_empty() { Urgency::Now } else { Urgency::Soft };
+            self.status.publish(&pod, status, urgency);
+            let report = self.execute(&pod, &observed, &actions).await;
+            let progressed = report.progressed;
+            let retry = self.absorb(report);
+            if self.is_ending() {
+                return None;
+            }
+            if !progressed {
+                if let Some(observed) = self.observe().await {
+                    let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
+                    self.status.publish(&pod, status, Urgency::Now);
+                }
+                let retry_at = retry.map(|after| self.retry_pause(Some(after)).instant()).unwrap_or(None);
+                return Some(self.pause_until(&pod, earliest(wake_at, retry_at)));
+            }
+        }
+        warn!(uid = %self.uid, "plans do not come to an end");
+        Some(self.pause_until(&self.pod(), earliest(wake_at, Some(Instant::now() + RETRY_LADDER.max))))
+    }
+
+    fn end(&mut self, pod: &Pod, cause: TerminationCause) -> Option<Pause> {
+        let grace_seconds = pod::termination_grace_seconds(pod);
+        self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).terminate(cause, grace_seconds);
+        None
+    }
+
+    /// Whether the newest wish is to end the Pod.
+    fn is_ending(&self) -> bool {
+        wants_end(&self.inbox.borrow())
+    }
+
+    async fn observe(&mut self) -> Option<ObservedPod> {
+        match observe_pod(&*self.context.runtime, &self.uid).await {
+            Ok(mut observed) => {
+                self.last_words.add_to(&mut observed);
+                Some(observed)
+            }
+            Err(error) => {
+                warn!(uid = %self.uid, %error, "the runtime does not say how the Pod is");
+                None
+            }
+        }
+    }
+
+    fn plan(&self, pod: &Pod, observed: &ObservedPod) -> PodActions {
+        plan_pod(&PlanInput {
+            pod,
+            observed,
+            backoff: &self.backoff,
+            probes: &self.prober.results(),
+            now: self.context.clock.now(),
+        })
+    }
+
+    /// Says which containers wait out a back-off: in the status each time, as an Event once per exit.
+    fn note_backoffs(&mut self, pod: &Pod, actions: &PodActions, observed: &ObservedPod) {
+        self.waiting.retain(|_, waiting| waiting.reason != "CrashLoopBackOff");
+        for waiting in &actions.waiting {
+            let name = &waiting.name;
+            let full_name = pod::full_name(pod);
+            let delay = go_duration::format(waiting.wait.delay);
+            let message = format!("back-off {delay} restarting failed container={name} pod={full_name}");
+            let reason = "CrashLoopBackOff".to_owned();
+            self.waiting.insert(name.clone(), Waiting { reason, message });
+            let attempt = observed.latest(name).map_or(0, |latest| latest.attempt);
+            if self.reported_backoffs.insert(name.clone(), attempt) != Some(attempt) {
+                let message = format!("Back-off restarting failed container {name} in pod {full_name}");
+                self.context.events.container(pod, name, EventType::Warning, "BackOff", message);
+            }
+        }
+    }
+
+    fn compute_status(&self, pod: &Pod, observed: &ObservedPod, stage: Stage, verdict: Option<&Verdict>) -> PodStatus {
+        pod_status(&StatusInput {
+            pod,
+            observed,
+            waiting: &self.waiting,
+            probes: &self.prober.results(),
+            stage,
+            verdict,
+            first_seen: self.first_seen,
+            host_ips: &self.context.host_ips,
+            runtime_name: &self.context.runtime_name,
+            now: self.context.clock.now(),
+        })
+    }
+
+    /// Executes a plan; meanwhile publishes what changes if it takes long, and cancels it when the Pod is to end.
+    async fn execute(&mut self, pod: &Arc<Pod>, observed: &ObservedPod, actions: &PodActions) -> SyncReport {
+        let context = Arc::clone(&self.context);
+        let volumes = self.volumes.clone().filter(|_| self.volumes_are_current());
+        let cancel = CancellationToken::new();
+        let pass = SyncPass { context: &context, pod, observed, actions, volumes: volumes.as_ref(), cancel: &cancel };
+        let mut execution = std::pin::pin!(sync_pod(&pass));
+        let interim_at = Instant::now() + INTERIM_AFTER;
+        let mut inbox = self.inbox.clone();
+        loop {
+            let ending = async { inbox.wait_for(wants_end).await.is_ok() };
+            let woken = async {
+                tokio::time::sleep_until(interim_at).await;
+                self.wake.notified().await;
+            };
+            tokio::select! {
+                report = &mut execution => return report,
+                () = woken => {
+                    if let Some(observed) = self.observe().await {
+                        let status = self.compute_status(pod, &observed, Stage::Syncing, None);
+                        self.status.publish(pod, status, Urgency::Now);
+                    }
+                }
+                true = ending, if !cancel.is_cancelled() => cancel.cancel(),
+            }
+        }
+    }
+
+    /// Takes over what a pass found out; answers when to try again if something failed.
+    fn absorb(&mut self, report: SyncReport) -> Option<Duration> {
+        let now = self.context.clock.now();
+        for container in &report.restarted {
+            self.backoff.restarted(container, now);
+        }
+        self.waiting = report.waiting;
+        if let Some(volumes) = report.volumes {
+            self.volumes = Some(volumes);
+        }
+        let ladder = report.failed.then(|| self.retry.fail((), now));
+        report.retry_after.into_iter().chain(ladder).min()
+    }
+
+    fn volumes_are_current(&self) -> bool {
+        let now = self.context.clock.now();
+        self.volumes.as_ref().is_some_and(|volumes| volumes.refresh_at.is_none_or(|refresh_at| now < refresh_at))
+    }
+
+    fn retry_pause(&mut self, after: Option<Duration>) -> Pause {
+        let after = after.unwrap_or_else(|| self.retry.fail((), self.context.clock.now()));
+        Pause::Until(Instant::now() + after)
+    }
+
+    /// Until the first of what is known to come: a back-off, a token's refresh, the Pod's deadline.
+    fn pause_until(&self, pod: &Pod, wake_at: Option<Instant>) -> Pause {
+        let now = self.context.clock.now();
+        let refresh = self.volumes.as_ref().and_then(|volumes| volumes.refresh_at);
+        let times = refresh.into_iter().chain(deadline(pod));
+        let instants = times.map(|time| Instant::now() + time.duration_since(now).try_into().unwrap_or(Duration::ZERO));
+        instants.chain(wake_at).min().map_or(Pause::Forever, Pause::Until)
+    }
+
+    fn deadline_verdict(&self, pod: &Pod) -> Option<Verdict> {
+        let message = "Pod was active on the node longer than the specified deadline".to_owned();
+        let over = deadline(pod).is_some_and(|deadline| deadline <= self.context.clock.now());
+        over.then_some(Verdict { reason: "DeadlineExceeded", message })
+    }
+}
+
+/// How long to sleep.
+#[derive(Debug, Clone, Copy)]
+enum Pause {
+    Until(Instant),
+    Forever,
+}
+
+impl Pause {
+    fn instant(self) -> Option<Instant> {
+        match self {
+            Self::Until(instant) => Some(instant),
+            Self::Forever => None,
+        }
+    }
+}
+
+fn earliest(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {
+    left.into_iter().chain(right).min()
+}
+
+fn wants_end(desired: &Desired) -> bool {
+    match desired {
+        Desired::Removed(_) => true,
+        Desired::Pod(pod) => pod.metadata.deletion_timestamp.is_some(),
+    }
+}
+
+/// When the Pod has been active for as long as it may.
+fn deadline(pod: &Pod) -> Option<Timestamp> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    let started = pod.status.as_ref()?.start_time.as_ref()?.0;
+    started.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
+}

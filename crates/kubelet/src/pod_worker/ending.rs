@@ -1,0 +1,138 @@
+//! The end of a Pod: containers stop, resources are given back, and last of all its object goes.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Pause, PodWorker, RETRY_LADDER};
+use crate::observed::ObservedPod;
+use crate::pod;
+use crate::pod_lifecycle::{PodLifecycle, Termination, TerminationCause};
+use crate::pod_status::Stage;
+use crate::status_manager::Urgency;
+use crate::sync_pod::stop_pod;
+use crate::volumes;
+
+impl PodWorker {
+    /// Stops everything that runs and gives back what it used. A shorter grace period takes effect at once.
+    pub(super) async fn terminate(&mut self) -> Option<Pause> {
+        let PodLifecycle::Terminating(termination) = self.lifecycle.clone() else { return None };
+        self.prober.stop();
+        let pod = self.pod();
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        info!(pod = pod::full_name(&pod), cause = ?termination.cause, grace = termination.grace_seconds, "ending Pod");
+        if termination.cause != TerminationCause::ObjectGone {
+            let status = self.ending_status(&pod, &observed, Stage::Terminating, &termination);
+            self.status.publish(&pod, status, Urgency::Now);
+        }
+        let context = Arc::clone(&self.context);
+        let stopping = stop_pod(&context, &pod, &observed, termination.grace_seconds);
+        tokio::select! {
+            stopped = stopping => if let Err(error) = stopped {
+                context.events.warning(&pod, "FailedKillPod", format!("error killing pod: {error}"));
+                return Some(self.retry_pause(None));
+            },
+            () = self.shorter_grace(&termination) => return None,
+        }
+        // Exit codes are known now; removing the containers forgets them.
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
+        if !termination.cause.is_removal() {
+            self.status.publish(&pod, status, Urgency::Now);
+            if let Err(pause) = self.release(&pod, false).await {
+                return Some(pause);
+            }
+            self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).stopped();
+            return None;
+        }
+        self.remove_all(&pod, &observed, status, &termination).await
+    }
+
+    /// Removes what a Pod that ended before left.
+    pub(super) async fn remove(&mut self) -> Option<Pause> {
+        let PodLifecycle::Terminated(termination) = self.lifecycle.clone() else { return None };
+        let pod = self.pod();
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
+        self.remove_all(&pod, &observed, status, &termination).await
+    }
+
+    async fn remove_all(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &ObservedPod,
+        status: PodStatus,
+        termination: &Termination,
+    ) -> Option<Pause> {
+        for sandbox in &observed.sandboxes {
+            if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
+                warn!(pod = pod::full_name(pod), sandbox = sandbox.id, %error, "sandbox not removed, will try again");
+                return Some(self.retry_pause(None));
+            }
+        }
+        if let Err(pause) = self.release(pod, true).await {
+            return Some(pause);
+        }
+        if termination.cause != TerminationCause::ObjectGone {
+            self.status.delete(pod, status).await;
+        }
+        self.remove_logs(pod).await;
+        self.context.images.forget_pod(pod);
+        self.lifecycle = PodLifecycle::Gone;
+        None
+    }
+
+    fn ending_status(&self, pod: &Pod, observed: &ObservedPod, stage: Stage, termination: &Termination) -> PodStatus {
+        let verdict = match &termination.cause {
+            TerminationCause::Failed(verdict) => Some(verdict),
+            _ => None,
+        };
+        self.compute_status(pod, observed, stage, verdict)
+    }
+
+    /// Returns when the Pod is to end sooner, or for a weightier reason.
+    async fn shorter_grace(&self, termination: &Termination) {
+        let mut inbox = self.inbox.clone();
+        let state = PodLifecycle::Terminating(termination.clone());
+        // An error means the sync loop is gone: then nothing will ever be shorter.
+        if inbox.wait_for(|desired| state.clone().desire(desired) != state).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Unmounts volumes and removes the cgroup; with `everything` the Pod's directory as well.
+    async fn release(&mut self, pod: &Arc<Pod>, everything: bool) -> Result<(), Pause> {
+        let context = Arc::clone(&self.context);
+        let (pod_dir, cgroup) = (context.pod_dir(&self.uid), context.cgroup(pod));
+        let released = tokio::task::spawn_blocking(move || {
+            if everything {
+                volumes::tear_down(&*context.host, &pod_dir)?;
+            } else {
+                volumes::tear_down(&*context.host, &pod_dir.join("volume-subpaths"))?;
+                volumes::tear_down(&*context.host, &pod_dir.join("volumes"))?;
+            }
+            context.host.remove_cgroup(&cgroup)
+        });
+        self.volumes = None;
+        match released.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                warn!(pod = pod::full_name(pod), %error, "Pod's volumes or cgroup not released, will try again");
+                Err(self.retry_pause(None))
+            }
+            Err(_) => Err(Pause::Until(Instant::now() + RETRY_LADDER.max)),
+        }
+    }
+
+    async fn remove_logs(&self, pod: &Pod) {
+        let directory = self.context.log_dir(pod);
+        match tokio::task::spawn_blocking(move || std::fs::remove_dir_all(directory)).await {
+            Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                warn!(pod = pod::full_name(pod), %error, "logs not removed");
+            }
+            _ => {}
+        }
+    }
+}

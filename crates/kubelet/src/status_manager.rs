@@ -1,0 +1,178 @@
+//! Writing Pod statuses to the API.
+//!
+//! Each Pod has one [`StatusWriter`]: a task that holds the newest status anybody published and patches what differs
+//! from what the API has. While a patch is on its way, newer statuses replace each other, so however often a Pod
+//! changes it costs no more than one request at a time and the last word always arrives. Nobody waits for a write,
+//! except who ends the Pod: its object is deleted after its last status is stored.
+//!
+//! Guarantees: statuses of one Pod arrive in order; a write for a Pod that was replaced under its name is refused by
+//! the UID in the patch; a failed write is tried again until it succeeds, is pointless, or is replaced.
+
+mod patch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use kube::Client;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use platform::tasks::{TaskKind, spawn};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use crate::pod;
+
+/// How long a status of a Pod that is being started waits for a better one.
+const SOFT_DELAY: Duration = Duration::from_millis(100);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// How soon a status has to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// It will be overtaken within moments if all goes well; written only if not.
+    Soft,
+    /// At once.
+    Now,
+}
+
+/// What a writer is to bring about.
+#[derive(Debug, Clone)]
+struct Wanted {
+    pod: Arc<Pod>,
+    status: PodStatus,
+    urgency: Urgency,
+    /// Delete the object once the status is stored.
+    delete: bool,
+}
+
+/// One Pod's way to the API. Dropping it ends its task once what it holds is written or has failed once more.
+pub struct StatusWriter {
+    wanted: watch::Sender<Option<Wanted>>,
+    written: watch::Receiver<Progress>,
+}
+
+/// What the task has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Writing,
+    Gone,
+}
+
+impl StatusWriter {
+    /// Starts the writer of one Pod.
+    pub fn start(client: Client) -> Self {
+        let (wanted, inbox) = watch::channel(None);
+        let (progress, written) = watch::channel(Progress::Writing);
+        spawn(TaskKind::Worker, "pod status", write_statuses(client, inbox, progress));
+        Self { wanted, written }
+    }
+
+    /// Replaces the status to be written. Returns at once.
+    pub fn publish(&self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {
+        self.wanted.send_modify(|wanted| {
+            // What was urgent before stays so: a softer status must not hold back what somebody waits for.
+            let pending = wanted.as_ref().map_or(Urgency::Soft, |wanted| wanted.urgency);
+            let urgency = urgency.max(pending);
+            *wanted = Some(Wanted { pod: Arc::clone(pod), status, urgency, delete: false });
+        });
+    }
+
+    /// Writes the Pod's last status, then deletes its object; returns when that is gone, whoever deleted it.
+    pub async fn delete(&mut self, pod: &Arc<Pod>, status: PodStatus) {
+        let pod = Arc::clone(pod);
+        self.wanted.send_replace(Some(Wanted { pod, status, urgency: Urgency::Now, delete: true }));
+        // The task ends only after it reported, or with the process.
+        let _ = self.written.wait_for(|progress| *progress == Progress::Gone).await;
+    }
+}
+
+/// What the API has, as far as this writer knows.
+struct Known {
+    revision: u64,
+    status: PodStatus,
+}
+
+async fn write_statuses(client: Client, mut inbox: watch::Receiver<Option<Wanted>>, progress: watch::Sender<Progress>) {
+    let mut known = Known { revision: 0, status: PodStatus::default() };
+    let mut retry = RETRY_FIRST;
+    loop {
+        if inbox.changed().await.is_err() {
+            return;
+        }
+        settle(&mut inbox).await;
+        loop {
+            let Some(wanted) = inbox.borrow_and_update().clone() else { break };
+            match write(&client, &wanted, &mut known).await {
+                Ok(Written::Stored) => {
+                    retry = RETRY_FIRST;
+                    break;
+                }
+                Ok(Written::Gone) => {
+                    progress.send_replace(Progress::Gone);
+                    break;
+                }
+                Err(error) => {
+                    warn!(pod = pod::full_name(&wanted.pod), %error, "status not written, will try again");
+                    // A newer status is worth an immediate attempt; a writer nobody holds any more gives up.
+                    match tokio::time::timeout(retry, inbox.changed()).await {
+                        Ok(Err(_)) => return,
+                        Ok(Ok(())) => {}
+                        Err(_) => retry = (retry * 2).min(RETRY_MAX),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits while the newest status is a soft one, but not longer than [`SOFT_DELAY`].
+async fn settle(inbox: &mut watch::Receiver<Option<Wanted>>) {
+    let urgent = inbox.wait_for(|wanted| wanted.as_ref().is_none_or(|wanted| wanted.urgency == Urgency::Now));
+    // Either outcome ends the waiting: urgent, too long, or nobody there any more.
+    let _ = tokio::time::timeout(SOFT_DELAY, urgent).await;
+}
+
+enum Written {
+    Stored,
+    Gone,
+}
+
+async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Written, kube::Error> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), pod::namespace(&wanted.pod));
+    let name = pod::name(&wanted.pod);
+    known.learn(&wanted.pod);
+    if let Some(body) = patch::status_patch(&pod::uid(&wanted.pod), &known.status, &wanted.status) {
+        match pods.patch_status(name, &PatchParams::default(), &Patch::Strategic(body)).await {
+            Ok(stored) => known.learn(&stored),
+            // Gone, or another Pod has its name by now: nothing of ours is left to write to.
+            Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => {
+                debug!(pod = pod::full_name(&wanted.pod), %error, "status of a Pod that is gone");
+                return Ok(Written::Gone);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !wanted.delete {
+        return Ok(Written::Stored);
+    }
+    let uid = Some(pod::uid(&wanted.pod).to_string());
+    let preconditions = Some(Preconditions { uid, resource_version: None });
+    let parameters = DeleteParams { preconditions, ..DeleteParams::default().grace_period(0) };
+    match pods.delete(name, &parameters).await {
+        Ok(_) => Ok(Written::Gone),
+        Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => Ok(Written::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+impl Known {
+    /// Takes over the status of an object unless it is older than what is known.
+    fn learn(&mut self, pod: &Pod) {
+        let revision = pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);
+        if revision >= self.revision {
+            self.revision = revision;
+            self.status = pod.status.clone().unwrap_or_default();
+        }
+    }
+}

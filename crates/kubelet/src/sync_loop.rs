@@ -1,0 +1,184 @@
+//! The kubelet's main loop: one queue of [`Event`]s, routed to Pod workers by UID.
+//!
+//! Flow: sources (the watch on Pods, the runtime's events, workers that end) put events into the queue; the loop hands
+//! each to the worker it concerns, starting one for a Pod it has not seen. It never waits for a worker: desired states
+//! replace each other in a worker's inbox, and wake-ups are a flag.
+//!
+//! Guarantees: one worker per UID at any time; a Pod the runtime has but the API has not is ended; a worker that
+//! panics is started again and finds its Pod where the runtime has it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use platform::tasks::{TaskKind, spawn};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::context::NodeContext;
+use crate::orphans;
+use crate::pleg::RuntimeChange;
+use crate::pod::{self, Uid};
+use crate::pod_lifecycle::Desired;
+use crate::pod_source::PodUpdate;
+use crate::pod_worker::{self, WorkerHandle};
+
+/// How long a worker that panicked is left alone.
+const RESTART_DELAY: Duration = Duration::from_secs(5);
+
+/// Everything that makes the loop turn.
+#[derive(Debug)]
+pub enum Event {
+    /// The API wants something.
+    Pods(PodUpdate),
+    /// The runtime has changed.
+    Runtime(RuntimeChange),
+    /// A worker ended: its Pod is gone, or it panicked.
+    WorkerEnded(Uid),
+    /// A worker that panicked may be started again.
+    RestartWorker(Uid),
+    /// Pods the runtime has, found after the first list.
+    Orphans(Vec<Arc<Pod>>),
+}
+
+/// Pods as the kubelet has them, for the kubelet API and node status.
+pub type KnownPods = HashMap<Uid, Arc<Pod>>;
+
+/// The loop's state.
+pub struct SyncLoop {
+    context: Arc<NodeContext>,
+    events: mpsc::Sender<Event>,
+    workers: HashMap<Uid, Worker>,
+    /// Counts changes of the runtime, so that log readers know when to look.
+    runtime_changes: watch::Sender<u64>,
+    pods: watch::Sender<KnownPods>,
+    listed: bool,
+}
+
+struct Worker {
+    handle: WorkerHandle,
+    desired: Desired,
+}
+
+impl SyncLoop {
+    /// A loop without Pods. It sends itself what workers report.
+    pub fn new(
+        context: Arc<NodeContext>,
+        events: mpsc::Sender<Event>,
+        runtime_changes: watch::Sender<u64>,
+        pods: watch::Sender<KnownPods>,
+    ) -> Self {
+        Self { context, events, workers: HashMap::new(), runtime_changes, pods, listed: false }
+    }
+
+    /// Runs until cancelled. Pods live on: only what happens inside this process ends.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Event>, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                event = queue.recv() => match event {
+                    Some(event) => self.handle(event),
+                    None => break,
+                },
+            }
+        }
+        for worker in self.workers.values() {
+            worker.handle.abandon();
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Pods(PodUpdate::Set(pod)) => self.desire(Desired::Pod(pod)),
+            // Without a worker nothing of it is here: its end is what made the object go, or it never began.
+            Event::Pods(PodUpdate::Removed(pod)) => {
+                if self.workers.contains_key(&pod::uid(&pod)) {
+                    self.desire(Desired::Removed(pod));
+                }
+            }
+            Event::Pods(PodUpdate::Replace(pods)) => self.replace(pods),
+            Event::Runtime(change) => self.wake(&change),
+            Event::WorkerEnded(uid) => self.worker_ended(&uid),
+            Event::RestartWorker(uid) => self.restart(uid),
+            Event::Orphans(pods) => {
+                for pod in pods {
+                    if !self.workers.contains_key(&pod::uid(&pod)) {
+                        info!(pod = pod::full_name(&pod), "ending a Pod that is not in the API");
+                        self.desire(Desired::Removed(pod));
+                    }
+                }
+            }
+        }
+    }
+
+    fn desire(&mut self, desired: Desired) {
+        let uid = pod::uid(desired.pod());
+        self.pods.send_modify(|pods| match &desired {
+            Desired::Pod(pod) => drop(pods.insert(uid.clone(), Arc::clone(pod))),
+            Desired::Removed(_) => drop(pods.remove(&uid)),
+        });
+        if let Some(worker) = self.workers.get_mut(&uid) {
+            worker.desired = desired.clone();
+            return worker.handle.desire(desired);
+        }
+        let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), self.events.clone());
+        self.workers.insert(uid, Worker { handle, desired });
+    }
+
+    /// After a list: what is not in it is gone.
+    fn replace(&mut self, pods: Vec<Arc<Pod>>) {
+        let gone: Vec<Arc<Pod>> = self
+            .workers
+            .iter()
+            .filter(|(uid, worker)| {
+                matches!(worker.desired, Desired::Pod(_)) && !pods.iter().any(|pod| pod::uid(pod) == **uid)
+            })
+            .map(|(_, worker)| Arc::clone(worker.desired.pod()))
+            .collect();
+        gone.into_iter().for_each(|pod| self.desire(Desired::Removed(pod)));
+        pods.into_iter().for_each(|pod| self.desire(Desired::Pod(pod)));
+        if !self.listed {
+            self.listed = true;
+            let known = self.workers.keys().cloned().collect();
+            spawn(TaskKind::Worker, "orphans", orphans::find(Arc::clone(&self.context), known, self.events.clone()));
+        }
+    }
+
+    fn wake(&mut self, change: &RuntimeChange) {
+        self.runtime_changes.send_modify(|count| *count = count.wrapping_add(1));
+        match change {
+            RuntimeChange::Pod(uid) => {
+                if let Some(worker) = self.workers.get(uid) {
+                    worker.handle.wake();
+                }
+            }
+            RuntimeChange::All => self.workers.values().for_each(|worker| worker.handle.wake()),
+        }
+    }
+
+    fn worker_ended(&mut self, uid: &Uid) {
+        let Some(worker) = self.workers.get(uid) else { return };
+        if worker.handle.finished() {
+            self.workers.remove(uid);
+            self.pods.send_modify(|pods| drop(pods.remove(uid)));
+            return;
+        }
+        error!(pod = pod::full_name(worker.desired.pod()), "Pod worker died, starting it again soon");
+        let (events, uid) = (self.events.clone(), uid.clone());
+        spawn(TaskKind::Worker, "worker restart", async move {
+            tokio::time::sleep(RESTART_DELAY).await;
+            if events.send(Event::RestartWorker(uid)).await.is_err() {
+                warn!("the sync loop ended before a worker could be restarted");
+            }
+        });
+    }
+
+    fn restart(&mut self, uid: Uid) {
+        if let Some(worker) = self.workers.remove(&uid) {
+            let handle = pod_worker::start(Arc::clone(&self.context), worker.desired.clone(), self.events.clone());
+            self.workers.insert(uid, Worker { handle, desired: worker.desired });
+        }
+    }
+}

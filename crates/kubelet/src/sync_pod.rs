@@ -1,0 +1,303 @@
+//! Carries out what [`plan_pod`](crate::plan_pod::plan_pod) decided, in order: stop containers; volumes, sandbox and
+//! images side by side; then create and start containers one after the other.
+//!
+//! It decides nothing but what failure means: a container that cannot start says why in the report and leaves the
+//! others alone; without a sandbox or volumes nothing starts. Events tell users. Nothing here writes status.
+
+mod kill;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use platform::tasks::{TaskKind, spawn};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::container_config::env::{EnvObjects, EnvReferences};
+use crate::container_config::pod_limits;
+use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
+use crate::context::NodeContext;
+use crate::images::{ImageProblem, PresentImage};
+use crate::observed::ObservedPod;
+use crate::plan_pod::{CreateSandboxReason, PodActions, SandboxAction, StartContainer};
+use crate::pod;
+use crate::pod_status::{Waiting, WaitingReasons};
+use crate::volumes::{self, MountedVolumes, VolumeContext};
+
+pub use kill::{kill_container, stop_pod};
+
+/// One pass over a Pod.
+pub struct SyncPass<'a> {
+    /// What the worker shares with everybody.
+    pub context: &'a Arc<NodeContext>,
+    /// The Pod.
+    pub pod: &'a Arc<Pod>,
+    /// What the plan was made from.
+    pub observed: &'a ObservedPod,
+    /// The plan.
+    pub actions: &'a PodActions,
+    /// Volumes set up by an earlier pass that need nothing now.
+    pub volumes: Option<&'a MountedVolumes>,
+    /// Cancelled when the Pod is to end: slow work is given up, quick work is finished.
+    pub cancel: &'a CancellationToken,
+}
+
+/// What came of a pass.
+#[derive(Debug, Default)]
+pub struct SyncReport {
+    /// Whether anything changed, so that a new plan may find more to do.
+    pub progressed: bool,
+    /// Containers that were started after an earlier instance had ended.
+    pub restarted: Vec<String>,
+    /// Why containers did not start.
+    pub waiting: WaitingReasons,
+    /// Volumes, if they were set up.
+    pub volumes: Option<MountedVolumes>,
+    /// Something failed: try again, at the latest after this.
+    pub retry_after: Option<Duration>,
+    /// Something failed that says nothing about when to try again.
+    pub failed: bool,
+}
+
+impl SyncReport {
+    fn retry_within(&mut self, after: Option<Duration>) {
+        match after {
+            Some(after) => self.retry_after = Some(self.retry_after.map_or(after, |other| other.min(after))),
+            None => self.failed = true,
+        }
+    }
+
+    fn refuse(&mut self, container: &str, reason: &str, message: String) {
+        let waiting = Waiting { reason: reason.to_owned(), message };
+        self.waiting.insert(container.to_owned(), waiting);
+    }
+}
+
+/// The sandbox containers are started in.
+struct Sandbox {
+    id: String,
+    ips: Vec<String>,
+    config: cri::PodSandboxConfig,
+}
+
+/// Carries out a plan.
+pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
+    let mut report = SyncReport::default();
+    kill_unwanted(pass, &mut report).await;
+    remove_surplus(pass).await;
+    let creates_sandbox = matches!(pass.actions.sandbox, SandboxAction::Create { .. });
+    if pass.actions.start.is_empty() && !creates_sandbox && pass.volumes.is_some() {
+        return report;
+    }
+    let images = ImageFetches::start(pass);
+    let (volumes, sandbox, env) = tokio::join!(set_up_volumes(pass), ready_sandbox(pass), env_objects(pass));
+    report.progressed |= creates_sandbox && sandbox.is_some();
+    report.failed |= sandbox.is_none() || volumes.is_none();
+    report.volumes.clone_from(&volumes);
+    let (Some(volumes), Some(sandbox)) = (volumes, sandbox) else { return report };
+    start::start_containers(pass, &sandbox, &volumes, env, images, &mut report).await;
+    report
+}
+
+async fn kill_unwanted(pass: &SyncPass<'_>, report: &mut SyncReport) {
+    let grace_seconds = pod::termination_grace_seconds(pass.pod);
+    join_all(pass.actions.kill.iter().map(|kill| kill_container(pass.context, pass.pod, kill, grace_seconds))).await;
+    report.progressed |= !pass.actions.kill.is_empty();
+}
+
+async fn remove_surplus(pass: &SyncPass<'_>) {
+    for id in &pass.actions.remove {
+        if let Err(error) = pass.context.runtime.remove_container(id).await {
+            warn!(pod = pod::full_name(pass.pod), container = id, %error, "could not remove a dead container");
+        }
+    }
+}
+
+/// Volumes, or nothing after saying why.
+async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
+    if let Some(volumes) = pass.volumes {
+        return Some(volumes.clone());
+    }
+    let pod_dir = pass.context.pod_dir(&pod::uid(pass.pod));
+    let context = VolumeContext {
+        host: &*pass.context.host,
+        objects: &pass.context.objects,
+        pod_dir: &pod_dir,
+        host_ips: &pass.context.host_ips,
+        allocatable: &pass.context.allocatable,
+        now: pass.context.clock.now(),
+    };
+    match volumes::set_up(pass.pod, context).await {
+        Ok(volumes) => Some(volumes),
+        Err(errors) => {
+            for error in errors {
+                pass.context.events.warning(pass.pod, "FailedMount", error.to_string());
+            }
+            None
+        }
+    }
+}
+
+/// The sandbox to start containers in, or nothing after saying why.
+async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
+    let context = pass.context;
+    let (attempt, existing) = match &pass.actions.sandbox {
+        SandboxAction::Nothing => return None,
+        SandboxAction::Keep => {
+            let sandbox = pass.observed.sandbox()?;
+            (sandbox.attempt, Some(sandbox))
+        }
+        SandboxAction::Create { attempt, stop, reason } => {
+            if *reason != CreateSandboxReason::NewPod {
+                let message = "Pod sandbox changed, it will be killed and re-created.";
+                context.events.normal(pass.pod, "SandboxChanged", message);
+            }
+            for id in stop {
+                if let Err(error) = context.runtime.stop_pod_sandbox(id).await {
+                    let message = format!("error killing pod: {error}");
+                    context.events.warning(pass.pod, "FailedKillPod", message);
+                    return None;
+                }
+            }
+            (*attempt, None)
+        }
+    };
+    let cgroup = context.cgroup(pass.pod);
+    let config = sandbox_config(
+        pass.pod,
+        SandboxInputs {
+            attempt,
+            cgroup_parent: &cgroup,
+            pod_logs: &context.paths.pod_logs,
+            resolv_conf: &context.resolv_conf,
+            cluster_dns: &context.pods.cluster_dns,
+            cluster_domain: &context.pods.cluster_domain,
+        },
+    );
+    if let Some(existing) = existing {
+        return Some(Sandbox {
+            id: existing.id.clone(),
+            ips: pod_ips(context, pass.pod, existing.ips.clone()),
+            config,
+        });
+    }
+    match run_sandbox(context, pass.pod, &cgroup, config).await {
+        Ok(sandbox) => Some(sandbox),
+        Err(problem) => {
+            let message = format!("Failed to create pod sandbox: {problem}");
+            context.events.warning(pass.pod, "FailedCreatePodSandBox", message);
+            None
+        }
+    }
+}
+
+async fn run_sandbox(
+    context: &NodeContext,
+    pod: &Pod,
+    cgroup: &str,
+    config: cri::PodSandboxConfig,
+) -> Result<Sandbox, String> {
+    context.host.create_cgroup(cgroup, &pod_limits(pod)).map_err(|error| describe(&error))?;
+    std::fs::create_dir_all(&config.log_directory)
+        .map_err(|error| format!("create {}: {error}", config.log_directory))?;
+    let handler = "";
+    let id = context.runtime.run_pod_sandbox(config.clone(), handler).await.map_err(|error| error.to_string())?;
+    let status = context.runtime.pod_sandbox_status(&id).await.map_err(|error| error.to_string())?;
+    let network = status.network.unwrap_or_default();
+    let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|ip| ip.ip));
+    let ips = ips.filter(|ip| !ip.is_empty()).collect();
+    Ok(Sandbox { id, ips: pod_ips(context, pod, ips), config })
+}
+
+fn pod_ips(context: &NodeContext, pod: &Pod, sandbox_ips: Vec<String>) -> Vec<String> {
+    if pod::is_host_network(pod) { context.host_ips.clone() } else { sandbox_ips }
+}
+
+/// An error with its causes in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Objects that environments refer to. Whoever needs one that could not be read is told then.
+async fn env_objects(pass: &SyncPass<'_>) -> Result<EnvObjects, String> {
+    let mut references = EnvReferences::default();
+    for (container, _) in starting(pass) {
+        references.add(container);
+    }
+    let namespace = pod::namespace(pass.pod);
+    let objects = &pass.context.objects;
+    let mut found = EnvObjects::default();
+    for name in references.config_maps {
+        let config_map = objects.config_map(namespace, &name).await.map_err(|error| error.to_string())?;
+        found.config_maps.insert(name, config_map);
+    }
+    for name in references.secrets {
+        let secret = objects.secret(namespace, &name).await.map_err(|error| error.to_string())?;
+        found.secrets.insert(name, secret);
+    }
+    Ok(found)
+}
+
+/// Containers of the plan with their specs.
+fn starting<'a>(pass: &'a SyncPass<'_>) -> impl Iterator<Item = (&'a Container, &'a StartContainer)> {
+    pass.actions.start.iter().filter_map(|start| Some((pod::find_container(pass.pod, &start.name)?.1, start)))
+}
+
+/// Images on their way: all are fetched at once, while containers start in order.
+struct ImageFetches {
+    pending: HashMap<String, oneshot::Receiver<Result<PresentImage, ImageProblem>>>,
+    abandon: CancellationToken,
+}
+
+impl ImageFetches {
+    /// Starts fetching; an image that is on the node already costs one look.
+    fn start(pass: &SyncPass<'_>) -> Self {
+        let abandon = pass.cancel.child_token();
+        let pending = starting(pass).map(|(container, _)| {
+            let receiver = fetch(Arc::clone(pass.context), Arc::clone(pass.pod), container.clone(), abandon.clone());
+            (container.name.clone(), receiver)
+        });
+        Self { pending: pending.collect(), abandon }
+    }
+
+    /// Waits for a container's image; `None` when the pass was cancelled.
+    async fn get(&mut self, container: &str) -> Option<Result<PresentImage, ImageProblem>> {
+        self.pending.remove(container)?.await.ok()
+    }
+}
+
+fn fetch(
+    context: Arc<NodeContext>,
+    pod: Arc<Pod>,
+    container: Container,
+    abandon: CancellationToken,
+) -> oneshot::Receiver<Result<PresentImage, ImageProblem>> {
+    let (sender, receiver) = oneshot::channel();
+    spawn(TaskKind::Worker, "image fetch", async move {
+        let outcome = tokio::select! {
+            outcome = context.images.ensure(&pod, &container) => outcome,
+            () = abandon.cancelled() => return,
+        };
+        // An error means that nobody waits any more.
+        let _ = sender.send(outcome);
+    });
+    receiver
+}
+
+impl Drop for ImageFetches {
+    fn drop(&mut self) {
+        self.abandon.cancel();
+    }
+}

@@ -1,0 +1,187 @@
+//! Creating and starting containers, one after the other.
+
+use client::EventType;
+use k8s_openapi::api::core::v1::Container;
+use tracing::info;
+
+use super::{ImageFetches, Sandbox, SyncPass, SyncReport, starting};
+use crate::container_config::env::{EnvFacts, EnvObjects, environment};
+use crate::container_config::etc_hosts::etc_hosts;
+use crate::container_config::{ConfigError, ContainerInputs, container_config};
+use crate::hooks;
+use crate::images::PresentImage;
+use crate::plan_pod::StartContainer;
+use crate::pod;
+use crate::volumes::MountedVolumes;
+use crate::volumes::mounts::{MountContext, container_mounts};
+
+/// Why a container did not start: its waiting reason and message.
+struct StartProblem {
+    reason: &'static str,
+    message: String,
+}
+
+impl StartProblem {
+    fn config(error: &ConfigError) -> Self {
+        Self { reason: "CreateContainerConfigError", message: error.to_string() }
+    }
+}
+
+/// Starts the plan's containers as their images arrive; one that fails leaves the others alone.
+pub(super) async fn start_containers(
+    pass: &SyncPass<'_>,
+    sandbox: &Sandbox,
+    volumes: &MountedVolumes,
+    env: Result<EnvObjects, String>,
+    mut images: ImageFetches,
+    report: &mut SyncReport,
+) {
+    let hosts = hosts_content(pass, sandbox);
+    for (container, start) in starting(pass) {
+        let image = match images.get(&container.name).await {
+            None => return,
+            Some(Ok(image)) => image,
+            Some(Err(problem)) => {
+                report.retry_within(problem.retry_after);
+                report.refuse(&container.name, problem.reason, problem.message);
+                continue;
+            }
+        };
+        if pass.cancel.is_cancelled() {
+            return;
+        }
+        let parts = Parts { sandbox, volumes, env: &env, hosts: hosts.as_deref(), image: &image };
+        match start_container(pass, container, start, &parts).await {
+            Ok(()) => {
+                report.progressed = true;
+                if start.restarted {
+                    report.restarted.push(container.name.clone());
+                }
+            }
+            Err(problem) => {
+                // A failed start of a made container leaves a record that counts as an exit: it is backed off as one.
+                report.progressed |= problem.reason == "RunContainerError";
+                report.failed = true;
+                report.refuse(&container.name, problem.reason, problem.message);
+            }
+        }
+    }
+}
+
+fn hosts_content(pass: &SyncPass<'_>, sandbox: &Sandbox) -> Option<String> {
+    if sandbox.ips.is_empty() {
+        return None;
+    }
+    let host_file = match pod::is_host_network(pass.pod) {
+        true => std::fs::read_to_string(&pass.context.paths.hosts).unwrap_or_default(),
+        false => String::new(),
+    };
+    Some(etc_hosts(pass.pod, &sandbox.ips, &host_file, &pass.context.pods.cluster_domain))
+}
+
+/// What a container is put together from.
+struct Parts<'a> {
+    sandbox: &'a Sandbox,
+    volumes: &'a MountedVolumes,
+    env: &'a Result<EnvObjects, String>,
+    hosts: Option<&'a str>,
+    image: &'a PresentImage,
+}
+
+async fn start_container(
+    pass: &SyncPass<'_>,
+    container: &Container,
+    start: &StartContainer,
+    parts: &Parts<'_>,
+) -> Result<(), StartProblem> {
+    let context = pass.context;
+    let event =
+        |kind, reason, message: &str| context.events.container(pass.pod, &container.name, kind, reason, message);
+    let failed = |problem: StartProblem| {
+        event(EventType::Warning, "Failed", &format!("Error: {}", problem.message));
+        problem
+    };
+    let config = configure(pass, container, start, parts).map_err(|error| failed(StartProblem::config(&error)))?;
+    let created = context.runtime.create_container(&parts.sandbox.id, config, parts.sandbox.config.clone()).await;
+    let id =
+        created.map_err(|error| failed(StartProblem { reason: "CreateContainerError", message: error.to_string() }))?;
+    event(EventType::Normal, "Created", "Container created");
+    if let Err(error) = context.runtime.start_container(&id).await {
+        return Err(failed(StartProblem { reason: "RunContainerError", message: error.to_string() }));
+    }
+    event(EventType::Normal, "Started", "Container started");
+    info!(pod = pod::full_name(pass.pod), container = container.name, attempt = start.attempt, "container started");
+    post_start(pass, container, &id, parts).await
+}
+
+/// The container's configuration; files and mounts it needs are made on the way.
+fn configure(
+    pass: &SyncPass<'_>,
+    container: &Container,
+    start: &StartContainer,
+    parts: &Parts<'_>,
+) -> Result<cri::ContainerConfig, ConfigError> {
+    let context = pass.context;
+    let objects = parts.env.as_ref().map_err(|error| ConfigError::Read(error.clone()))?;
+    let facts = EnvFacts {
+        pod: pass.pod,
+        pod_ips: &parts.sandbox.ips,
+        host_ips: &context.host_ips,
+        allocatable: &context.allocatable,
+    };
+    let env = environment(container, objects, facts)?;
+    let pod_dir = context.pod_dir(&pod::uid(pass.pod));
+    let mounts = MountContext {
+        host: &*context.host,
+        pod_dir: &pod_dir,
+        volumes: parts.volumes,
+        etc_hosts: parts.hosts,
+        attempt: start.attempt,
+    };
+    let mounts = container_mounts(container, &env, mounts)?;
+    let log_directory = context.log_dir(pass.pod).join(&container.name);
+    std::fs::create_dir_all(&log_directory)
+        .map_err(|error| ConfigError::Write(format!("create {}: {error}", log_directory.display())))?;
+    let inputs = ContainerInputs {
+        attempt: start.attempt,
+        image: parts.image,
+        env,
+        mounts,
+        volume_groups: &[],
+        node_memory_bytes: context.allocatable.memory_bytes,
+    };
+    container_config(pass.pod, container, inputs)
+}
+
+/// Runs the container's `postStart` hook; a container whose hook fails is killed.
+async fn post_start(
+    pass: &SyncPass<'_>,
+    container: &Container,
+    id: &str,
+    parts: &Parts<'_>,
+) -> Result<(), StartProblem> {
+    let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
+        return Ok(());
+    };
+    let context = pass.context;
+    let ip = parts.sandbox.ips.first().map(String::as_str);
+    let outcome = tokio::select! {
+        outcome = hooks::run(&*context.runtime, id, container, hook, ip) => outcome,
+        // The Pod ends: whoever ends it stops the container.
+        () = pass.cancel.cancelled() => return Ok(()),
+    };
+    let Err(problem) = outcome else { return Ok(()) };
+    context.events.container(
+        pass.pod,
+        &container.name,
+        EventType::Warning,
+        "FailedPostStartHook",
+        "PostStartHook failed",
+    );
+    let message = "FailedPostStartHook";
+    context.events.container(pass.pod, &container.name, EventType::Normal, "Killing", message);
+    if let Err(error) = context.runtime.stop_container(id, pod::termination_grace_seconds(pass.pod)).await {
+        tracing::warn!(pod = pod::full_name(pass.pod), container = container.name, %error, "not stopped");
+    }
+    Err(StartProblem { reason: "PostStartHookError", message: problem.to_string() })
+}

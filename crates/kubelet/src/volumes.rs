@@ -1,0 +1,273 @@
+//! A Pod's volumes: from what its spec says to directories that containers mount.
+//!
+//! Each type has its file with its part of the plan ([`VolumePlan`]) and the carrying out. Everything is below
+//! `pods/<uid>`, in the places upstream uses, and set-up is idempotent: a restarted kubelet finds what is mounted and
+//! leaves it alone. Files made from API objects are written as a value ([`payload::Payload`]) that replaces its
+//! predecessor atomically. Nothing here survives [`tear_down`].
+
+mod config_map;
+mod downward_api;
+mod empty_dir;
+mod host_path;
+pub mod mounts;
+mod ownership;
+pub mod payload;
+mod projected;
+mod secret;
+mod sub_path;
+mod teardown;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::future;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, Volume};
+
+use crate::container_config::field_ref::Allocatable;
+use crate::host::Host;
+use crate::objects::Objects;
+use crate::pod;
+
+use payload::{Payload, PayloadError};
+
+pub use teardown::tear_down;
+
+/// What setting up volumes needs besides the Pod.
+#[derive(Clone, Copy)]
+pub struct VolumeContext<'a> {
+    /// Mounts.
+    pub host: &'a dyn Host,
+    /// ConfigMaps, Secrets, tokens.
+    pub objects: &'a Objects,
+    /// `pods/<uid>`.
+    pub pod_dir: &'a Path,
+    /// The node's addresses, for the downward API.
+    pub host_ips: &'a [String],
+    /// What the node can give, for the downward API.
+    pub allocatable: &'a Allocatable,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// A Pod's volumes, ready to be mounted into containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MountedVolumes {
+    /// By the name in the spec.
+    pub volumes: BTreeMap<String, MountedVolume>,
+    /// When a token in them has to be replaced.
+    pub refresh_at: Option<Timestamp>,
+}
+
+/// One volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountedVolume {
+    /// The directory (or file, for host paths) on the host.
+    pub host_path: PathBuf,
+    /// Containers never write to it, whatever their mount says.
+    pub read_only: bool,
+}
+
+/// Why a volume cannot be used, in the words of a `FailedMount` event.
+#[derive(Debug, thiserror::Error)]
+#[error("MountVolume.SetUp failed for volume \"{volume}\" : {problem}")]
+pub struct VolumeError {
+    volume: String,
+    problem: VolumeProblem,
+}
+
+/// What is wrong with a volume.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeProblem {
+    /// A type this kubelet does not have.
+    #[error("volume type {0} is not supported on this node")]
+    Unsupported(&'static str),
+    /// Its content could not be put together.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The host path is not what it must be.
+    #[error("hostPath type check failed: {path} is not {expected}")]
+    HostPathType {
+        /// The path.
+        path: PathBuf,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The file system said no.
+    #[error("{act} {path}: {source}")]
+    Io {
+        /// What was tried.
+        act: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl VolumeProblem {
+    fn io(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { act, path, source }
+    }
+}
+
+/// What to do for one volume.
+#[derive(Debug, Clone, PartialEq)]
+enum VolumePlan<'a> {
+    /// A directory of the Pod's own.
+    EmptyDir(empty_dir::EmptyDir),
+    /// A path of the host.
+    HostPath(host_path::HostPath),
+    /// Files made from API objects.
+    Files(FilesPlan<'a>),
+}
+
+/// Files made from API objects: where, and from what.
+#[derive(Debug, Clone, PartialEq)]
+struct FilesPlan<'a> {
+    directory: PathBuf,
+    /// Secrets never reach a disk.
+    in_memory: bool,
+    source: FilesSource<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum FilesSource<'a> {
+    ConfigMap(&'a k8s_openapi::api::core::v1::ConfigMapVolumeSource),
+    Secret(&'a k8s_openapi::api::core::v1::SecretVolumeSource),
+    DownwardApi(&'a k8s_openapi::api::core::v1::DownwardAPIVolumeSource),
+    Projected(&'a k8s_openapi::api::core::v1::ProjectedVolumeSource),
+}
+
+/// Sets up every volume of a Pod; those that are already are left as they are, but for content that changed.
+///
+/// # Errors
+/// One for each volume that cannot be set up; the others are ready when it returns.
+pub async fn set_up(pod: &Pod, context: VolumeContext<'_>) -> Result<MountedVolumes, Vec<VolumeError>> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+    let outcomes = future::join_all(volumes.iter().map(|volume| set_up_volume(pod, volume, context))).await;
+    let (mut mounted, mut errors) = (MountedVolumes::default(), Vec::new());
+    for (volume, outcome) in volumes.iter().zip(outcomes) {
+        match outcome {
+            Ok((one, refresh_at)) => {
+                mounted.refresh_at = mounted.refresh_at.into_iter().chain(refresh_at).min();
+                mounted.volumes.insert(volume.name.clone(), one);
+            }
+            Err(problem) => errors.push(VolumeError { volume: volume.name.clone(), problem }),
+        }
+    }
+    if errors.is_empty() { Ok(mounted) } else { Err(errors) }
+}
+
+async fn set_up_volume(
+    pod: &Pod,
+    volume: &Volume,
+    context: VolumeContext<'_>,
+) -> Result<(MountedVolume, Option<Timestamp>), VolumeProblem> {
+    let fs_group = ownership::fs_group(pod);
+    match plan_volume(pod, volume, context.pod_dir)? {
+        VolumePlan::EmptyDir(plan) => {
+            empty_dir::set_up(&plan, fs_group, context.host)?;
+            Ok((MountedVolume { host_path: plan.directory, read_only: false }, None))
+        }
+        VolumePlan::HostPath(plan) => {
+            host_path::set_up(&plan)?;
+            Ok((MountedVolume { host_path: plan.path, read_only: false }, None))
+        }
+        VolumePlan::Files(plan) => {
+            let files = files(pod, &plan.source, context).await?;
+            prepare_directory(&plan.directory, plan.in_memory.then_some(None), context.host)?;
+            payload::write(&plan.directory, &files, fs_group, context.now)?;
+            Ok((MountedVolume { host_path: plan.directory, read_only: true }, files.refresh_at))
+        }
+    }
+}
+
+/// What the spec asks for. Pure.
+fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<VolumePlan<'a>, VolumeProblem> {
+    let directory = |plugin: &str| pod_dir.join("volumes").join(plugin).join(&volume.name);
+    let files =
+        |plugin, in_memory, source| VolumePlan::Files(FilesPlan { directory: directory(plugin), in_memory, source });
+    if let Some(source) = &volume.empty_dir {
+        let plan = empty_dir::plan(pod, source, directory("kubernetes.io~empty-dir"))?;
+        return Ok(VolumePlan::EmptyDir(plan));
+    }
+    if let Some(source) = &volume.host_path {
+        return Ok(VolumePlan::HostPath(host_path::plan(source)));
+    }
+    if let Some(source) = &volume.config_map {
+        return Ok(files("kubernetes.io~configmap", false, FilesSource::ConfigMap(source)));
+    }
+    if let Some(source) = &volume.secret {
+        return Ok(files("kubernetes.io~secret", true, FilesSource::Secret(source)));
+    }
+    if let Some(source) = &volume.downward_api {
+        return Ok(files("kubernetes.io~downward-api", true, FilesSource::DownwardApi(source)));
+    }
+    if let Some(source) = &volume.projected {
+        return Ok(files("kubernetes.io~projected", true, FilesSource::Projected(source)));
+    }
+    Err(VolumeProblem::Unsupported(type_name(volume)))
+}
+
+async fn files(pod: &Pod, source: &FilesSource<'_>, context: VolumeContext<'_>) -> Result<Payload, PayloadError> {
+    match source {
+        FilesSource::ConfigMap(source) => config_map::volume(pod, source, context).await,
+        FilesSource::Secret(source) => secret::volume(pod, source, context).await,
+        FilesSource::DownwardApi(source) => downward_api::volume(pod, source, context),
+        FilesSource::Projected(source) => projected::volume(pod, source, context).await,
+    }
+}
+
+/// Makes a directory that everybody may use, on a file system of its own in memory if `memory` says so (and how large).
+fn prepare_directory(directory: &Path, memory: Option<Option<u64>>, host: &dyn Host) -> Result<(), VolumeProblem> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let existed = directory.is_dir();
+    std::fs::create_dir_all(directory).map_err(VolumeProblem::io("create", directory))?;
+    match memory {
+        Some(_) if existed && is_mount_point(directory) => Ok(()),
+        Some(size_bytes) => {
+            host.mount_tmpfs(directory, size_bytes).map_err(VolumeProblem::io("mount tmpfs on", directory))
+        }
+        None if existed => Ok(()),
+        None => std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777))
+            .map_err(VolumeProblem::io("set the mode of", directory)),
+    }
+}
+
+/// Whether another file system begins at a directory.
+fn is_mount_point(directory: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path: &Path| std::fs::symlink_metadata(path).map(|metadata| metadata.dev()).ok();
+    let parent = directory.parent().unwrap_or(Path::new("/"));
+    matches!((device(directory), device(parent)), (Some(own), Some(outer)) if own != outer)
+}
+
+/// The type of a volume that is not supported, for its message.
+fn type_name(volume: &Volume) -> &'static str {
+    let types = [
+        (volume.persistent_volume_claim.is_some(), "persistentVolumeClaim"),
+        (volume.csi.is_some(), "csi"),
+        (volume.ephemeral.is_some(), "ephemeral"),
+        (volume.image.is_some(), "image"),
+        (volume.nfs.is_some(), "nfs"),
+        (volume.iscsi.is_some(), "iscsi"),
+        (volume.fc.is_some(), "fc"),
+        (volume.git_repo.is_some(), "gitRepo"),
+        (volume.flex_volume.is_some(), "flexVolume"),
+        (volume.cephfs.is_some(), "cephfs"),
+        (volume.rbd.is_some(), "rbd"),
+    ];
+    types.into_iter().find(|(present, _)| *present).map_or("of a cloud provider", |(_, name)| name)
+}
+
+/// The user all of a Pod's containers run as, if it is one: owns the Pod's tokens.
+fn common_user(pod: &Pod) -> Option<i64> {
+    let mut users = pod::all_containers(pod).map(|(_, container)| crate::container_config::run_as_user(pod, container));
+    let first = users.next()??;
+    users.all(|user| user == Some(first)).then_some(first)
+}

@@ -1,0 +1,153 @@
+//! What is mounted into one container: volumes, `/etc/hosts` and the file of its last words.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{Container, VolumeMount};
+
+use super::{MountedVolumes, sub_path};
+use crate::container_config::ConfigError;
+use crate::container_config::command::expand;
+use crate::host::Host;
+
+/// What mounting needs besides the container.
+#[derive(Clone, Copy)]
+pub struct MountContext<'a> {
+    /// Bind mounts.
+    pub host: &'a dyn Host,
+    /// `pods/<uid>`.
+    pub pod_dir: &'a Path,
+    /// The Pod's volumes.
+    pub volumes: &'a MountedVolumes,
+    /// Content for `/etc/hosts`, unless the Pod has no address.
+    pub etc_hosts: Option<&'a str>,
+    /// Distinguishes instances of one container.
+    pub attempt: u32,
+}
+
+/// The mounts of a container; files they need are made.
+///
+/// # Errors
+/// [`ConfigError`] when a mount cannot be what the spec says.
+pub fn container_mounts(
+    container: &Container,
+    env: &[(String, String)],
+    context: MountContext<'_>,
+) -> Result<Vec<cri::Mount>, ConfigError> {
+    let declared = container.volume_mounts.as_deref().unwrap_or_default();
+    let mut mounts = Vec::with_capacity(declared.len() + 2);
+    for (index, mount) in declared.iter().enumerate() {
+        mounts.push(volume_mount(container, index, mount, env, context)?);
+    }
+    let hosts_is_free = !mounts.iter().any(|mount| mount.container_path == "/etc/hosts");
+    if let Some(content) = context.etc_hosts.filter(|_| hosts_is_free) {
+        mounts.push(etc_hosts_mount(content, context.pod_dir)?);
+    }
+    if let Some(path) = container.termination_message_path.as_deref().filter(|path| !path.is_empty()) {
+        mounts.push(termination_message_mount(container, path, context)?);
+    }
+    Ok(mounts)
+}
+
+fn volume_mount(
+    container: &Container,
+    index: usize,
+    mount: &VolumeMount,
+    env: &[(String, String)],
+    context: MountContext<'_>,
+) -> Result<cri::Mount, ConfigError> {
+    let volume = context
+        .volumes
+        .volumes
+        .get(&mount.name)
+        .ok_or_else(|| ConfigError::VolumeNotFound { volume: mount.name.clone(), container: container.name.clone() })?;
+    let mut host_path = volume.host_path.clone();
+    if let Some(sub_path) = sub_path_of(mount, env)? {
+        let target = context.pod_dir.join("volume-subpaths").join(&mount.name).join(&container.name);
+        let target = target.join(index.to_string());
+        sub_path::bind(context.host, &host_path, &sub_path, &target).map_err(|error| ConfigError::SubPath {
+            volume: mount.name.clone(),
+            container: container.name.clone(),
+            problem: error.to_string(),
+        })?;
+        host_path = target;
+    }
+    let propagation = match mount.mount_propagation.as_deref() {
+        Some("HostToContainer") => cri::MountPropagation::PropagationHostToContainer,
+        Some("Bidirectional") => cri::MountPropagation::PropagationBidirectional,
+        _ => cri::MountPropagation::PropagationPrivate,
+    };
+    let path = Path::new("/").join(&mount.mount_path);
+    Ok(cri::Mount {
+        container_path: path.to_string_lossy().into_owned(),
+        host_path: host_path.to_string_lossy().into_owned(),
+        readonly: volume.read_only || mount.read_only.unwrap_or(false),
+        propagation: propagation.into(),
+        recursive_read_only: mount.recursive_read_only.as_deref() == Some("Enabled"),
+        ..cri::Mount::default()
+    })
+}
+
+fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<PathBuf>, ConfigError> {
+    let not_empty = |path: &&String| !path.is_empty();
+    if let Some(path) = mount.sub_path.as_ref().filter(not_empty) {
+        return Ok(Some(PathBuf::from(path)));
+    }
+    let Some(expression) = mount.sub_path_expr.as_ref().filter(not_empty) else { return Ok(None) };
+    let missing = std::cell::RefCell::new(None);
+    let expanded = expand(expression, |name| {
+        let value = env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        if value.is_none() {
+            missing.replace(Some(name.to_owned()));
+        }
+        value
+    });
+    match missing.into_inner() {
+        Some(name) => Err(ConfigError::SubPathExpansion(name)),
+        None => Ok(Some(PathBuf::from(expanded))),
+    }
+}
+
+fn etc_hosts_mount(content: &str, pod_dir: &Path) -> Result<cri::Mount, ConfigError> {
+    let path = pod_dir.join("etc-hosts");
+    write(&path, content, 0o644)?;
+    Ok(bind("/etc/hosts", &path))
+}
+
+/// An empty file for each instance; anybody in the container may write to it.
+fn termination_message_mount(
+    container: &Container,
+    path: &str,
+    context: MountContext<'_>,
+) -> Result<cri::Mount, ConfigError> {
+    let directory = context.pod_dir.join("containers").join(&container.name);
+    fs::create_dir_all(&directory)
+        .map_err(|error| ConfigError::Write(format!("create {}: {error}", directory.display())))?;
+    let file = directory.join(format!("termination-{}", context.attempt));
+    write(&file, "", 0o666)?;
+    Ok(bind(path, &file))
+}
+
+fn write(path: &Path, content: &str, mode: u32) -> Result<(), ConfigError> {
+    let outcome = fs::write(path, content).and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)));
+    outcome.map_err(|error| ConfigError::Write(format!("write {}: {error}", path.display())))
+}
+
+fn bind(container_path: &str, host_path: &Path) -> cri::Mount {
+    cri::Mount {
+        container_path: container_path.to_owned(),
+        host_path: host_path.to_string_lossy().into_owned(),
+        ..cri::Mount::default()
+    }
+}
+
+/// Whether a path shows the very file that is open.
+pub(super) fn is_bound(path: &Path, open: &OwnedFd) -> bool {
+    let opened = open.try_clone().and_then(|descriptor| fs::File::from(descriptor).metadata());
+    match (fs::metadata(path), opened) {
+        (Ok(there), Ok(opened)) => (there.dev(), there.ino()) == (opened.dev(), opened.ino()),
+        _ => false,
+    }
+}
