@@ -75,3 +75,58 @@ impl LeaseHolder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::*;
+
+    type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+
+    /// A server with at most one Lease; returns the client and what was asked of it.
+    fn server() -> (Client, Requests) {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let mut seen = seen.lock().unwrap();
+                let exists = seen.iter().any(|(line, _): &(String, Value)| line.starts_with("POST"));
+                seen.push((format!("{} {}", parts.method, parts.uri.path()), body.clone()));
+                let (code, answer) = match (parts.method.as_str(), exists) {
+                    ("PATCH", false) => (404, json!({ "status": "Failure", "code": 404, "reason": "NotFound" })),
+                    _ => (200, body),
+                };
+                let response = http::Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
+                Ok::<_, std::convert::Infallible>(response.unwrap())
+            }
+        });
+        (Client::new(service, "default"), requests)
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_created_once_and_then_patched() {
+        let (client, requests) = server();
+        let lease = LeaseHolder::new(client, "kube-node-lease", "n1", "n1", 40);
+        for second in 0..2 {
+            lease.renew(Timestamp::from_second(second).unwrap()).await.unwrap();
+        }
+        let requests = requests.lock().unwrap();
+        let lines: Vec<&str> = requests.iter().map(|(line, _)| line.as_str()).collect();
+        let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+        assert_eq!(lines, [format!("PATCH {leases}/n1"), format!("POST {leases}"), format!("PATCH {leases}/n1")]);
+        assert_eq!(
+            requests[2].1["spec"],
+            json!({ "holderIdentity": "n1", "leaseDurationSeconds": 40, "renewTime": "1970-01-01T00:00:01.000000Z" })
+        );
+        assert_eq!(requests[1].1["metadata"]["name"], "n1");
+    }
+}

@@ -106,12 +106,6 @@ impl Kinds {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         self.all().iter().find(|known| known.api.group == group && known.api.kind == kind).cloned()
     }
-
-    /// Fixed kinds, for tests.
-    #[cfg(test)]
-    pub fn of(kinds: Vec<Arc<ResourceKind>>) -> Self {
-        Self { receiver: watch::Sender::new(Some(Arc::new(kinds))).subscribe() }
-    }
 }
 
 impl Objects {
