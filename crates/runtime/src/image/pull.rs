@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use futures::{StreamExt, TryStreamExt};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::blocking::blocking;
 use super::digest::Digest;
@@ -24,7 +24,7 @@ use super::index::ImageRecord;
 use super::manifest::{ConfigBlob, Descriptor, Document, Manifest, ManifestError, select_platform};
 use super::reference::{ImageReference, Version};
 use super::registries::{Credentials, Registries, Source, same_registry};
-use super::registry::Registry;
+use super::registry::{Clients, Registry};
 use super::store::{ImageFiles, InUse};
 use progress::Progress;
 
@@ -47,6 +47,7 @@ type Key = (ImageReference, Option<RequestCredentials>);
 pub struct Puller {
     files: Arc<ImageFiles>,
     registries: Registries,
+    clients: Arc<Clients>,
     running: Mutex<HashMap<Key, WeakShared<BoxFuture<'static, Outcome>>>>,
     layers: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -62,7 +63,13 @@ struct Resolved {
 impl Puller {
     /// A puller that stores into `files`.
     pub fn new(files: Arc<ImageFiles>, registries: Registries) -> Arc<Self> {
-        Arc::new(Self { files, registries, running: Mutex::default(), layers: Mutex::default() })
+        Arc::new(Self {
+            files,
+            registries,
+            clients: Arc::default(),
+            running: Mutex::default(),
+            layers: Mutex::default(),
+        })
     }
 
     /// Pulls an image, or joins a pull of it that is under way; returns its id.
@@ -103,6 +110,10 @@ impl Puller {
     ) -> Result<Digest, PullError> {
         let in_use = Arc::new(self.enter().await?);
         let resolved = self.resolve(image, credentials).await?;
+        if let Some(here) = self.already_here(image, &resolved)? {
+            debug!(image = %image, id = %here, "image is up to date");
+            return Ok(here);
+        }
         let config = resolved
             .registry
             .small_blob(&resolved.manifest.config)
@@ -137,7 +148,7 @@ impl Puller {
     ) -> Result<Resolved, PullError> {
         let mut worst: Option<PullError> = None;
         for source in self.registries.sources(image) {
-            match resolve_at(&source, image, credentials).await {
+            match self.resolve_at(&source, image, credentials).await {
                 Ok(resolved) => return Ok(resolved),
                 Err(error) => {
                     debug!(image = %image, endpoint = %source.endpoint, %error, "endpoint did not resolve the image");
@@ -148,6 +159,43 @@ impl Puller {
             }
         }
         Err(worst.expect("there is at least one source"))
+    }
+
+    /// Asks one source for the image's manifest.
+    async fn resolve_at(
+        &self,
+        source: &Source,
+        image: &ImageReference,
+        credentials: Option<&RequestCredentials>,
+    ) -> Result<Resolved, PullError> {
+        let failed = |source| PullError::Resolve { image: image.to_string(), source };
+        let requested = credentials.filter(|requested| {
+            requested.registry.as_deref().is_none_or(|registry| same_registry(registry, &source.endpoint.host))
+        });
+        let credentials = requested.map(|requested| &requested.credentials).or(source.credentials.as_ref());
+        let registry = Registry::new(&self.clients, source, image, credentials).map_err(failed)?;
+        let (bytes, digest) = registry.document(image.version()).await.map_err(failed)?;
+        let manifest = match Document::parse(&bytes)? {
+            Document::Manifest(manifest) => manifest,
+            Document::Index(entries) => {
+                let entry = select_platform(&entries)?;
+                let (bytes, _) = registry.document(&Version::Digest(entry.digest.clone())).await.map_err(failed)?;
+                match Document::parse(&bytes)? {
+                    Document::Manifest(manifest) => manifest,
+                    Document::Index(_) => return Err(ManifestError::Unsupported(None).into()),
+                }
+            }
+        };
+        debug!(image = %image, endpoint = %source.endpoint, %digest, "resolved image");
+        Ok(Resolved { registry, manifest, digest })
+    }
+
+    /// The image's id if its name leads here to what it leads to at the registry.
+    fn already_here(&self, image: &ImageReference, resolved: &Resolved) -> Result<Option<Digest>, StoreError> {
+        let index = self.files.index()?;
+        let here = index.find(&image.to_string());
+        let same = here.filter(|here| here.digests.contains(&image.with_digest(&resolved.digest)));
+        Ok(same.map(|here| here.id.clone()))
     }
 
     async fn record(
@@ -197,34 +245,6 @@ impl Puller {
         layers.insert(diff_id.clone(), Arc::downgrade(&turn));
         turn
     }
-}
-
-/// Asks one source for the image's manifest.
-async fn resolve_at(
-    source: &Source,
-    image: &ImageReference,
-    credentials: Option<&RequestCredentials>,
-) -> Result<Resolved, PullError> {
-    let failed = |source| PullError::Resolve { image: image.to_string(), source };
-    let requested = credentials.filter(|requested| {
-        requested.registry.as_deref().is_none_or(|registry| same_registry(registry, &source.endpoint.host))
-    });
-    let credentials = requested.map(|requested| &requested.credentials).or(source.credentials.as_ref());
-    let registry = Registry::new(source, image, credentials).map_err(failed)?;
-    let (bytes, digest) = registry.document(image.version()).await.map_err(failed)?;
-    let manifest = match Document::parse(&bytes)? {
-        Document::Manifest(manifest) => manifest,
-        Document::Index(entries) => {
-            let entry = select_platform(&entries)?;
-            let (bytes, _) = registry.document(&Version::Digest(entry.digest.clone())).await.map_err(failed)?;
-            match Document::parse(&bytes)? {
-                Document::Manifest(manifest) => manifest,
-                Document::Index(_) => return Err(ManifestError::Unsupported(None).into()),
-            }
-        }
-    };
-    info!(image = %image, endpoint = %source.endpoint, %digest, "resolved image");
-    Ok(Resolved { registry, manifest, digest })
 }
 
 /// How far a source got before it failed.

@@ -62,7 +62,7 @@ struct Settings {
 }
 
 /// Which server certificates to believe.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// Those the system trusts.
     #[default]
@@ -186,7 +186,7 @@ struct RawTls {
 }
 
 /// One place to ask for an image, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The server.
     pub endpoint: Endpoint,

@@ -1,5 +1,8 @@
 //! One registry, asked for one repository: a thin layer over `oci-client` that speaks in this crate's errors.
 
+mod clients;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +21,8 @@ use super::error::RegistryError;
 use super::manifest::{ACCEPTED_MEDIA_TYPES, Descriptor};
 use super::reference::{ImageReference, Version};
 use super::registries::{Credentials, Source, Trust};
+
+pub use clients::Clients;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that sends nothing for this long is given up.
@@ -45,6 +50,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Request`] when the TLS settings can't be used.
     pub fn new(
+        clients: &Arc<Clients>,
         source: &Source,
         image: &ImageReference,
         credentials: Option<&Credentials>,
@@ -53,8 +59,7 @@ impl Registry {
         if credentials.is_some() && source.endpoint.plain_http && !source.endpoint.is_loopback() {
             warn!(endpoint, "credentials are sent without encryption");
         }
-        let client = Client::try_from(client_config(source))
-            .map_err(|error| RegistryError::Request { endpoint: endpoint.clone(), source: Box::new(error) })?;
+        let client = clients.get(source, credentials)?;
         let auth = credentials.map_or(RegistryAuth::Anonymous, |credentials| match credentials.clone() {
             Credentials::Basic { username, password } => RegistryAuth::Basic(username, password),
             Credentials::Token(token) => RegistryAuth::Bearer(token),

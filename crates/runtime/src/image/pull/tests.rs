@@ -62,6 +62,8 @@ async fn pulls_by_short_name_and_by_digest() {
     let blobs = setup.count(|request| request.contains("/blobs/"));
     assert_eq!(setup.pull(&format!("app@{digest}")).await.expect("pulls"), id);
     assert_eq!(setup.count(|request| request.contains("/blobs/")), blobs + 1, "only the configuration again");
+    assert_eq!(setup.pull("app").await.expect("pulls"), id);
+    assert_eq!(setup.count(|request| request.contains("/blobs/")), blobs + 1, "nothing more when it is up to date");
     assert_eq!(setup.store.list_images(ImageFilter::default()).await.expect("lists").len(), 1);
 }
 

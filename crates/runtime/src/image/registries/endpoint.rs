@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// A registry server: scheme, host and a path prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// HTTP without TLS.
     pub plain_http: bool,
