@@ -1,5 +1,7 @@
 //! Controllers and scheduler against the real API server, in process, each under its own identity.
 
+#![allow(clippy::unwrap_used)] // what a test can not do without, in helpers too
+
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
