@@ -34,6 +34,7 @@ bench: tools build
 
 ## clean-host: stop the default cluster and remove everything isopod made on this host
 clean-host:
+	-[ ! -f target/demo/registry.pid ] || { kill $$(cat target/demo/registry.pid); rm target/demo/registry.pid; }
 	$(BINARY) reset
 
 ## tools: Debian packages that building and testing need

@@ -63,8 +63,9 @@ pub struct Server {
     #[arg(long, default_value = "10.43.0.0/16", value_delimiter = ',', value_name = "CIDR")]
     pub service_cidr: Vec<Cidr>,
     /// Registry mirrors, credentials and certificates, in k3s's registries.yaml format
-    #[arg(long, default_value = "/etc/isopod/registries.yaml", value_name = "FILE")]
-    pub private_registry: PathBuf,
+    /// [default: /etc/isopod/registries.yaml if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub private_registry: Option<PathBuf>,
 }
 
 /// `isopod images`.

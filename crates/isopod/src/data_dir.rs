@@ -46,14 +46,14 @@ impl DataDir {
         self.path.join("store.redb")
     }
 
-    /// The kubelet's root.
-    pub fn kubelet(&self) -> PathBuf {
-        self.path.join("kubelet")
+    /// Sandboxes and their shims.
+    pub fn runtime(&self) -> PathBuf {
+        self.path.join("runtime")
     }
 
-    /// Container logs.
-    pub fn pod_logs(&self) -> PathBuf {
-        self.path.join("log/pods")
+    /// Container images.
+    pub fn images(&self) -> PathBuf {
+        self.path.join("images")
     }
 
     /// Records of the Pod network.
@@ -104,8 +104,8 @@ impl DataDir {
 
     /// Removes what isopod keeps here, and the directory itself if nothing else is in it.
     pub fn remove(self, _lock: Lock) -> Result<()> {
-        const OURS: [&str; 9] =
-            ["tls", "kubelet", "log", "runtime", "images", "network", "store.redb", "admin.kubeconfig", "extra-kubeconfig"];
+        const OURS: [&str; 11] =
+            ["tls", "kubelet", "log", "runtime", "images", "network", "store.redb", "store.wal", "store.new", "admin.kubeconfig", "extra-kubeconfig"];
         if let Ok(extra) = std::fs::read_to_string(self.extra_kubeconfig()) {
             remove_if_there(Path::new(&extra))?;
         }
@@ -168,7 +168,7 @@ mod tests {
     fn removal_spares_what_is_not_ours() {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = DataDir::create(&directory.path().join("d")).unwrap();
-        std::fs::create_dir_all(data_dir.kubelet().join("pods")).unwrap();
+        std::fs::create_dir_all(data_dir.path().join("kubelet/pods")).unwrap();
         std::fs::write(data_dir.path().join("mine.txt"), "keep").unwrap();
         let lock = data_dir.lock().unwrap();
         data_dir.clone().remove(lock).unwrap();

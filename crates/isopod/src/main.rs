@@ -1,1 +1,36 @@
-fn main() {}
+//! Kubernetes as one small binary: the command line and the assembly of the roles.
+
+mod cli;
+mod data_dir;
+mod images;
+mod local_node;
+mod logging;
+mod reset;
+mod roles;
+mod server;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    // A Pod's shim is this same binary. It must never start the async runtime, and starts before anything else is read.
+    if runtime::shim::is_shim(std::env::args_os()) {
+        return runtime::shim::main();
+    }
+    let outcome = match Cli::parse().command {
+        Command::Server(arguments) => server::run(*arguments),
+        Command::Reset(arguments) => reset::run(&arguments),
+        Command::Images(arguments) => images::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("isopod: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

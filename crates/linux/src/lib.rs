@@ -14,6 +14,7 @@ pub mod netns;
 pub mod nftables;
 pub mod pause;
 pub mod process;
+pub mod readiness;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -148,7 +148,7 @@ impl ShimClient {
         socket::set_nonblocking(socket.as_fd())?;
         // An `OwnedFd` keeps its descriptor for life, which is what the successor of this call has its caller promise.
         #[allow(deprecated)]
-        let socket = Arc::new(AsyncFd::new(socket)?);
+        let socket = Arc::new(linux::readiness::register(socket)?);
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let connection = Connection { socket: socket.clone(), next: AtomicU64::new(1), waiting: waiting.clone() };
         tasks::spawn(TaskKind::Worker, "shim connection", async move {

@@ -68,7 +68,7 @@ impl TerminalIo {
         socket::set_nonblocking(master.as_fd())?;
         // An `OwnedFd` keeps its descriptor for life, which is what the successor of this call has its caller promise.
         #[allow(deprecated)]
-        let master = AsyncFd::new(master)?;
+        let master = linux::readiness::register(master)?;
         Ok(Self(Arc::new(master)))
     }
 

@@ -1,0 +1,230 @@
+//! The assembly: the one place that sees both sides of every boundary and passes one to the other.
+//!
+//! Two roles, in dependency order. [`ControlPlane`]: credentials, store, API server, scheduler, controllers. [`Node`]:
+//! Pod network, runtime, kubelet. A component gets a client with an identity of its own and nothing else of the API
+//! server.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use apiserver::{ApiServer, UserInfo};
+use bootstrap::{Kubeconfig, Pki, PkiConfig};
+use client::Client;
+use kubelet::Kubelet;
+use network::BridgeNetwork;
+use platform::clock::{SharedClock, SystemClock};
+use platform::random::{SharedRandom, SystemRandom};
+use platform::tasks::{self, TaskKind};
+use runtime::EmbeddedRuntime;
+use runtime::shim_client::ShimCommand;
+use runtime::image::{self, ImageStore, Registries};
+use store::Store;
+use store::embedded::{self, EmbeddedStore};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::local_node::LocalNode;
+use crate::settings::Settings;
+
+/// Issuer and default audience of ServiceAccount tokens, as upstream's default.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+/// What the node says it runs.
+const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
+/// As upstream's default.
+const MAX_PODS: u32 = 110;
+/// Where upstream's kubelet listens; published in the Node's `daemonEndpoints`.
+const KUBELET_PORT: u16 = 10250;
+
+/// The parent of all of a server's cgroups.
+pub fn cgroup_root(id: &str) -> String {
+    format!("isopod-{id}")
+}
+
+/// API server, store, scheduler and controllers.
+pub struct ControlPlane {
+    api_server: Arc<ApiServer>,
+    store: Arc<EmbeddedStore>,
+    local_node: Arc<LocalNode>,
+    clock: SharedClock,
+    random: SharedRandom,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl ControlPlane {
+    /// Starts everything and returns when the API answers and the built-in objects are there.
+    pub async fn start(settings: &Settings, listener: TcpListener, cancel: &CancellationToken) -> Result<Self> {
+        let (clock, random): (SharedClock, SharedRandom) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let store_config = embedded::Config::new(settings.data_dir.store(), clock.clone(), random.clone());
+        let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&store_config));
+        let pki = ensure_credentials(settings, &clock)?;
+        let store = Arc::new(opening.await?.context("cannot open the store")?);
+        let local_node = Arc::new(LocalNode::default());
+        let api_server = ApiServer::start(apiserver::Config {
+            store: store.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            service_account_key_pem: pki.service_account_key.clone().into_bytes(),
+            service_account_issuer: ISSUER.to_owned(),
+            node_dialer: local_node.clone(),
+        })
+        .await
+        .context("cannot start the API server")?;
+        let tls = apiserver::tls_config(
+            pki.server.certificate.as_bytes(),
+            pki.server.key.as_bytes(),
+            pki.authority.as_bytes(),
+        )
+        .context("cannot serve HTTPS")?;
+        let mut plane = Self { api_server, store, local_node, clock, random, tasks: Vec::new() };
+        let (api_server, stop) = (plane.api_server.clone(), cancel.clone());
+        plane.spawn("api server", async move { api_server.serve(listener, tls, stop).await });
+        let admin = plane.client(UserInfo::new("system:apiserver", ["system:masters"]));
+        bootstrap::objects::ensure(&admin).await.context("cannot make the built-in objects")?;
+        plane.start_components(settings, &pki, cancel);
+        Ok(plane)
+    }
+
+    fn start_components(&mut self, settings: &Settings, pki: &Pki, cancel: &CancellationToken) {
+        let client = self.client(UserInfo::new("system:kube-scheduler", [] as [&str; 0]));
+        let config = scheduler::Config {
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            instance: settings.node_name.clone(),
+        };
+        self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
+        let client = self.client(UserInfo::new("system:kube-controller-manager", ["system:masters"]));
+        let config = controllers::Config { clock: self.clock.clone(), root_ca: pki.authority.clone() };
+        self.spawn("controllers", controllers::run(client, config, cancel.clone()));
+    }
+
+    fn spawn(&mut self, name: &'static str, component: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(tasks::spawn(TaskKind::Component, name, component));
+    }
+
+    /// A client of this process's API server with an identity.
+    pub fn client(&self, user: UserInfo) -> Client {
+        Client::new(self.api_server.in_process(user), "default")
+    }
+
+    /// Waits for everything to end after cancellation, and brings the store to rest.
+    pub async fn stopped(self) -> Result<()> {
+        self.api_server.shut_down();
+        for task in self.tasks {
+            task.await?;
+        }
+        self.store.close().await.context("cannot close the store")
+    }
+}
+
+/// Credentials and kubeconfigs on disk.
+fn ensure_credentials(settings: &Settings, clock: &SharedClock) -> Result<Pki> {
+    let pki = Pki::ensure(&PkiConfig {
+        data_dir: settings.data_dir.path().to_owned(),
+        server_names: settings.server_names(),
+        now: clock.now(),
+    })?;
+    let kubeconfig = Kubeconfig {
+        server: &settings.server_url(),
+        authority: &pki.authority,
+        certificate: &pki.admin.certificate,
+        key: &pki.admin.key,
+    };
+    kubeconfig.write(&settings.data_dir.kubeconfig())?;
+    if let Some(extra) = &settings.extra_kubeconfig {
+        let extra = std::path::absolute(extra)?;
+        bootstrap::files::write_private(&settings.data_dir.extra_kubeconfig(), &extra.to_string_lossy())?;
+        kubeconfig.write(&extra)?;
+    }
+    Ok(pki)
+}
+
+/// Pod network, runtime and kubelet.
+pub struct Node {
+    client: Client,
+    name: String,
+    task: JoinHandle<()>,
+}
+
+impl Node {
+    /// Takes up what earlier runs left running and starts the kubelet.
+    pub async fn start(settings: &Settings, plane: &ControlPlane, cancel: &CancellationToken) -> Result<Self> {
+        let id = settings.data_dir.id();
+        let runtime = start_runtime(settings, plane, &id).await?;
+        let user = UserInfo::new(format!("system:node:{}", settings.node_name), ["system:nodes"]);
+        let client = plane.client(user);
+        let kubelet = Kubelet::new(kubelet::Config {
+            client: client.clone(),
+            runtime,
+            host: Arc::new(kubelet::host::LinuxHost::detect().context("cannot use this machine's cgroups")?),
+            clock: plane.clock.clone(),
+            random: plane.random.clone(),
+            node: kubelet::NodeConfig {
+                name: settings.node_name.clone(),
+                labels: settings.node_labels.clone(),
+                addresses: settings.node_addresses.clone(),
+                kubelet_port: KUBELET_PORT,
+                pod_cidrs: settings.pod_ranges.iter().map(ToString::to_string).collect(),
+                version: KUBELET_VERSION.to_owned(),
+                max_pods: MAX_PODS,
+            },
+            paths: kubelet::Paths::below(settings.data_dir.path()),
+            pods: kubelet::PodConfig { cgroup_root: cgroup_root(&id), ..kubelet::PodConfig::default() },
+        })
+        .await
+        .context("cannot start the kubelet")?;
+        plane.local_node.set(settings.node_name.clone(), kubelet.service());
+        let task = tasks::spawn(TaskKind::Component, "kubelet", kubelet.run(cancel.clone()));
+        Ok(Self { client, name: settings.node_name.clone(), task })
+    }
+
+    /// Returns when the Node object says Ready.
+    pub async fn wait_until_ready(&self) -> Result<()> {
+        use api::k8s_openapi::api::core::v1::Node;
+        let nodes: kube::Api<Node> = kube::Api::all(self.client.clone());
+        let is_ready = |node: Option<&Node>| {
+            let conditions = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+        };
+        kube::runtime::wait::await_condition(nodes, &self.name, is_ready).await.context("cannot watch the Node")?;
+        Ok(())
+    }
+
+    /// Waits for the kubelet to end after cancellation. Containers go on.
+    pub async fn stopped(self) {
+        // A panic of the kubelet has ended the process already.
+        self.task.await.expect("a component either returns or ends the process");
+    }
+}
+
+async fn start_runtime(settings: &Settings, plane: &ControlPlane, id: &str) -> Result<cri::Runtime> {
+    let network = network::Config {
+        directory: settings.data_dir.network(),
+        id: id.to_owned(),
+        ranges: settings.pod_ranges.clone(),
+    };
+    let network = tokio::task::spawn_blocking(|| BridgeNetwork::open(network)).await?;
+    let registries = match &settings.registries {
+        Some(path) => Registries::load(path).context("--private-registry")?,
+        None => Registries::default(),
+    };
+    let images = ImageStore::open(image::Config {
+        root: settings.data_dir.images(),
+        registries,
+        clock: plane.clock.clone(),
+        random: plane.random.clone(),
+    })
+    .context("cannot open the image store")?;
+    let runtime = EmbeddedRuntime::open(runtime::Config {
+        root: settings.data_dir.runtime(),
+        cgroup_root: cgroup_root(id),
+        network: Arc::new(network.context("cannot set up the Pod network")?),
+        root_filesystems: images.clone(),
+        shim: ShimCommand::default(),
+        clock: plane.clock.clone(),
+        random: plane.random.clone(),
+    })
+    .await
+    .context("cannot start the container runtime")?;
+    Ok(cri::Runtime { runtime, images })
+}

@@ -1,0 +1,72 @@
+//! `isopod server`: one process from its first line to its last.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::cli;
+use crate::logging;
+use crate::roles::{ControlPlane, Node};
+use crate::settings::Settings;
+
+/// Worker threads: the control plane and the node of a small machine need no more, and each costs memory.
+const WORKER_THREADS: usize = 2;
+
+/// Runs the command: returns when the server was told to stop. Containers go on.
+pub fn run(arguments: cli::Server) -> Result<()> {
+    let started = Instant::now();
+    logging::start();
+    let settings = Settings::resolve(arguments)?;
+    let lock = settings.data_dir.lock()?;
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
+    threads.block_on(serve(&settings, started))?;
+    drop(lock);
+    Ok(())
+}
+
+async fn serve(settings: &Settings, started: Instant) -> Result<()> {
+    let mut stop = Stop::listen()?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (--bind-address, --https-listen-port)", settings.listen))?;
+    let cancel = CancellationToken::new();
+    let control_plane = ControlPlane::start(settings, listener, &cancel).await?;
+    println!("API server is ready at {} after {} ms", settings.server_url(), started.elapsed().as_millis());
+    let node = Node::start(settings, &control_plane, &cancel).await?;
+    tokio::select! {
+        ready = node.wait_until_ready() => {
+            ready?;
+            println!("Node {} is Ready after {} ms", settings.node_name, started.elapsed().as_millis());
+            println!("\n  export KUBECONFIG={}\n", settings.kubeconfig().display());
+            stop.wait().await;
+        }
+        () = stop.wait() => {}
+    }
+    info!("stopping; containers go on running");
+    cancel.cancel();
+    node.stopped().await;
+    control_plane.stopped().await
+}
+
+/// The signals that end a server.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What `isopod server` was told, resolved and checked: every later step may rely on it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use network::Cidr;
+
+use crate::cli;
+use crate::data_dir::DataDir;
+
+/// The settings of one server.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub data_dir: DataDir,
+    /// Where the API server listens.
+    pub listen: SocketAddr,
+    /// A further place for the admin kubeconfig.
+    pub extra_kubeconfig: Option<PathBuf>,
+    /// The node's name.
+    pub node_name: String,
+    /// The node's labels.
+    pub node_labels: BTreeMap<String, String>,
+    /// The node's addresses, the primary one first.
+    pub node_addresses: Vec<IpAddr>,
+    /// The part of the cluster's Pod ranges that this node hands out.
+    pub pod_ranges: Vec<Cidr>,
+    /// Service ranges.
+    pub service_ranges: Vec<Cidr>,
+    /// `registries.yaml`, if there is one.
+    pub registries: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Checks the command line and makes the data directory.
+    pub fn resolve(arguments: cli::Server) -> Result<Self> {
+        for (flag, ranges) in [("--cluster-cidr", &arguments.cluster_cidr), ("--service-cidr", &arguments.service_cidr)] {
+            let of_family = |v4: bool| ranges.iter().filter(|range| range.is_ipv4() == v4).count();
+            ensure!(of_family(true) <= 1 && of_family(false) <= 1, "{flag} takes one range per address family");
+        }
+        let node_name = match arguments.node_name {
+            Some(name) => name,
+            None => rustix::system::uname().nodename().to_string_lossy().to_lowercase(),
+        };
+        if let Some(problem) = api::names::dns1123_subdomain(&node_name).first() {
+            bail!("--node-name {node_name:?}: {problem}");
+        }
+        let node_labels = arguments.node_labels.iter().map(|label| parse_label(label)).collect::<Result<_>>()?;
+        Ok(Self {
+            data_dir: DataDir::create(&arguments.data_dir.data_dir)?,
+            listen: SocketAddr::new(arguments.bind_address, arguments.https_listen_port),
+            extra_kubeconfig: arguments.write_kubeconfig,
+            node_name,
+            node_labels,
+            node_addresses: vec![primary_address()],
+            pod_ranges: arguments.cluster_cidr.iter().map(Cidr::first_node_range).collect(),
+            service_ranges: arguments.service_cidr,
+            registries: arguments.private_registry.or_else(default_registries),
+        })
+    }
+
+    /// The admin kubeconfig that users are told to use.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.extra_kubeconfig.clone().unwrap_or_else(|| self.data_dir.kubeconfig())
+    }
+
+    /// Where clients on this host reach the API server.
+    pub fn server_url(&self) -> String {
+        let address = match self.listen.ip() {
+            IpAddr::V4(address) if address.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+            address => address,
+        };
+        format!("https://{}", SocketAddr::new(address, self.listen.port()))
+    }
+
+    /// Every name and address a client may know the API server by.
+    pub fn server_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+        names.extend(
+            ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
+                .map(str::to_owned),
+        );
+        names.push(self.node_name.clone());
+        names.extend(self.node_addresses.iter().map(IpAddr::to_string));
+        names.push(self.listen.ip().to_string());
+        names.extend(self.service_ranges.iter().filter_map(|range| Some(range.nth(1)?.to_string())));
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+fn parse_label(text: &str) -> Result<(String, String)> {
+    let (key, value) = text.split_once('=').with_context(|| format!("--node-label {text:?} is not KEY=VALUE"))?;
+    let mut problems = api::names::qualified_name(key);
+    problems.extend(api::names::label_value(value));
+    match problems.first() {
+        Some(problem) => bail!("--node-label {text:?}: {problem}"),
+        None => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
+/// The file that is used without being named.
+fn default_registries() -> Option<PathBuf> {
+    Some(PathBuf::from("/etc/isopod/registries.yaml")).filter(|path| path.exists())
+}
+
+/// The address this host uses towards others. Connecting a datagram socket sends nothing: it only asks the routing
+/// table. A host without a default route is reached by loopback alone.
+fn primary_address() -> IpAddr {
+    let ask = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    };
+    ask().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn resolve(flags: &[&str]) -> Result<Settings> {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("d");
+        let arguments = ["isopod", "server", "--data-dir", data_dir.to_str().unwrap()];
+        let cli = cli::Cli::try_parse_from(arguments.iter().chain(flags))?;
+        let cli::Command::Server(server) = cli.command else { unreachable!("it is the server command") };
+        Settings::resolve(*server)
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_their_flag() {
+        for (flags, message) in [
+            (["--node-name", "Under_score"], "--node-name \"Under_score\": a lowercase RFC 1123 subdomain"),
+            (["--node-label", "no-value"], "--node-label \"no-value\" is not KEY=VALUE"),
+            (["--node-label", "a b=c"], "--node-label \"a b=c\": name part must consist of"),
+            (["--cluster-cidr", "10.1.0.0/16,10.2.0.0/16"], "--cluster-cidr takes one range per address family"),
+        ] {
+            let error = resolve(&flags).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_server_is_reached_by_loopback_when_it_listens_everywhere() {
+        let settings = resolve(&["--bind-address", "0.0.0.0", "--https-listen-port", "7443"]).unwrap();
+        assert_eq!(settings.server_url(), "https://127.0.0.1:7443");
+        assert!(settings.server_names().contains(&"10.43.0.1".to_owned()));
+        assert_eq!(settings.pod_ranges[0].to_string(), "10.42.0.0/24");
+    }
+}
