@@ -106,9 +106,15 @@ pub fn refusal(attributes: &Attributes<'_>, reason: &str) -> Error {
         "" => "at the cluster scope".to_owned(),
         namespace => format!("in the namespace \"{namespace}\""),
     };
-    let mut text = format!("User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{}\" {place}", at.group);
+    let mut text =
+        format!("User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{}\" {place}", at.group);
     if !reason.is_empty() {
         text = format!("{text}: {reason}");
     }
-    Error::ForbiddenResource { group: at.group.clone(), resource: at.resource.clone(), name: at.name.clone(), reason: text }
+    Error::ForbiddenResource {
+        group: at.group.clone(),
+        resource: at.resource.clone(),
+        name: at.name.clone(),
+        reason: text,
+    }
 }

@@ -102,7 +102,8 @@ mod tests {
         let json = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"v"}}"#;
         assert!(prefix.fits(json));
         let served = prefix.splice("", json, 42, "");
-        let text = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"42","name":"a"},"data":{"k":"v"}}"#;
+        let text =
+            r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"resourceVersion":"42","name":"a"},"data":{"k":"v"}}"#;
         assert_eq!(served, text);
         assert_eq!(prefix.strip(&served), json);
         assert_eq!(prefix.item(&served), &text[r#"{"apiVersion":"v1","kind":"ConfigMap","#.len()..]);

@@ -20,6 +20,7 @@ mod in_process;
 mod json_text;
 mod negotiate;
 mod node_proxy;
+pub mod openapi;
 pub mod query;
 pub mod registry;
 pub mod request;
@@ -28,6 +29,9 @@ pub mod status;
 pub mod table;
 pub mod tokens;
 pub mod watch_cache;
+
+#[cfg(test)]
+mod tests;
 
 pub use api_server::{ApiServer, Config, NodeDialer, NodeStream, StartError};
 pub use identity::UserInfo;

@@ -179,7 +179,14 @@ pub struct ErrorFormat {
 impl ErrorFormat {
     /// The format for a request.
     pub fn of(request: &Request) -> Self {
-        let not_found_as_text = request.info.resource.is_none() && !request.info.path.starts_with("/api");
+        // Below an API version everything is an object; elsewhere unknown paths are answered like files.
+        let parts = request.info.path.trim_matches('/').split('/').count();
+        let versioned = match request.info.path.split('/').nth(1) {
+            Some("api") => parts > 1,
+            Some("apis") => parts > 2,
+            _ => false,
+        };
+        let not_found_as_text = request.info.resource.is_none() && !versioned;
         Self { pretty: wants_pretty(&request.headers, &request.query), not_found_as_text }
     }
 
@@ -257,7 +264,10 @@ mod tests {
         check("application/vnd.kubernetes.protobuf,application/json", Ok(Form::Object));
         check("application/vnd.kubernetes.protobuf", Err("media"));
         check("text/plain", Err("media"));
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Ok(Form::Table(IncludeObject::Metadata)));
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Ok(Form::Table(IncludeObject::Metadata)),
+        );
         check("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", Ok(Form::Partial));
         check("application/json;as=Table;v=v9;g=meta.k8s.io", Err("parameters"));
         check("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", Ok(Form::Object));

@@ -76,7 +76,13 @@ fn refuse_completed(pod: &Pod, call: NodeCall) -> Result<(), Error> {
 }
 
 /// Sends the request over a connection to the kubelet, and its answer back.
-async fn pipe<S>(io: TokioIo<S>, url: String, node: &str, call: NodeCall, mut request: Request) -> Result<Response, Error>
+async fn pipe<S>(
+    io: TokioIo<S>,
+    url: String,
+    node: &str,
+    call: NodeCall,
+    mut request: Request,
+) -> Result<Response, Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -118,7 +124,11 @@ where
     Ok(http::Response::from_parts(parts, Body::Stream(frames.boxed())))
 }
 
-fn outgoing(url: &str, node: &str, request: &mut Request) -> Result<http::Request<UnsyncBoxBody<Bytes, BodyError>>, Error> {
+fn outgoing(
+    url: &str,
+    node: &str,
+    request: &mut Request,
+) -> Result<http::Request<UnsyncBoxBody<Bytes, BodyError>>, Error> {
     let body = std::mem::take(&mut request.body).into_inner();
     let mut outgoing = http::Request::builder().method(request.method.clone()).uri(url).body(body);
     if let Ok(outgoing) = &mut outgoing {

@@ -8,14 +8,14 @@ pub mod authorization;
 pub mod coordination;
 pub mod core;
 mod entry;
-mod kept;
 pub mod events;
+mod kept;
 pub mod resource;
 pub mod store;
 pub mod strategy;
 
-pub use kept::{Kept, all_kept, cache_specs};
 pub use entry::{Action, Backing, NodeCall, Resource, Stored, Virtual};
+pub use kept::{Kept, all_kept, cache_specs};
 pub use resource::{ResourceInfo, SubresourceInfo};
 
 /// All resources, in the order discovery lists them.

@@ -43,7 +43,12 @@ const MAX_SEND_BUFFER_BYTES: usize = 512 * 1024;
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves until cancelled, then drains.
-pub async fn serve(server: Arc<Server>, listener: TcpListener, tls: Arc<rustls::ServerConfig>, cancel: CancellationToken) {
+pub async fn serve(
+    server: Arc<Server>,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    cancel: CancellationToken,
+) {
     let acceptor = TlsAcceptor::from(tls);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();

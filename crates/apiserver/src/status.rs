@@ -245,9 +245,8 @@ fn conflict_status(group: &str, kind: &str, name: &str, conflict: &Conflict) -> 
         Conflict::Other(text) => text,
     };
     let qualified = Qualified(kind, group);
-    Status::failure(409, "Conflict", format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}")).with(
-        Details { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Details::default() },
-    )
+    Status::failure(409, "Conflict", format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}"))
+        .with(Details { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Details::default() })
 }
 
 fn invalid(group: &str, kind: &str, name: &str, problems: &[field::Error]) -> Status {
@@ -294,7 +293,9 @@ fn expired(message: &str, continue_token: Option<&String>) -> Status {
     let message = match (message.is_empty(), continue_token) {
         (false, _) => message.to_owned(),
         (true, None) => {
-            format!("{CONTINUE_EXPIRED} to display a consistent list result. You must start a new list without the continue parameter.")
+            format!(
+                "{CONTINUE_EXPIRED} to display a consistent list result. You must start a new list without the continue parameter."
+            )
         }
         (true, Some(_)) => format!(
             "{CONTINUE_EXPIRED} to display a consistent list result. You can start a new list without the continue \

@@ -40,8 +40,7 @@ impl Plugin for DefaultTolerationSeconds {
 }
 
 fn tolerates(toleration: &Toleration, taint: &str) -> bool {
-    let is = |field: &Option<String>, wanted: &str| {
-        field.as_deref().is_none_or(|value| value.is_empty() || value == wanted)
-    };
+    let is =
+        |field: &Option<String>, wanted: &str| field.as_deref().is_none_or(|value| value.is_empty() || value == wanted);
     is(&toleration.key, taint) && is(&toleration.effect, NO_EXECUTE)
 }

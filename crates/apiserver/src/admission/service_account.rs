@@ -4,7 +4,8 @@ use api::Object;
 use api::core::v1::pod::MIRROR_ANNOTATION;
 use api::k8s_openapi::api::core::v1::{
     ConfigMapProjection, Container, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod,
-    PodSpec, ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+    PodSpec, ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount,
+    VolumeProjection,
 };
 use async_trait::async_trait;
 
@@ -73,7 +74,8 @@ fn apply(spec: &mut PodSpec, account: &ServiceAccount, suffix: impl FnOnce() -> 
 
 fn mount_token(spec: &mut PodSpec, suffix: impl FnOnce() -> String) {
     let volumes = spec.volumes.get_or_insert_default();
-    let present = volumes.iter().find(|volume| volume.name.starts_with(VOLUME_PREFIX)).map(|volume| volume.name.clone());
+    let present =
+        volumes.iter().find(|volume| volume.name.starts_with(VOLUME_PREFIX)).map(|volume| volume.name.clone());
     let (name, new) = match present {
         Some(name) => (name, false),
         None => (format!("{VOLUME_PREFIX}{}", suffix()), true),

@@ -128,7 +128,16 @@ pub static ROLES: &[Role] = &[
         rules: &[Rule::paths(
             &["get"],
             &[
-                "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version",
+                "/api",
+                "/api/*",
+                "/apis",
+                "/apis/*",
+                "/healthz",
+                "/livez",
+                "/openapi",
+                "/openapi/*",
+                "/readyz",
+                "/version",
                 "/version/",
             ],
         )],
@@ -175,13 +184,11 @@ pub static ROLES: &[Role] = &[
     Role {
         name: "system:kube-controller-manager",
         subjects: &[Subject::User("system:kube-controller-manager")],
-        rules: &[
-            Rule::resources(
-                &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-                &["*"],
-                &["*"],
-            ),
-        ],
+        rules: &[Rule::resources(
+            &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+            &["*"],
+            &["*"],
+        )],
     },
     Role {
         name: "system:node",

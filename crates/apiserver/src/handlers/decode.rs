@@ -114,9 +114,9 @@ pub fn fit_name(object: &dyn Object, name: &str) -> Result<(), Error> {
         "" => Err(Error::BadRequest(format!(
             "the name of the object ({name} based on URL) was undeterminable: name must be provided"
         ))),
-        own if own != name => {
-            Err(Error::BadRequest(format!("the name of the object ({own}) does not match the name on the URL ({name})")))
-        }
+        own if own != name => Err(Error::BadRequest(format!(
+            "the name of the object ({own}) does not match the name on the URL ({name})"
+        ))),
         _ => Ok(()),
     }
 }

@@ -69,9 +69,10 @@ fn from_query(request: &Request) -> Result<meta::DeleteOptions, Error> {
     let query = &request.query;
     let grace_period_seconds = match query.get("gracePeriodSeconds").filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Error::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-        })?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| Error::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?,
+        ),
     };
     Ok(meta::DeleteOptions {
         grace_period_seconds,

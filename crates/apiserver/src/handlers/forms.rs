@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::negotiate::{self, Accepted, Form, IncludeObject};
 use crate::registry::Kept;
 use crate::request::Response;
-use crate::table::write::{Headers, Source};
 use crate::table;
+use crate::table::write::{Headers, Source};
 use crate::watch_cache::{Entry, Listing};
 
 /// What a list says about itself.

@@ -9,7 +9,7 @@ use crate::query::Query;
 use crate::request::Response;
 
 /// What can be asked for one by one.
-const CHECKS: [&str; 2] = ["ping", "watch-cache"];
+pub const CHECKS: [&str; 2] = ["ping", "watch-cache"];
 
 /// Whether a check passes. The cache follows every commit; it is late only while the store is ahead.
 async fn passes(server: &Server, check: &str) -> bool {
@@ -53,8 +53,6 @@ pub async fn answer(server: &Server, path: &str, query: &Query) -> Result<Option
     Ok(Some(match (healthy, check.is_none() && query.get("verbose").is_some()) {
         (true, false) => negotiate::text(StatusCode::OK, "ok"),
         (true, true) => negotiate::text(StatusCode::OK, format!("{report}{endpoint} check passed\n")),
-        (false, _) => {
-            negotiate::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{report}{endpoint} check failed\n"))
-        }
+        (false, _) => negotiate::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{report}{endpoint} check failed\n")),
     }))
 }

@@ -34,8 +34,7 @@ pub async fn list(target: Target<'_>, request: Request) -> Result<Response, Erro
     let accepted = negotiate::negotiate(&request.headers, &request.query, STREAM_MEDIA_TYPES, true)?;
     let listing = if options.continue_token.is_empty() {
         let at_revision = wait_for(target.server, options.as_of).await?;
-        let asked =
-            ListRequest { filter: options.filter, limit: options.limit, after_key: None, at_revision };
+        let asked = ListRequest { filter: options.filter, limit: options.limit, after_key: None, at_revision };
         target.kept.cache.list(&asked).map_err(|_| Error::Expired {
             message: "The resourceVersion for the provided list is too old.".to_owned(),
             continue_token: None,
@@ -74,12 +73,8 @@ async fn next_page(target: &Target<'_>, options: ListOptions) -> Result<Listing,
     let token = parse_token(&options.continue_token)?;
     let at_revision = if token.rv == INCONSISTENT { None } else { u64::try_from(token.rv).ok() };
     target.server.caches.fresh().await;
-    let asked = ListRequest {
-        filter: options.filter,
-        limit: options.limit,
-        after_key: Some(&token.start),
-        at_revision,
-    };
+    let asked =
+        ListRequest { filter: options.filter, limit: options.limit, after_key: Some(&token.start), at_revision };
     let listing = target.kept.cache.list(&asked);
     listing.map_err(|_| Error::Expired {
         message: String::new(),

@@ -128,9 +128,10 @@ impl ListOptions {
         let number = |name: &'static str| -> Result<Option<u64>, Error> {
             match text(name) {
                 "" => Ok(None),
-                digits => digits.parse().map(Some).map_err(|_| {
-                    Error::bad_request(format!("strconv.ParseInt: parsing {digits:?}: invalid syntax"))
-                }),
+                digits => digits
+                    .parse()
+                    .map(Some)
+                    .map_err(|_| Error::bad_request(format!("strconv.ParseInt: parsing {digits:?}: invalid syntax"))),
             }
         };
         let filter = filter(target, query)?;

@@ -1,27 +1,60 @@
-//! Paths that are no resources: health, version, discovery, schemas, the index.
+//! Paths that are no resources: health, version, discovery, the index.
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
+use http::{HeaderValue, Method, StatusCode};
 
 use super::health;
 use crate::api_server::Server;
+use crate::body::Body;
+use crate::discovery::{self, Aggregated, Catalog, Form};
 use crate::error::Error;
-use crate::negotiate::{self, Accepted};
+use crate::negotiate::{self, Accepted, MEDIA_TYPES};
+use crate::registry::RESOURCES;
 use crate::request::{Request, Response};
 
 /// Answers such a path.
 ///
 /// # Errors
-/// [`Error::UnknownPath`], [`Error::MethodNotAllowed`].
+/// [`Error::UnknownPath`], [`Error::MethodNotAllowed`], [`Error::NotAcceptable`].
 pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response, Error> {
     let path = request.info.path.as_str();
     if let Some(response) = health::answer(server, path, &request.query).await? {
         return Ok(response);
     }
-    match path.trim_end_matches('/') {
-        "/version" => get_only(request).map(|()| version()),
+    let catalog = Catalog::new(RESOURCES.iter().map(|resource| &resource.info));
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        ["version"] => document(request, Some(discovery::version())),
+        ["api"] => match aggregated(request)? {
+            Some(form) => aggregated_document(request, form, catalog.aggregated_core(form)),
+            None => document(request, Some(catalog.api_versions(&address(request)))),
+        },
+        ["apis"] => match aggregated(request)? {
+            Some(form) => aggregated_document(request, form, catalog.aggregated_groups(form)),
+            None => document(request, Some(catalog.group_list())),
+        },
+        ["apis", group] => document(request, catalog.group(group)),
+        ["api", version] => document(request, catalog.resource_list("", version)),
+        ["apis", group, version] => document(request, catalog.resource_list(group, version)),
+        [""] => document(request, Some(index(&catalog))),
         _ => Err(Error::UnknownPath),
+    }
+}
+
+/// The address the client came to.
+fn address(request: &Request) -> String {
+    let host = request.header(&HOST).map(str::to_owned);
+    host.or_else(|| request.uri.authority().map(ToString::to_string)).unwrap_or_default()
+}
+
+/// Whether discovery shall be answered all at once, and in which version.
+fn aggregated(request: &Request) -> Result<Option<Aggregated>, Error> {
+    get_only(request)?;
+    match discovery::form_of(request.header(&http::header::ACCEPT).unwrap_or_default()) {
+        Form::Plain => Ok(None),
+        Form::Aggregated(form) => Ok(Some(form)),
     }
 }
 
@@ -29,22 +62,48 @@ fn get_only(request: &Request) -> Result<(), Error> {
     if request.method == Method::GET { Ok(()) } else { Err(Error::MethodNotAllowed) }
 }
 
-/// The level of the API this server speaks, in upstream's form.
-fn version() -> Response {
-    let version = serde_json::json!({
-        "major": "1",
-        "minor": "36",
-        "emulationMajor": "1",
-        "emulationMinor": "36",
-        "minCompatibilityMajor": "1",
-        "minCompatibilityMinor": "35",
-        "gitVersion": concat!("v1.36.2+isopod", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR")),
-        "gitCommit": "unknown",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "none",
-        "compiler": "rustc",
-        "platform": concat!("linux/", "amd64"),
-    });
-    negotiate::object(StatusCode::OK, Accepted::JSON, serde_json::to_vec(&version).expect("a tree always encodes"))
+fn document(request: &Request, json: Option<Vec<u8>>) -> Result<Response, Error> {
+    let json = json.ok_or(Error::UnknownPath)?;
+    get_only(request)?;
+    let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, false)?;
+    Ok(negotiate::object(StatusCode::OK, accepted, json))
+}
+
+/// Clients keep this document and ask whether it has changed.
+fn aggregated_document(request: &Request, form: Aggregated, json: Vec<u8>) -> Result<Response, Error> {
+    let etag = discovery::etag(&json);
+    let known = request.header(&IF_NONE_MATCH).is_some_and(|known| discovery::matches_etag(known, &etag));
+    let mut response = if known {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        negotiate::object(StatusCode::OK, Accepted::JSON, json)
+    };
+    let header = |text: String| {
+        HeaderValue::try_from(text).map_err(|error| Error::Internal(format!("writing a header: {error}")))
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, header(etag)?);
+    headers.insert(CONTENT_TYPE, header(form.content_type())?);
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+    Ok(response)
+}
+
+/// `/`: every path there is.
+fn index(catalog: &Catalog<'_>) -> Vec<u8> {
+    let mut paths: Vec<String> =
+        ["/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned)
+            .to_vec();
+    for endpoint in ["healthz", "livez", "readyz"] {
+        paths.extend(health::CHECKS.iter().map(|check| format!("/{endpoint}/{check}")));
+    }
+    for group in catalog.groups() {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(catalog.versions(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths.sort();
+    serde_json::to_vec(&serde_json::json!({ "paths": paths })).expect("a tree always encodes")
 }

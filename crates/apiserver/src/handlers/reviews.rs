@@ -156,8 +156,7 @@ impl Review<'_> {
 
     fn self_subject_access(&self) -> Result<Vec<u8>, Error> {
         let mut review: authz::SelfSubjectAccessReview = self.read()?;
-        let (resource, path) =
-            (review.spec.resource_attributes.as_ref(), review.spec.non_resource_attributes.as_ref());
+        let (resource, path) = (review.spec.resource_attributes.as_ref(), review.spec.non_resource_attributes.as_ref());
         let status = self.decide(self.user, resource, path, attribute_problems(resource, path))?;
         review.status = Some(status);
         Ok(json(&review))

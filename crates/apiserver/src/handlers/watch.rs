@@ -13,9 +13,9 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Target;
 use super::forms::{self, ListMeta};
 use super::options::ListOptions;
-use super::Target;
 use crate::api_server::Server;
 use crate::body::Body;
 use crate::error::Error;
@@ -264,7 +264,8 @@ impl WatchStream {
             Form::Partial => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
             Form::Table(_) => ("meta.k8s.io/v1".to_owned(), "Table"),
         };
-        let annotations = if initial_events_end { r#","annotations":{"k8s.io/initial-events-end":"true"}"# } else { "" };
+        let annotations =
+            if initial_events_end { r#","annotations":{"k8s.io/initial-events-end":"true"}"# } else { "" };
         let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
         let rest = match self.form {
             Form::Table(_) => table_bookmark(&metadata),

@@ -52,10 +52,5 @@ pub static SELF_SUBJECT_RULES_REVIEWS: Resource = row(
     Virtual::SelfSubjectRulesReview,
 );
 /// The row.
-pub static SUBJECT_ACCESS_REVIEWS: Resource = row(
-    "subjectaccessreviews",
-    "subjectaccessreview",
-    "SubjectAccessReview",
-    false,
-    Virtual::SubjectAccessReview,
-);
+pub static SUBJECT_ACCESS_REVIEWS: Resource =
+    row("subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", false, Virtual::SubjectAccessReview);

@@ -21,7 +21,7 @@ use crate::watch_cache::Entry;
 mod delete;
 mod metadata;
 
-pub use delete::{Deleted, DeleteOptions, DeletePlan, PropagationPolicy, plan_delete};
+pub use delete::{DeleteOptions, DeletePlan, Deleted, PropagationPolicy, plan_delete};
 
 /// So many generated names are tried before giving up.
 const NAME_ATTEMPTS: usize = 8;
@@ -202,13 +202,7 @@ impl WriteContext<'_> {
     }
 
     /// One attempt; `None` when another write came in between.
-    async fn try_update(
-        &self,
-        name: &str,
-        part: Part,
-        make: &Make<'_>,
-        entry: &Entry,
-    ) -> Result<Option<Bytes>, Error> {
+    async fn try_update(&self, name: &str, part: Part, make: &Make<'_>, entry: &Entry) -> Result<Option<Bytes>, Error> {
         let served = entry.object();
         let mut old = self.kept.decode(&served)?;
         let mut new = make(old.as_ref())?;
@@ -259,13 +253,7 @@ impl WriteContext<'_> {
     }
 
     /// The uid and revision an object to store may name must be those of the present object.
-    fn check_preconditions(
-        &self,
-        new: &dyn Object,
-        old: &dyn Object,
-        name: &str,
-        revision: u64,
-    ) -> Result<(), Error> {
+    fn check_preconditions(&self, new: &dyn Object, old: &dyn Object, name: &str, revision: u64) -> Result<(), Error> {
         let resource = self.kept.resource.group_resource();
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (uid, present) = (text(&new.metadata().uid), text(&old.metadata().uid));
@@ -280,9 +268,9 @@ impl WriteContext<'_> {
         let wanted = text(&new.metadata().resource_version);
         let wanted: u64 = match wanted.as_str() {
             "" => 0,
-            text => text.parse().map_err(|_| {
-                Error::Unspecific(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-            })?,
+            text => text
+                .parse()
+                .map_err(|_| Error::Unspecific(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))?,
         };
         match wanted {
             0 if self.kept.strategy.allows_unconditional_update() => Ok(()),

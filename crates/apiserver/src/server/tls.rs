@@ -50,8 +50,8 @@ pub fn config(certificates_pem: &[u8], key_pem: &[u8], client_ca_pem: &[u8]) -> 
         .allow_unauthenticated()
         .build()?;
     let chain = certificates(certificates_pem, "the server's certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|source| TlsError::Pem { what: "the server's key", source })?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key_pem).map_err(|source| TlsError::Pem { what: "the server's key", source })?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Certificate)?

@@ -187,9 +187,13 @@ mod tests {
 
     #[test]
     fn reads_names_labels_and_selectable_fields_only() {
-        let fields =
-            [SelectableField::text("spec.nodeName"), SelectableField::flag("spec.hostNetwork"), SelectableField::text("type")];
-        let json = br#"{"spec":{"containers":[{"nodeName":"no"}],"nodeName":"n1"},"metadata":{"name":"a","namespace":"b",
+        let fields = [
+            SelectableField::text("spec.nodeName"),
+            SelectableField::flag("spec.hostNetwork"),
+            SelectableField::text("type"),
+        ];
+        let json =
+            br#"{"spec":{"containers":[{"nodeName":"no"}],"nodeName":"n1"},"metadata":{"name":"a","namespace":"b",
             "labels":{"x":"y"},"annotations":{"nodeName":"no"}},"type":"T"}"#;
         let facts = Facts::read(json, &fields).expect("facts");
         let field = |name| facts.field(name, &fields);

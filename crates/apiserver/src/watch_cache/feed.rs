@@ -72,8 +72,7 @@ impl Caches {
             let cache = WatchCache::new(spec.prefix, spec.selectable, revision);
             (spec.path, Arc::new(cache))
         });
-        let caches =
-            Self { store, by_path: by_path.collect(), applied: watch::Sender::new(revision) };
+        let caches = Self { store, by_path: by_path.collect(), applied: watch::Sender::new(revision) };
         caches.restart_from(&snapshot)?;
         Ok(Arc::new(caches))
     }

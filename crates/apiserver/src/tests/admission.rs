@@ -1,0 +1,74 @@
+use serde_json::json;
+
+use super::{Cluster, send};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+#[tokio::test]
+async fn pods_get_account_token_priority_and_tolerations() {
+    let cluster = Cluster::start().await;
+    let pod = cluster.pod("p", json!({})).await;
+    let spec = &pod["spec"];
+    assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+    assert_eq!((&spec["priority"], &spec["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
+    assert_eq!(spec["tolerations"].as_array().map(Vec::len), Some(2));
+    let mount = &spec["containers"][0]["volumeMounts"][0];
+    assert_eq!(mount["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
+    assert_eq!(mount["name"], spec["volumes"][0]["name"]);
+    let sources = &spec["volumes"][0]["projected"]["sources"];
+    assert_eq!(sources[0]["serviceAccountToken"], json!({"expirationSeconds": 3607, "path": "token"}));
+    assert_eq!((&pod["status"]["phase"], &pod["status"]["qosClass"]), (&json!("Pending"), &json!("BestEffort")));
+    assert_eq!(pod["metadata"]["generation"], 1);
+}
+
+#[tokio::test]
+async fn pods_are_refused_for_what_is_not_there() {
+    let cluster = Cluster::start().await;
+    let check = async |spec: serde_json::Value, expected: &str| {
+        let mut spec = spec;
+        spec["containers"] = json!([{"name": "c", "image": "i"}]);
+        let answer = cluster.post(PODS, json!({"metadata": {"name": "p"}, "spec": spec})).await;
+        assert_eq!(answer.failure(), (403, format!("pods \"p\" is forbidden: {expected}")));
+    };
+    check(
+        json!({"serviceAccountName": "x"}),
+        "error looking up service account default/x: serviceaccount \"x\" not found",
+    )
+    .await;
+    check(json!({"priorityClassName": "x"}), "no PriorityClass with name x was found").await;
+    check(json!({"runtimeClassName": "x"}), "pod rejected: RuntimeClass \"x\" not found").await;
+    check(
+        json!({"priority": 5}),
+        "the integer value of priority (5) must not be provided in pod spec; priority admission controller computed 0 \
+         from the given PriorityClass name",
+    )
+    .await;
+    let answer = cluster.post("/api/v1/namespaces/none/pods", json!({"metadata": {"name": "p"}})).await;
+    assert_eq!(answer.code.as_u16(), 404, "{answer:?}");
+}
+
+#[tokio::test]
+async fn new_nodes_are_tainted_until_ready() {
+    let cluster = Cluster::start().await;
+    let node = cluster.post("/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.expect(201);
+    assert_eq!(node["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
+}
+
+#[tokio::test]
+async fn kubelets_write_their_own_objects_only() {
+    let cluster = Cluster::start().await;
+    let kubelet = cluster.user("system:node:n1", &["system:nodes"]);
+    let post = async |path: &str, body: serde_json::Value| {
+        let headers = [("content-type", "application/json")];
+        send(&kubelet, "POST", path, &headers, body.to_string().into()).await
+    };
+    post("/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.expect(201);
+    let answer = post("/api/v1/nodes", json!({"metadata": {"name": "n2"}})).await;
+    let text = "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\"";
+    assert_eq!(answer.failure(), (403, text.to_owned()));
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let answer = post(PODS, pod).await;
+    let text = "pods \"p\" is forbidden: pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n1\" can \
+                only create mirror pods";
+    assert_eq!(answer.failure(), (403, text.to_owned()));
+}

@@ -1,0 +1,140 @@
+use serde_json::{Value, json};
+
+use super::{Answer, Cluster, send};
+use crate::InProcess;
+
+async fn get(user: &InProcess, path: &str) -> Answer {
+    send(user, "GET", path, &[], "".into()).await
+}
+
+#[tokio::test]
+async fn strangers_get_health_and_nothing_else() {
+    let cluster = Cluster::start().await;
+    let nobody = cluster.api.in_process(crate::UserInfo::anonymous());
+    get(&nobody, "/healthz").await;
+    assert_eq!(get(&nobody, "/version").await.code.as_u16(), 200);
+    assert_eq!(
+        get(&nobody, "/api/v1/namespaces/default/pods").await.failure(),
+        (
+            403,
+            "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" in the \
+             namespace \"default\""
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        get(&nobody, "/api").await.failure(),
+        (403, "forbidden: User \"system:anonymous\" cannot get path \"/api\"".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn users_without_a_role_get_discovery() {
+    let cluster = Cluster::start().await;
+    let user = cluster.user("u", &[]);
+    assert_eq!(get(&user, "/api/v1").await.code.as_u16(), 200);
+    let answer = get(&user, "/api/v1/namespaces/default/pods/x/log").await;
+    let text = "pods \"x\" is forbidden: User \"u\" cannot get resource \"pods/log\" in API group \"\" in the namespace \
+                \"default\"";
+    assert_eq!(answer.failure(), (403, text.to_owned()));
+}
+
+#[tokio::test]
+async fn components_may_do_their_work() {
+    let cluster = Cluster::start().await;
+    let scheduler = cluster.user("system:kube-scheduler", &[]);
+    assert_eq!(get(&scheduler, "/api/v1/pods").await.code.as_u16(), 200);
+    assert_eq!(get(&scheduler, "/api/v1/secrets").await.code.as_u16(), 403);
+}
+
+#[tokio::test]
+async fn administrators_may_act_as_others() {
+    let cluster = Cluster::start().await;
+    let as_user = [("impersonate-user", "u")];
+    let answer = send(&cluster.admin, "GET", "/api/v1/pods", &as_user, "".into()).await;
+    assert_eq!(answer.code.as_u16(), 403);
+    let answer = send(&cluster.user("u", &[]), "GET", "/api", &[("impersonate-user", "v")], "".into()).await;
+    let text = "users \"v\" is forbidden: User \"u\" cannot impersonate resource \"users\" in API group \"\" at the \
+                cluster scope";
+    assert_eq!(answer.failure(), (403, text.to_owned()));
+}
+
+/// A token for the ServiceAccount `default`, bound to what the body says.
+async fn token(cluster: &Cluster, spec: Value) -> String {
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let answer = cluster.post(path, json!({"spec": spec})).await.expect(201);
+    answer["status"]["token"].as_str().expect("a token").to_owned()
+}
+
+async fn review(cluster: &Cluster, spec: Value) -> Value {
+    let answer = cluster.post("/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": spec})).await;
+    answer.expect(201)["status"].clone()
+}
+
+#[tokio::test]
+async fn tokens_are_good_while_what_they_are_bound_to_exists() {
+    let cluster = Cluster::start().await;
+    cluster.pod("p", json!({})).await;
+    let bound = json!({"kind": "Pod", "apiVersion": "v1", "name": "p"});
+    let token = token(&cluster, json!({"boundObjectRef": bound})).await;
+    let status = review(&cluster, json!({"token": token})).await;
+    assert_eq!(status["authenticated"], true);
+    assert_eq!(status["user"]["username"], "system:serviceaccount:default:default");
+    assert_eq!(status["user"]["extra"]["authentication.kubernetes.io/pod-name"], json!(["p"]));
+    let other = review(&cluster, json!({"token": token, "audiences": ["other"]})).await;
+    assert_eq!(
+        other["error"],
+        "[invalid bearer token, token audiences [\"https://kubernetes.default.svc.cluster.local\"] is invalid for the \
+         target audiences [\"other\"]]"
+    );
+    cluster.delete("/api/v1/namespaces/default/pods/p").await.expect(200);
+    let status = review(&cluster, json!({"token": token})).await;
+    assert_eq!(status["error"], "invalid bearer token");
+}
+
+#[tokio::test]
+async fn tokens_are_refused_for_what_they_cannot_be() {
+    let cluster = Cluster::start().await;
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let check = async |spec: Value, code: u16, text: &str| {
+        let answer = cluster.post(path, json!({"spec": spec})).await;
+        assert_eq!(answer.failure(), (code, text.to_owned()));
+    };
+    check(
+        json!({"expirationSeconds": 5}),
+        422,
+        "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 5: may not specify a \
+         duration less than 10 minutes",
+    )
+    .await;
+    check(json!({"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "x"}}), 404, "pods \"x\" not found")
+        .await;
+    check(
+        json!({"boundObjectRef": {"kind": "ConfigMap", "apiVersion": "v1", "name": "x"}}),
+        400,
+        "cannot bind token to object of type /v1, Kind=ConfigMap",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn reviews_tell_who_may_do_what() {
+    let cluster = Cluster::start().await;
+    let whoami = json!({});
+    let answer = cluster.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami).await.expect(201);
+    assert_eq!(answer["status"]["userInfo"]["username"], "admin");
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let attributes = json!({"verb": "create", "resource": "pods", "subresource": "binding", "namespace": "x"});
+    let spec = json!({"user": "system:kube-scheduler", "resourceAttributes": attributes});
+    let answer = cluster.post(path, json!({ "spec": spec })).await.expect(201);
+    assert_eq!(
+        answer["status"],
+        json!({"allowed": true, "reason": "RBAC: allowed by ClusterRoleBinding \"system:kube-scheduler\" of ClusterRole \
+               \"system:kube-scheduler\" to User \"system:kube-scheduler\""})
+    );
+    let answer = cluster.post(path, json!({"spec": {"user": "u"}})).await;
+    assert_eq!(answer.code.as_u16(), 422);
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let answer = cluster.post(path, json!({"spec": {"namespace": "default"}})).await.expect(201);
+    assert_eq!(answer["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+}

@@ -1,0 +1,121 @@
+use serde_json::{Value, json};
+
+use super::Cluster;
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+fn names(list: &Value) -> Vec<&str> {
+    let items = list["items"].as_array().expect("items");
+    items.iter().map(|item| item["metadata"]["name"].as_str().expect("a name")).collect()
+}
+
+#[tokio::test]
+async fn lists_hold_items_of_one_revision_without_their_kind() {
+    let cluster = Cluster::start().await;
+    for name in ["b", "a", "c"] {
+        cluster.config_map(name, json!({})).await;
+    }
+    let list = cluster.get(CONFIG_MAPS).await.expect(200);
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    assert_eq!(names(&list), ["a", "b", "c"]);
+    assert!(list["items"][0].get("kind").is_none());
+    assert!(list["items"][0]["metadata"]["resourceVersion"].is_string());
+    let empty = cluster.get("/api/v1/namespaces/none/pods").await.expect(200);
+    assert_eq!(empty["items"], json!([]));
+}
+
+#[tokio::test]
+async fn selectors_select() {
+    let cluster = Cluster::start().await;
+    for (name, labels) in [("a", json!({"x": "1"})), ("b", json!({"x": "2"})), ("c", json!({}))] {
+        let body = json!({"metadata": {"name": name, "labels": labels}});
+        cluster.post(CONFIG_MAPS, body).await.expect(201);
+    }
+    let check = async |query: &str, expected: &[&str]| {
+        let list = cluster.get(&format!("{CONFIG_MAPS}?{query}")).await.expect(200);
+        assert_eq!(names(&list), expected, "{query}");
+    };
+    check("labelSelector=x", &["a", "b"]).await;
+    check("labelSelector=x%3D1", &["a"]).await;
+    check("labelSelector=x%20notin%20(1)", &["b", "c"]).await;
+    check("fieldSelector=metadata.name=b", &["b"]).await;
+    check("fieldSelector=metadata.name!=b&labelSelector=x", &["a"]).await;
+    let answer = cluster.get(&format!("{CONFIG_MAPS}?fieldSelector=data.x=y")).await;
+    assert_eq!(
+        answer.failure(),
+        (400, "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"".to_owned())
+    );
+    let answer = cluster.get("/api/v1/pods?fieldSelector=spec.bogus=x").await;
+    assert_eq!(answer.failure(), (400, "field label not supported: spec.bogus".to_owned()));
+}
+
+#[tokio::test]
+async fn pages_show_the_state_of_the_first_page() {
+    let cluster = Cluster::start().await;
+    for name in ["a", "b", "c", "d"] {
+        cluster.config_map(name, json!({})).await;
+    }
+    let first = cluster.get(&format!("{CONFIG_MAPS}?limit=2")).await.expect(200);
+    assert_eq!(names(&first), ["a", "b"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], 2);
+    cluster.delete(&format!("{CONFIG_MAPS}/c")).await.expect(200);
+    cluster.config_map("cc", json!({})).await;
+    cluster.merge(&format!("{CONFIG_MAPS}/d"), json!({"data": {"new": "x"}})).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().expect("a token");
+    let second = cluster.get(&format!("{CONFIG_MAPS}?limit=2&continue={token}")).await.expect(200);
+    assert_eq!(names(&second), ["c", "d"]);
+    assert!(second["items"][1].get("data").is_none());
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert!(second["metadata"].get("continue").is_none());
+    let now = cluster.get(CONFIG_MAPS).await.expect(200);
+    assert_eq!(names(&now), ["a", "b", "cc", "d"]);
+}
+
+#[tokio::test]
+async fn revisions_can_be_asked_for() {
+    let cluster = Cluster::start().await;
+    let created = cluster.config_map("a", json!({})).await;
+    let revision = created["metadata"]["resourceVersion"].as_str().expect("a revision");
+    cluster.config_map("b", json!({})).await;
+    let check = async |query: &str, expected: &[&str]| {
+        let list = cluster.get(&format!("{CONFIG_MAPS}?{query}")).await.expect(200);
+        assert_eq!(names(&list), expected, "{query}");
+    };
+    check("", &["a", "b"]).await;
+    check("resourceVersion=0", &["a", "b"]).await;
+    check(&format!("resourceVersion={revision}"), &["a", "b"]).await;
+    check(&format!("resourceVersion={revision}&resourceVersionMatch=Exact"), &["a"]).await;
+    let answer = cluster.get(&format!("{CONFIG_MAPS}?resourceVersion=999999")).await;
+    assert_eq!(answer.json()["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    let answer = cluster.get(&format!("{CONFIG_MAPS}?resourceVersionMatch=Exact")).await;
+    assert_eq!(answer.code.as_u16(), 422);
+}
+
+#[tokio::test]
+async fn tables_and_metadata_are_other_forms_of_the_same() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", json!({"k": "v"})).await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let list = cluster.get_as(CONFIG_MAPS, table).await.expect(200);
+    assert_eq!(list["kind"], "Table");
+    assert_eq!(list["columnDefinitions"][0]["name"], "Name");
+    assert_eq!(list["rows"][0]["cells"][0], "a");
+    assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    let one = cluster.get_as(&format!("{CONFIG_MAPS}/a"), table).await.expect(200);
+    assert_eq!(one["rows"].as_array().map(Vec::len), Some(1));
+    let partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let list = cluster.get_as(CONFIG_MAPS, partial).await.expect(200);
+    assert_eq!(list["items"][0]["metadata"]["name"], "a");
+    assert!(list["items"][0].get("data").is_none());
+}
+
+#[tokio::test]
+async fn large_lists_are_compressed_for_those_who_accept_it() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", json!({"k": "v".repeat(200 * 1024)})).await;
+    let answer = super::send(&cluster.admin, "GET", CONFIG_MAPS, &[("accept-encoding", "gzip")], "".into()).await;
+    assert_eq!(answer.headers["content-encoding"], "gzip");
+    assert!(answer.text.len() < 10_000);
+    let answer = cluster.get(CONFIG_MAPS).await;
+    assert!(!answer.headers.contains_key("content-encoding"));
+}

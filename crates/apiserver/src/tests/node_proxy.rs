@@ -1,0 +1,69 @@
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use platform::tasks::{self, TaskKind};
+use serde_json::json;
+
+use super::{Cluster, NodeDialer, NodeStream};
+
+/// A kubelet that answers with what it was asked.
+struct Echo;
+
+#[async_trait]
+impl NodeDialer for Echo {
+    async fn dial(&self, node_name: &str) -> io::Result<Box<dyn NodeStream>> {
+        assert_eq!(node_name, "n1");
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let text = format!("{} {}", request.method(), request.uri());
+            let code = if text.contains("previous") { 400 } else { 200 };
+            let response = http::Response::builder().status(code).body(Full::new(Bytes::from(text)));
+            async move { response }.boxed()
+        });
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
+        tasks::spawn(TaskKind::Worker, "echo", connection.map(|_| ()));
+        Ok(Box::new(ours))
+    }
+}
+
+async fn cluster_with_pod() -> Cluster {
+    let cluster = Cluster::start_with(Arc::new(Echo)).await;
+    cluster.pod("p", json!({"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]})).await;
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    cluster.post("/api/v1/namespaces/default/pods/p/binding", binding).await.expect(201);
+    cluster
+}
+
+#[tokio::test]
+async fn logs_come_from_the_kubelet_of_the_node() {
+    let cluster = cluster_with_pod().await;
+    let answer = cluster.get("/api/v1/namespaces/default/pods/p/log?container=b&tailLines=3").await;
+    assert_eq!(answer.text, "GET /containerLogs/default/p/b?tailLines=3");
+    let answer = cluster.get("/api/v1/namespaces/default/pods/p/log").await;
+    let text = "a container name must be specified for pod p, choose one of: [a b]";
+    assert_eq!(answer.failure(), (400, text.to_owned()));
+    let answer = cluster.get("/api/v1/namespaces/default/pods/p/log?container=b&previous=true").await;
+    assert_eq!(answer.failure(), (400, "GET /containerLogs/default/p/b?previous=true".to_owned()));
+}
+
+#[tokio::test]
+async fn streams_need_a_pod_with_a_node() {
+    let cluster = cluster_with_pod().await;
+    cluster.pod("unbound", json!({})).await;
+    let check = async |path: &str, code: u16, text: &str| {
+        let answer = cluster.post(&format!("/api/v1/namespaces/default/pods/{path}"), json!({})).await;
+        assert_eq!(answer.failure(), (code, text.to_owned()), "{path}");
+    };
+    check("unbound/exec?command=ls", 400, "pod unbound does not have a host assigned").await;
+    check("unbound/exec?command=ls&container=zz", 400, "container zz is not valid for pod unbound").await;
+    check("unbound/portforward?ports=80", 400, "pod unbound does not have a host assigned").await;
+    check("none/exec?command=ls", 404, "pods \"none\" not found").await;
+    let answer = cluster.get("/api/v1/namespaces/default/pods/unbound/log").await;
+    assert_eq!(answer.code.as_u16(), 204);
+}
