@@ -80,6 +80,12 @@ impl<'a> Catalog<'a> {
         versions
     }
 
+    /// Every group and version, the core group first.
+    pub(crate) fn group_versions(&self) -> Vec<(&'a str, &'a str)> {
+        let groups = std::iter::once("").chain(self.groups());
+        groups.flat_map(|group| self.versions(group).into_iter().map(move |version| (group, version))).collect()
+    }
+
     pub(crate) fn of<'b>(&'b self, group: &'b str, version: &'b str) -> impl Iterator<Item = &'a ResourceInfo> + 'b {
         let belongs = move |resource: &&&ResourceInfo| resource.gvk.group == group && resource.gvk.version == version;
         self.resources.iter().filter(belongs).copied()

@@ -7,6 +7,7 @@
 mod definitions;
 mod operations;
 mod parameters;
+pub mod v2;
 
 #[cfg(test)]
 mod tests;

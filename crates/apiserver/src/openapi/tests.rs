@@ -136,3 +136,49 @@ fn paths_follow_from_the_registry() {
         json!(["coordination_v1"])
     );
 }
+
+/// The length-delimited members of a protobuf message with that number.
+fn members(mut message: &[u8], wanted: u64) -> Vec<&[u8]> {
+    fn varint(message: &mut &[u8]) -> u64 {
+        let mut number = 0;
+        for shift in (0..).step_by(7) {
+            let (first, rest) = message.split_first().expect("a whole message");
+            *message = rest;
+            number |= u64::from(first & 0x7f) << shift;
+            if first & 0x80 == 0 {
+                break;
+            }
+        }
+        number
+    }
+    let mut found = Vec::new();
+    while !message.is_empty() {
+        let key = varint(&mut message);
+        let length = usize::try_from(varint(&mut message)).expect("a length");
+        let (member, rest) = message.split_at(length);
+        message = rest;
+        if key >> 3 == wanted {
+            found.push(member);
+        }
+    }
+    found
+}
+
+#[test]
+fn old_clients_find_kinds_and_field_validation() {
+    let document = v2::document(&Catalog::new(&RESOURCES));
+    assert_eq!(members(&document, 1), [b"2.0"]);
+    let paths = members(members(&document, 8)[0], 2);
+    let names: Vec<_> = paths.iter().map(|path| String::from_utf8_lossy(members(path, 1)[0])).collect();
+    let pod =
+        names.iter().position(|name| name == "/api/v1/namespaces/{namespace}/pods/{name}").expect("the path of a Pod");
+    let patch = members(members(paths[pod], 2)[0], 7)[0];
+    let parameter = |item: &&[u8]| members(members(members(members(item, 1)[0], 2)[0], 3)[0], 4)[0].to_vec();
+    let parameters: Vec<_> = members(patch, 8).iter().map(parameter).collect();
+    assert!(parameters.contains(&b"fieldValidation".to_vec()));
+    assert_eq!(members(members(patch, 13)[1], 1), [b"x-kubernetes-group-version-kind"]);
+    let definitions = members(members(&document, 9)[0], 1);
+    let spec = definitions.iter().find(|named| members(named, 1) == [b"io.k8s.api.core.v1.PodSpec"]).expect("PodSpec");
+    let properties = members(members(members(spec, 2)[0], 25)[0], 1);
+    assert!(properties.iter().any(|property| members(property, 1) == [b"containers"]));
+}
