@@ -206,7 +206,8 @@ impl Field {
         Some(text(self.facts().default)).filter(|default| !default.is_empty())
     }
 
-    /// The Go type of its scalar, where that has a name of its own, for instance `v1.PullPolicy`.
+    /// The Go type of its scalar or list of scalars, where that has a name of its own, for instance `v1.PullPolicy` or
+    /// `[]v1.Capability`.
     pub fn go_type(self) -> Option<&'static str> {
         Some(text(self.facts().go_type)).filter(|name| !name.is_empty())
     }

@@ -81,7 +81,7 @@ impl Checker {
             (Value::Float64, Node::Number(text)) => Ok(Some(number(&text))),
             (Value::Bytes, Node::String(text)) => Ok(self.bytes(&text)),
             (Value::Object(structure), Node::Object(members)) => self.object(members, structure).map(Some),
-            (Value::Array(element), Node::Array(elements)) => self.array(elements, element).map(Some),
+            (Value::Array(element), Node::Array(elements)) => self.array(elements, element, go_type).map(Some),
             (Value::Map(element), Node::Object(members)) => self.map(members, element).map(Some),
             (value, node) => {
                 let go_type = go_type.map_or_else(|| value.go_name(), str::to_owned);
@@ -137,12 +137,18 @@ impl Checker {
         Ok(Json::Object(map))
     }
 
-    fn array(&mut self, elements: Vec<Node<'_>>, element: Element) -> Result<Json, String> {
+    fn array(
+        &mut self,
+        elements: Vec<Node<'_>>,
+        element: Element,
+        go_type: Option<&'static str>,
+    ) -> Result<Json, String> {
+        let go_type = go_type.and_then(|name| name.strip_prefix("[]"));
         let mut array = Vec::with_capacity(elements.len());
         let path = self.path.len();
         for (index, node) in elements.into_iter().enumerate() {
             self.path.push_str(&format!("[{index}]"));
-            array.push(self.value(node, element.value(), None)?.unwrap_or_else(|| zero(element.value())));
+            array.push(self.value(node, element.value(), go_type)?.unwrap_or_else(|| zero(element.value())));
             self.path.truncate(path);
         }
         Ok(Json::Array(array))
