@@ -115,19 +115,19 @@ impl Patch {
         match &self.operation {
             Operation::Json(operations) => {
                 json_patch::apply(&mut current, operations).map_err(|_| Error::DoesNotApply)?;
-                self.decode(current, gvk)
+                self.decode(&current, gvk)
             }
             Operation::Merge(patch) => {
                 merge::apply(&mut current, patch.clone());
-                self.decode(current, gvk)
+                self.decode(&current, gvk)
             }
             Operation::Strategic(patch) => self.apply_strategic(current, patch, gvk),
         }
     }
 
-    fn decode(&self, patched: Value, gvk: Gvk) -> Result<Patched, Error> {
-        let text = patched.to_string();
-        let invalid = |error: String| Error::Invalid(format!("Invalid value: {}: {error}", go::quote(&text)));
+    fn decode(&self, patched: &Value, gvk: Gvk) -> Result<Patched, Error> {
+        let invalid =
+            |error: String| Error::Invalid(format!("Invalid value: {}: {error}", go::quote(&patched.to_string())));
         let (object, problems) = decode::object(Node::from_value(patched), gvk).map_err(invalid)?;
         let problems = self.problems.iter().cloned().chain(problems).collect();
         let warnings = self.validation.judge(problems).map_err(invalid)?;

@@ -51,17 +51,20 @@ impl Node<'_> {
             }
         }
     }
+}
 
-    /// The body as JSON text would be parsed to it.
-    pub fn from_value(value: Value) -> Self {
+impl<'a> Node<'a> {
+    /// The body as its JSON text would be parsed.
+    pub fn from_value(value: &'a Value) -> Self {
         match value {
             Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(value),
+            Value::Bool(value) => Self::Bool(*value),
             Value::Number(number) => Self::Number(number.to_string().into()),
-            Value::String(text) => Self::String(text.into()),
-            Value::Array(elements) => Self::Array(elements.into_iter().map(Node::from_value).collect()),
+            Value::String(text) => Self::String(text.as_str().into()),
+            Value::Array(elements) => Self::Array(elements.iter().map(Node::from_value).collect()),
             Value::Object(members) => {
-                Self::Object(members.into_iter().map(|(key, value)| (key.into(), Node::from_value(value))).collect())
+                let member = |(key, value): (&'a String, &'a Value)| (key.as_str().into(), Node::from_value(value));
+                Self::Object(members.iter().map(member).collect())
             }
         }
     }

@@ -21,7 +21,7 @@ fn strategic(gvk: Gvk, original: Value, patch: Value) -> Result<Value, String> {
 
 /// The tree after a JSON patch.
 fn patched(mut document: Value, operations: Value) -> Option<Value> {
-    let (operations, _) = json_patch::parse(Node::from_value(operations)).expect("operations");
+    let (operations, _) = json_patch::parse(Node::from_value(&operations)).expect("operations");
     json_patch::apply(&mut document, &operations).ok().map(|()| document)
 }
 

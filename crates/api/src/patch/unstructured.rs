@@ -14,10 +14,10 @@ use crate::schema::{Element, Type, Value};
 /// The first value of a wrong type, in upstream's words.
 pub fn convert(object: Map<String, Json>, structure: Type) -> Result<Checked, String> {
     let mut converter = Converter::default();
-    let value = converter.structure(object, structure)?;
+    let value = Json::Object(converter.structure(object, structure)?);
     converter.problems.sort();
     // What is left to do, zero values for `null`, is the same as for a body. It cannot find anything new.
-    let checked = check(Node::from_value(Json::Object(value)), structure)?;
+    let checked = check(Node::from_value(&value), structure)?;
     Ok(Checked { value: checked.value, problems: converter.problems })
 }
 
