@@ -19,7 +19,7 @@ pub fn run(arguments: &cli::DataDir) -> Result<()> {
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let lock = data_dir.lock_after_stopping_server()?;
     let id = data_dir.id();
-    runtime::reset(data_dir.path(), &cgroup_root(&id)).context("cannot stop the Pods")?;
+    runtime::reset(&data_dir.runtime(), &cgroup_root(&id)).context("cannot stop the Pods")?;
     let host = LinuxHost::detect().context("cannot use this machine's cgroups")?;
     for mount in host.mounts_below(data_dir.path())? {
         host.unmount(&mount).with_context(|| format!("cannot unmount {}", mount.display()))?;
