@@ -187,7 +187,7 @@ impl Cluster {
     /// # Errors
     /// When the namespace can't be made.
     pub fn namespace(&self, name: &str) -> Result<Kubectl> {
-        self.kubectl().ok(&["create", "namespace", name])?;
+        self.kubectl().apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n"))?;
         let kubectl = Kubectl::new(self.data_dir().join("admin.kubeconfig"), name);
         kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
         Ok(kubectl)

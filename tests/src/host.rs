@@ -47,7 +47,7 @@ impl Host {
             ("nftables table", &self.nftables, &before.nftables),
         ];
         let of_isopod =
-            |name: &str| name.contains("isopod") || name.contains(&data_dir) || name.starts_with("/run/netns/");
+            |name: &str| name.contains("isopod") || name.starts_with("iso-") || name.contains(&data_dir) || name.starts_with("/run/netns/");
         let mut left = Vec::new();
         for (kind, now, then) in pairs {
             left.extend(now.difference(then).filter(|name| of_isopod(name)).map(|name| format!("{kind} {name}")));

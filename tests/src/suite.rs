@@ -44,7 +44,7 @@ pub fn run<C: Sync>(start: impl FnOnce() -> Result<C>, cases: &[Case<C>], diagno
     let context = match start() {
         Ok(context) => context,
         Err(error) => {
-            eprintln!("the suite can't start: {error:?}");
+            eprintln!("the suite can't start: {error:#}");
             return ExitCode::FAILURE;
         }
     };
@@ -54,7 +54,7 @@ pub fn run<C: Sync>(start: impl FnOnce() -> Result<C>, cases: &[Case<C>], diagno
     }
     drop(context);
     for (name, error) in &failures {
-        eprintln!("\n---- {name}\n{error:?}");
+        eprintln!("\n---- {name}\n{error:#}");
     }
     let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
     println!("\ntest result: {verdict}. {} passed; {} failed", selected.len() - failures.len(), failures.len());

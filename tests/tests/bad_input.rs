@@ -127,10 +127,11 @@ fn missing_things_are_not_found(cluster: &Cluster) -> Result<()> {
     ensure!(error.contains("the server doesn't have a resource type \"nosuchkind\""), "{error}");
     let error = kubectl.fails(&["logs", "nosuch"])?;
     ensure!(error.contains("pods \"nosuch\" not found"), "{error}");
-    let error = kubectl.fails(&["create", "configmap", "a", "-n", "nosuch"])?;
+    let config_map = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice}\n";
+    let error = kubectl.fails_with_input(&["create", "-n", "nosuch", "-f", "-"], config_map)?;
     ensure!(error.contains("namespaces \"nosuch\" not found"), "{error}");
-    kubectl.ok(&["create", "configmap", "twice"])?;
-    let error = kubectl.fails(&["create", "configmap", "twice"])?;
+    kubectl.ok_with_input(&["create", "-f", "-"], config_map)?;
+    let error = kubectl.fails_with_input(&["create", "-f", "-"], config_map)?;
     ensure!(error.contains("configmaps \"twice\" already exists"), "{error}");
     Ok(())
 }

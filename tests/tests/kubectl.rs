@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         watch_shows_a_pod_from_start_to_end,
         describe_tells_the_story,
         label_annotate_patch_and_edit,
+        create_makes_what_it_names,
         discovery_and_explain,
         server_side_apply_works_or_says_so,
         collections_are_deleted,
@@ -348,6 +349,22 @@ fn label_annotate_patch_and_edit(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+fn create_makes_what_it_names(cluster: &Cluster) -> Result<()> {
+    // These bodies are protobuf, unlike those that come from files.
+    cluster.kubectl().ok(&["create", "namespace", "create"])?;
+    let kubectl = cluster.namespace("create")?;
+    kubectl.ok(&["create", "configmap", "c", "--from-literal=key=value"])?;
+    ensure!(kubectl.text("configmap/c", "/data/key")? == "value");
+    kubectl.ok(&["create", "secret", "generic", "s", "--from-literal=password=hidden"])?;
+    ensure!(kubectl.text("secret/s", "/data/password")? == "aGlkZGVu");
+    let described = kubectl.ok(&["describe", "secret", "s"])?;
+    ensure!(described.contains("password:  6 bytes") && !described.contains("hidden"), "{described}");
+    kubectl.ok(&["create", "serviceaccount", "robot"])?;
+    let error = kubectl.fails(&["create", "configmap", "c"])?;
+    ensure!(error == "error: failed to create configmap: configmaps \"c\" already exists\n", "{error}");
+    Ok(())
+}
+
 fn discovery_and_explain(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.kubectl();
     let resources = kubectl.ok(&["api-resources"])?;
@@ -385,15 +402,12 @@ fn server_side_apply_works_or_says_so(cluster: &Cluster) -> Result<()> {
 fn collections_are_deleted(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("collections")?;
     for name in ["a", "b", "c"] {
-        kubectl.ok(&["create", "configmap", name, "--from-literal=k=v"])?;
+        kubectl.apply(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n"))?;
     }
     kubectl.ok(&["label", "configmap", "a", "b", "go=away"])?;
     kubectl.ok(&["delete", "configmap", "-l", "go=away"])?;
     let left = kubectl.ok(&["get", "configmaps", "-o", "name"])?;
     ensure!(left.contains("configmap/c") && !left.contains("configmap/a"), "{left}");
-    kubectl.ok(&["create", "secret", "generic", "s", "--from-literal=password=hidden"])?;
-    let described = kubectl.ok(&["describe", "secret", "s"])?;
-    ensure!(described.contains("password:  6 bytes") && !described.contains("hidden"), "{described}");
     run(&kubectl, "one", "sleep 3600")?;
     run(&kubectl, "two", "sleep 3600")?;
     kubectl.ok(&["delete", "pods", "--all", "--grace-period=1"])?;
