@@ -1,5 +1,7 @@
 //! Containers with real namespaces, cgroups and mounts. Needs root and Debian's busybox-static.
 
+#![allow(clippy::unwrap_used)] // a test ends where it unwraps in vain
+
 mod node;
 
 use std::time::{Duration, Instant};

@@ -1,1 +1,118 @@
+use cri::{
+    DNSConfig, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PortMapping, UserNamespace,
+};
 
+use super::plan::*;
+use super::record::SandboxRecord;
+use crate::shim::spec::SandboxSpec;
+
+fn config(options: Option<NamespaceOption>) -> PodSandboxConfig {
+    PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: "web".into(),
+            namespace: "shop".into(),
+            uid: "u".into(),
+            attempt: 0,
+        }),
+        hostname: "web".into(),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: "/isopod-1/kubepods/podu".into(),
+            security_context: Some(LinuxSandboxSecurityContext { namespace_options: options, ..Default::default() }),
+            sysctls: [("kernel.shm_rmid_forced".into(), "1".into())].into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn options(network: NamespaceMode, pid: NamespaceMode, ipc: NamespaceMode) -> Option<NamespaceOption> {
+    Some(NamespaceOption { network: network as i32, pid: pid as i32, ipc: ipc as i32, ..Default::default() })
+}
+
+fn plan(config: &PodSandboxConfig) -> SandboxSpec {
+    plan_sandbox("id", config, "isopod-1").unwrap()
+}
+
+#[test]
+fn an_ordinary_pod_has_namespaces_of_its_own() {
+    let spec = plan(&config(options(NamespaceMode::Pod, NamespaceMode::Container, NamespaceMode::Pod)));
+    assert_eq!(spec.hostname.as_deref(), Some("web"));
+    assert!(spec.own_network && spec.own_ipc && !spec.shared_pid);
+    assert_eq!(spec.cgroup, "isopod-1/kubepods/podu/id");
+    let names: Vec<&str> = spec.sysctls.keys().map(String::as_str).collect();
+    assert_eq!(names, ["kernel.shm_rmid_forced", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"]);
+}
+
+#[test]
+fn a_pod_of_the_host_keeps_the_hosts_network_and_name() {
+    let spec = plan(&config(options(NamespaceMode::Node, NamespaceMode::Node, NamespaceMode::Node)));
+    assert_eq!(spec.hostname, None);
+    assert!(!spec.own_network && !spec.own_ipc && !spec.shared_pid);
+    assert_eq!(spec.sysctls.len(), 1);
+}
+
+#[test]
+fn what_is_not_given_has_a_default() {
+    let spec = plan(&PodSandboxConfig::default());
+    assert!(spec.own_network && spec.own_ipc && !spec.shared_pid);
+    assert_eq!((spec.hostname, spec.cgroup.as_str()), (None, "isopod-1/id"));
+    let shared = options(NamespaceMode::Pod, NamespaceMode::Pod, NamespaceMode::Pod);
+    assert!(plan(&config(shared)).shared_pid);
+}
+
+#[test]
+fn user_namespaces_are_refused_not_ignored() {
+    let mut wanted = options(NamespaceMode::Pod, NamespaceMode::Pod, NamespaceMode::Pod).unwrap();
+    wanted.userns_options = Some(UserNamespace { mode: NamespaceMode::Pod as i32, ..Default::default() });
+    let error = plan_sandbox("id", &config(Some(wanted)), "isopod-1").unwrap_err();
+    assert!(matches!(error, cri::Error::InvalidArgument(_)), "{error:?}");
+}
+
+#[test]
+fn only_host_ports_are_asked_of_the_network() {
+    let mapping = |container_port, host_port, host_ip: &str| PortMapping {
+        container_port,
+        host_port,
+        host_ip: host_ip.into(),
+        ..Default::default()
+    };
+    let mut config = config(None);
+    config.port_mappings = vec![mapping(80, 0, ""), mapping(81, 8081, ""), mapping(82, 8082, "127.0.0.1")];
+    let request = plan_network("id", &config).unwrap();
+    assert_eq!((request.pod_namespace.as_str(), request.pod_name.as_str()), ("shop", "web"));
+    let ports: Vec<_> = request.port_mappings.iter().map(|m| (m.container_port, m.host_port, m.host_ip)).collect();
+    assert_eq!(ports, [(81, 8081, None), (82, 8082, Some([127, 0, 0, 1].into()))]);
+    config.port_mappings = vec![mapping(80, 70_000, "")];
+    assert!(plan_network("id", &config).is_err());
+    config.port_mappings = vec![mapping(80, 80, "nowhere")];
+    assert!(plan_network("id", &config).is_err());
+}
+
+#[test]
+fn resolv_conf_follows_the_dns_configuration() {
+    assert_eq!(resolv_conf(&PodSandboxConfig::default()), None);
+    let dns = DNSConfig {
+        servers: vec!["10.43.0.10".into()],
+        searches: vec!["default.svc.cluster.local".into(), "svc.cluster.local".into()],
+        options: vec!["ndots:5".into()],
+    };
+    let text = resolv_conf(&PodSandboxConfig { dns_config: Some(dns), ..Default::default() }).unwrap();
+    assert_eq!(text, "search default.svc.cluster.local svc.cluster.local\nnameserver 10.43.0.10\noptions ndots:5\n");
+}
+
+#[test]
+fn records_survive_a_file() {
+    let config = config(None);
+    let spec = plan(&config);
+    let record = SandboxRecord {
+        id: "id".into(),
+        created_at: 5,
+        runtime_handler: String::new(),
+        network: Some(vec![[10, 0, 0, 1].into()]),
+        config,
+        spec,
+    };
+    let text = serde_json::to_vec(&record).unwrap();
+    assert_eq!(serde_json::from_slice::<SandboxRecord>(&text).unwrap(), record);
+}

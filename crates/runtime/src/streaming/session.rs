@@ -1,13 +1,16 @@
 //! One session: a WebSocket on one side, a process on the other.
 
+use std::time::Duration;
+
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use platform::tasks::{self, TaskKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::Target;
 use super::channel::{self, End, Incoming, Output};
@@ -21,6 +24,9 @@ const FRAME: usize = 32 * 1024;
 /// How many frames wait for a slow client; then its process waits.
 const FRAMES_WAITING: usize = 8;
 
+/// How long the client may take to close its side after the outcome.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Connects the client with its target until either has ended.
 pub async fn run<T>(connection: T, version: ProtocolVersion, shared: &Shared, target: Target)
 where
@@ -28,6 +34,7 @@ where
 {
     let socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
     let (mut sink, source) = socket.split();
+    let mut reader = ClientReader { source, version, terminal: None };
     if sink.send(greeting(&target)).await.is_err() {
         return;
     }
@@ -36,8 +43,7 @@ where
             match exec::execute(shared, &container, argv.clone(), tty, streams).await {
                 Ok(mut execution) => {
                     let streams = std::mem::take(&mut execution.streams);
-                    let reader = read_client(source, version, &streams);
-                    converse(&mut sink, streams, reader, async {
+                    converse(&mut sink, streams, &mut reader, async {
                         match execution.wait().await {
                             Ok(0) => End::Success,
                             Ok(code) => End::ExitCode { code, argv },
@@ -51,8 +57,7 @@ where
         }
         Target::Attach { container, streams } => match attach::attach(&container, streams).await {
             Ok(streams) => {
-                let reader = read_client(source, version, &streams);
-                converse(&mut sink, streams, reader, async {
+                converse(&mut sink, streams, &mut reader, async {
                     container.wait().await;
                     End::Success
                 })
@@ -62,9 +67,13 @@ where
         },
     };
     if let Some(end) = end {
-        // A client that has left meanwhile needs no outcome.
-        let _ = sink.send(binary(channel::status(&end))).await;
-        let _ = sink.close().await;
+        // With a code: kubectl takes a close without one for a failure.
+        let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+        let last = [binary(channel::status(&end)), Message::Close(Some(normal))];
+        if sink.send_all(&mut futures::stream::iter(last.map(Ok))).await.is_ok() {
+            // The client's farewell; without it the connection just ends, and one that has left needs no outcome.
+            let _ = tokio::time::timeout(FAREWELL, reader.run(None)).await;
+        }
     }
 }
 
@@ -82,7 +91,7 @@ fn binary(frame: Vec<u8>) -> Message {
 async fn converse<T>(
     sink: &mut SplitSink<WebSocketStream<T>, Message>,
     mut streams: ProcessStreams,
-    reader: ClientReader<T>,
+    reader: &mut ClientReader<T>,
     ended: impl Future<Output = End>,
 ) -> Option<End>
 where
@@ -96,17 +105,25 @@ where
         }
     }
     drop(frames);
+    // Sending must not keep us from listening: an interrupt typed during a flood of output has to get through.
+    let send = async {
+        while let Some(frame) = outgoing.recv().await {
+            sink.send(binary(frame)).await?;
+        }
+        Ok::<_, tokio_tungstenite::tungstenite::Error>(())
+    };
+    reader.terminal = streams.terminal.take();
     let client = reader.run(streams.stdin.take());
-    tokio::pin!(client, ended);
+    tokio::pin!(send, client, ended);
     let (mut end, mut output_over) = (None, false);
     loop {
         if output_over && let Some(end) = end.take() {
             return Some(end);
         }
         tokio::select! {
-            frame = outgoing.recv(), if !output_over => match frame {
-                Some(frame) => sink.send(binary(frame)).await.ok()?,
-                None => output_over = true,
+            sent = &mut send, if !output_over => match sent {
+                Ok(()) => output_over = true,
+                Err(_) => return None,
             },
             how = &mut ended, if end.is_none() => end = Some(how),
             () = &mut client => return None,
@@ -130,17 +147,9 @@ struct ClientReader<T> {
     terminal: Option<TerminalIo>,
 }
 
-fn read_client<T>(
-    source: SplitStream<WebSocketStream<T>>,
-    version: ProtocolVersion,
-    streams: &ProcessStreams,
-) -> ClientReader<T> {
-    ClientReader { source, version, terminal: streams.terminal.clone() }
-}
-
 impl<T: AsyncRead + AsyncWrite + Unpin> ClientReader<T> {
     /// Carries out what the client sends; returns when it has left.
-    async fn run(mut self, mut stdin: Option<Writer>) {
+    async fn run(&mut self, mut stdin: Option<Writer>) {
         while let Some(Ok(message)) = self.source.next().await {
             let frame = match message {
                 Message::Binary(frame) => frame,

@@ -1,1 +1,73 @@
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
 
+use super::channel::{End, Incoming, Output, greeting, output, parse, status};
+use super::handshake::{ProtocolVersion, Upgrade};
+
+fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
+    let entry = |(name, value): &(&'static str, &str)| {
+        (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+    };
+    entries.iter().map(entry).collect()
+}
+
+#[test]
+fn the_newest_protocol_the_client_prefers_is_spoken() {
+    let offer = |protocols| {
+        let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        Upgrade::accept(&headers(&[("upgrade", "websocket"), key, ("sec-websocket-protocol", protocols)]))
+    };
+    assert_eq!(offer("v5.channel.k8s.io").unwrap().version, ProtocolVersion::V5);
+    assert_eq!(offer("v9, v4.channel.k8s.io, v5.channel.k8s.io").unwrap().version, ProtocolVersion::V4);
+    let response = offer("v4.channel.k8s.io").unwrap().response();
+    // The example of RFC 6455.
+    assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    let refusal = offer("v1.channel.k8s.io").unwrap_err();
+    assert!(refusal.contains("v1.channel.k8s.io") && refusal.contains("v5.channel.k8s.io"), "{refusal}");
+}
+
+#[test]
+fn other_upgrades_are_refused_by_name() {
+    let refusal = Upgrade::accept(&headers(&[("upgrade", "SPDY/3.1")])).unwrap_err();
+    assert!(refusal.contains("SPDY/3.1"), "{refusal}");
+    assert!(Upgrade::accept(&headers(&[])).unwrap_err().contains("no upgrade"));
+    assert!(Upgrade::accept(&headers(&[("upgrade", "websocket")])).unwrap_err().contains("key"));
+}
+
+#[test]
+fn frames_are_read_by_channel() {
+    for (frame, expected) in [
+        (&b"\x00hello"[..], Incoming::Stdin(b"hello")),
+        (b"\x00", Incoming::Stdin(b"")),
+        (b"\x04{\"Width\":80,\"Height\":24}", Incoming::Resize { columns: 80, rows: 24 }),
+        (b"\x04{\"Width\":-1,\"Height\":24}", Incoming::Other),
+        (b"\xff\x00", Incoming::StdinClosed),
+        (b"\xff\x01", Incoming::Other),
+        (b"\x09?", Incoming::Other),
+        (b"", Incoming::Other),
+    ] {
+        assert_eq!(parse(frame), expected, "{frame:?}");
+    }
+}
+
+#[test]
+fn output_and_greeting_name_their_channel() {
+    assert_eq!(output(Output::Stdout, b"a"), b"\x01a");
+    assert_eq!(output(Output::Stderr, b"b"), b"\x02b");
+    assert_eq!((greeting(true, true), greeting(false, true), greeting(false, false)), (vec![1], vec![2], vec![3]));
+}
+
+#[test]
+fn the_outcome_is_a_kubernetes_status() {
+    let read = |end: &End| -> Value {
+        let frame = status(end);
+        assert_eq!(frame[0], 3);
+        serde_json::from_slice(&frame[1..]).unwrap()
+    };
+    assert_eq!(read(&End::Success), json!({ "metadata": {}, "status": "Success" }));
+    let failure = read(&End::ExitCode { code: 3, argv: vec!["sh".into(), "-c".into(), "exit 3".into()] });
+    assert_eq!(failure["reason"], "NonZeroExitCode");
+    assert_eq!(failure["details"], json!({ "causes": [{ "reason": "ExitCode", "message": "3" }] }));
+    let lost = read(&End::Failed("gone".into()));
+    assert_eq!((&lost["reason"], &lost["code"]), (&json!("InternalError"), &json!(500)));
+}

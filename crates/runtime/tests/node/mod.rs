@@ -68,10 +68,8 @@ impl Node {
         Self { home, runtime }
     }
 
-    /// The daemon is gone and another one starts.
-    pub async fn restart(self) -> Self {
-        let Self { home, runtime } = self;
-        drop(runtime);
+    /// Another daemon starts where one was before.
+    pub async fn open(home: Home) -> Self {
         let runtime = open(&home).await;
         Self { home, runtime }
     }
