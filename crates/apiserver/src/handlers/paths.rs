@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LOCATION, VARY};
 use http::{HeaderValue, Method, StatusCode};
 
 use super::health;
@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::discovery::{self, Aggregated, Catalog, Form};
 use crate::error::Error;
 use crate::negotiate::{self, Accepted, MEDIA_TYPES};
+use crate::openapi;
 use crate::registry::RESOURCES;
 use crate::request::{Request, Response};
 
@@ -38,6 +39,9 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
         ["apis", group] => document(request, catalog.group(group)),
         ["api", version] => document(request, catalog.resource_list("", version)),
         ["apis", group, version] => document(request, catalog.resource_list(group, version)),
+        ["openapi", "v2"] => openapi_v2(request, &catalog),
+        ["openapi", "v3"] => document(request, Some(openapi::index(&catalog))),
+        ["openapi", "v3", name @ ..] => openapi_v3(request, &catalog, &name.join("/")),
         [""] => document(request, Some(index(&catalog))),
         _ => Err(Error::UnknownPath),
     }
@@ -52,7 +56,7 @@ fn address(request: &Request) -> String {
 /// Whether discovery shall be answered all at once, and in which version.
 fn aggregated(request: &Request) -> Result<Option<Aggregated>, Error> {
     get_only(request)?;
-    match discovery::form_of(request.header(&http::header::ACCEPT).unwrap_or_default()) {
+    match discovery::form_of(request.header(&ACCEPT).unwrap_or_default()) {
         Form::Plain => Ok(None),
         Form::Aggregated(form) => Ok(Some(form)),
     }
@@ -80,9 +84,6 @@ fn aggregated_document(request: &Request, form: Aggregated, json: Vec<u8>) -> Re
     } else {
         negotiate::object(StatusCode::OK, Accepted::JSON, json)
     };
-    let header = |text: String| {
-        HeaderValue::try_from(text).map_err(|error| Error::Internal(format!("writing a header: {error}")))
-    };
     let headers = response.headers_mut();
     headers.insert(ETAG, header(etag)?);
     headers.insert(CONTENT_TYPE, header(form.content_type())?);
@@ -91,10 +92,52 @@ fn aggregated_document(request: &Request, form: Aggregated, json: Vec<u8>) -> Re
     Ok(response)
 }
 
+/// One schema document. Clients that name its present hash keep it for good.
+fn openapi_v3(request: &Request, catalog: &Catalog<'_>, name: &str) -> Result<Response, Error> {
+    let hash = openapi::document_hash(catalog, name).ok_or(Error::UnknownPath)?;
+    get_only(request)?;
+    let etag = format!("\"{hash}\"");
+    let asked = request.query.get("hash");
+    let mut response = if asked.is_some_and(|asked| asked != hash) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        response.headers_mut().insert(LOCATION, header(format!("/openapi/v3/{name}?hash={hash}"))?);
+        response
+    } else if request.header(&IF_NONE_MATCH).is_some_and(|known| discovery::matches_etag(known, &etag)) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        document(request, openapi::document(catalog, name))?
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, header(etag)?);
+    if asked.is_some_and(|asked| asked == hash) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+    }
+    Ok(response)
+}
+
+/// The older schema, for older clients, in the one form they ask for.
+fn openapi_v2(request: &Request, catalog: &Catalog<'_>) -> Result<Response, Error> {
+    get_only(request)?;
+    let accepts = request.header(&ACCEPT).unwrap_or_default();
+    if !accepts.split(',').any(|clause| clause.split(';').next().map(str::trim) == Some(openapi::v2::ACCEPTED)) {
+        return Err(Error::NotAcceptable { available: &[openapi::v2::ACCEPTED] });
+    }
+    let mut response = Response::new(Body::from(openapi::v2::document(catalog)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(openapi::v2::CONTENT_TYPE));
+    Ok(response)
+}
+
+fn header(text: String) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(text).map_err(|error| Error::Internal(format!("writing a header: {error}")))
+}
+
 /// `/`: every path there is.
 fn index(catalog: &Catalog<'_>) -> Vec<u8> {
     let mut paths: Vec<String> =
-        ["/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+        ["/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned)
             .to_vec();
     for endpoint in ["healthz", "livez", "readyz"] {
