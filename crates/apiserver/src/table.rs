@@ -5,6 +5,7 @@
 mod age;
 mod coordination;
 mod core;
+#[rustfmt::skip]
 mod descriptions;
 mod event;
 mod node;

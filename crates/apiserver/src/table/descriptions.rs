@@ -1,32 +1,41 @@
 //! Descriptions of fields, for columns. Written by `cargo run -p xtask -- generate`.
 
 /// `io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta.name`
-pub(super) const OBJECT_META_NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+pub(super) const OBJECT_META_NAME: &str =
+    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 /// `io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta.creationTimestamp`
-pub(super) const OBJECT_META_CREATION_TIMESTAMP: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+pub(super) const OBJECT_META_CREATION_TIMESTAMP: &str =
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 /// `io.k8s.api.core.v1.ConfigMap.data`
-pub(super) const CONFIG_MAP_DATA: &str = "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
+pub(super) const CONFIG_MAP_DATA: &str =
+    "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'. Values with non-UTF-8 byte sequences must use the BinaryData field. The keys stored in Data must not overlap with the keys in the BinaryData field, this is enforced during validation process.";
 /// `io.k8s.api.core.v1.Event.count`
-pub(super) const EVENT_COUNT: &str = "The number of times this event has occurred.";
+pub(super) const EVENT_COUNT: &str =
+    "The number of times this event has occurred.";
 /// `io.k8s.api.core.v1.Event.firstTimestamp`
 pub(super) const EVENT_FIRST_TIMESTAMP: &str =
     "The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)";
 /// `io.k8s.api.core.v1.Event.involvedObject`
-pub(super) const EVENT_INVOLVED_OBJECT: &str = "The object that this event is about.";
+pub(super) const EVENT_INVOLVED_OBJECT: &str =
+    "The object that this event is about.";
 /// `io.k8s.api.core.v1.Event.lastTimestamp`
 pub(super) const EVENT_LAST_TIMESTAMP: &str =
     "The time at which the most recent occurrence of this event was recorded.";
 /// `io.k8s.api.core.v1.Event.message`
-pub(super) const EVENT_MESSAGE: &str = "A human-readable description of the status of this operation.";
+pub(super) const EVENT_MESSAGE: &str =
+    "A human-readable description of the status of this operation.";
 /// `io.k8s.api.core.v1.Event.reason`
-pub(super) const EVENT_REASON: &str = "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.";
+pub(super) const EVENT_REASON: &str =
+    "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.";
 /// `io.k8s.api.core.v1.Event.source`
 pub(super) const EVENT_SOURCE: &str =
     "The component reporting this event. Should be a short machine understandable string.";
 /// `io.k8s.api.core.v1.Event.type`
-pub(super) const EVENT_TYPE: &str = "Type of this event (Normal, Warning), new types could be added in the future";
+pub(super) const EVENT_TYPE: &str =
+    "Type of this event (Normal, Warning), new types could be added in the future";
 /// `io.k8s.api.core.v1.NodeStatus.addresses`
-pub(super) const NODE_STATUS_ADDRESSES: &str = "List of addresses reachable to the node. Queried from cloud provider, if available. More info: https://kubernetes.io/docs/reference/node/node-status/#addresses Note: This field is declared as mergeable, but the merge key is not sufficiently unique, which can cause data corruption when it is merged. Callers should instead use a full-replacement patch. See https://pr.k8s.io/79391 for an example. Consumers should assume that addresses can change during the lifetime of a Node. However, there are some exceptions where this may not be possible, such as Pods that inherit a Node's address in its own status or consumers of the downward API (status.hostIP).";
+pub(super) const NODE_STATUS_ADDRESSES: &str =
+    "List of addresses reachable to the node. Queried from cloud provider, if available. More info: https://kubernetes.io/docs/reference/node/node-status/#addresses Note: This field is declared as mergeable, but the merge key is not sufficiently unique, which can cause data corruption when it is merged. Callers should instead use a full-replacement patch. See https://pr.k8s.io/79391 for an example. Consumers should assume that addresses can change during the lifetime of a Node. However, there are some exceptions where this may not be possible, such as Pods that inherit a Node's address in its own status or consumers of the downward API (status.hostIP).";
 /// `io.k8s.api.core.v1.NodeSystemInfo.containerRuntimeVersion`
 pub(super) const NODE_SYSTEM_INFO_CONTAINER_RUNTIME_VERSION: &str =
     "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2).";
@@ -34,24 +43,32 @@ pub(super) const NODE_SYSTEM_INFO_CONTAINER_RUNTIME_VERSION: &str =
 pub(super) const NODE_SYSTEM_INFO_KERNEL_VERSION: &str =
     "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64).";
 /// `io.k8s.api.core.v1.NodeSystemInfo.kubeletVersion`
-pub(super) const NODE_SYSTEM_INFO_KUBELET_VERSION: &str = "Kubelet Version reported by the node.";
+pub(super) const NODE_SYSTEM_INFO_KUBELET_VERSION: &str =
+    "Kubelet Version reported by the node.";
 /// `io.k8s.api.core.v1.NodeSystemInfo.osImage`
 pub(super) const NODE_SYSTEM_INFO_OS_IMAGE: &str =
     "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy)).";
 /// `io.k8s.api.core.v1.ObjectReference.fieldPath`
-pub(super) const OBJECT_REFERENCE_FIELD_PATH: &str = "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: \"spec.containers{name}\" (where \"name\" refers to the name of the container that triggered the event) or if no container name is specified \"spec.containers[2]\" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object.";
+pub(super) const OBJECT_REFERENCE_FIELD_PATH: &str =
+    "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: \"spec.containers{name}\" (where \"name\" refers to the name of the container that triggered the event) or if no container name is specified \"spec.containers[2]\" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object.";
 /// `io.k8s.api.core.v1.PodSpec.nodeName`
-pub(super) const POD_SPEC_NODE_NAME: &str = "NodeName indicates in which node this pod is scheduled. If empty, this pod is a candidate for scheduling by the scheduler defined in schedulerName. Once this field is set, the kubelet for this node becomes responsible for the lifecycle of this pod. This field should not be used to express a desire for the pod to be scheduled on a specific node. https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#nodename";
+pub(super) const POD_SPEC_NODE_NAME: &str =
+    "NodeName indicates in which node this pod is scheduled. If empty, this pod is a candidate for scheduling by the scheduler defined in schedulerName. Once this field is set, the kubelet for this node becomes responsible for the lifecycle of this pod. This field should not be used to express a desire for the pod to be scheduled on a specific node. https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#nodename";
 /// `io.k8s.api.core.v1.PodSpec.readinessGates`
-pub(super) const POD_SPEC_READINESS_GATES: &str = "If specified, all readiness gates will be evaluated for pod readiness. A pod is ready when all its containers are ready AND all conditions specified in the readiness gates have status equal to \"True\" More info: https://git.k8s.io/enhancements/keps/sig-network/580-pod-readiness-gates";
+pub(super) const POD_SPEC_READINESS_GATES: &str =
+    "If specified, all readiness gates will be evaluated for pod readiness. A pod is ready when all its containers are ready AND all conditions specified in the readiness gates have status equal to \"True\" More info: https://git.k8s.io/enhancements/keps/sig-network/580-pod-readiness-gates";
 /// `io.k8s.api.core.v1.PodStatus.nominatedNodeName`
-pub(super) const POD_STATUS_NOMINATED_NODE_NAME: &str = "nominatedNodeName is set only when this pod preempts other pods on the node, but it cannot be scheduled right away as preemption victims receive their graceful termination periods. This field does not guarantee that the pod will be scheduled on this node. Scheduler may decide to place the pod elsewhere if other nodes become available sooner. Scheduler may also decide to give the resources on this node to a higher priority pod that is created after preemption. As a result, this field may be different than PodSpec.nodeName when the pod is scheduled.";
+pub(super) const POD_STATUS_NOMINATED_NODE_NAME: &str =
+    "nominatedNodeName is set only when this pod preempts other pods on the node, but it cannot be scheduled right away as preemption victims receive their graceful termination periods. This field does not guarantee that the pod will be scheduled on this node. Scheduler may decide to place the pod elsewhere if other nodes become available sooner. Scheduler may also decide to give the resources on this node to a higher priority pod that is created after preemption. As a result, this field may be different than PodSpec.nodeName when the pod is scheduled.";
 /// `io.k8s.api.core.v1.PodStatus.podIP`
 pub(super) const POD_STATUS_POD_IP: &str =
     "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated.";
 /// `io.k8s.api.core.v1.Secret.data`
-pub(super) const SECRET_DATA: &str = "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'. The serialized form of the secret data is a base64 encoded string, representing the arbitrary (possibly non-string) data value here. Described in https://tools.ietf.org/html/rfc4648#section-4";
+pub(super) const SECRET_DATA: &str =
+    "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'. The serialized form of the secret data is a base64 encoded string, representing the arbitrary (possibly non-string) data value here. Described in https://tools.ietf.org/html/rfc4648#section-4";
 /// `io.k8s.api.core.v1.Secret.type`
-pub(super) const SECRET_TYPE: &str = "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types";
+pub(super) const SECRET_TYPE: &str =
+    "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types";
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
-pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str = "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";
+pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
+    "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";
