@@ -36,24 +36,22 @@ impl Host {
         })
     }
 
-    /// What is here that was not there before, one line each. Only what is named after isopod or lies in `data_dir`
-    /// counts: the host has other users.
-    pub fn left_behind(&self, before: &Self, data_dir: &Path) -> Vec<String> {
+    /// What is here of a cluster that was not there before, one line each. Only what has the cluster's id or data
+    /// directory in its name counts: the host has other users.
+    pub fn left_behind(&self, before: &Self, data_dir: &Path, id: &str) -> Vec<String> {
         let data_dir = data_dir.to_string_lossy().into_owned();
         let pairs = [
             ("mount", &self.mounts, &before.mounts),
             ("link", &self.links, &before.links),
             ("cgroup", &self.cgroups, &before.cgroups),
             ("nftables table", &self.nftables, &before.nftables),
+            ("process", &self.processes, &before.processes),
         ];
-        let of_isopod =
-            |name: &str| name.contains("isopod") || name.starts_with("iso-") || name.contains(&data_dir) || name.starts_with("/run/netns/");
+        let of_cluster = |name: &str| name.contains(id) || name.contains(&data_dir);
         let mut left = Vec::new();
         for (kind, now, then) in pairs {
-            left.extend(now.difference(then).filter(|name| of_isopod(name)).map(|name| format!("{kind} {name}")));
+            left.extend(now.difference(then).filter(|name| of_cluster(name)).map(|name| format!("{kind} {name}")));
         }
-        // What runs in a container is told by its control group, not by its name.
-        left.extend(self.processes.difference(&before.processes).map(|name| format!("process {name}")));
         left
     }
 }
@@ -75,11 +73,23 @@ fn list_directories(directory: &Path, found: &mut BTreeSet<String>) -> Result<()
     Ok(())
 }
 
-/// Processes of isopod's own and those in its containers, which are in its control groups.
+/// Processes by command line and control groups, which tell whose containers they are in.
 fn processes() -> Result<BTreeSet<String>> {
-    let of_isopod = |process: &Process| process.command.contains("isopod") || process.cgroups.contains("isopod");
-    let all = running()?.into_iter().filter(of_isopod);
-    Ok(all.map(|process| format!("{} {}", process.pid, process.command)).collect())
+    let line = |process: Process| format!("{} {} {}", process.pid, process.command, process.cgroups.replace('\n', " "));
+    Ok(running()?.into_iter().map(line).collect())
+}
+
+/// The id in the names of a cluster's bridge, tables and control groups, found by one of its containers: its shim's
+/// control group or its own is `isopod-<id>`.
+///
+/// # Errors
+/// When no container of the cluster runs.
+pub fn cluster_id(containers: &[Process]) -> Result<String> {
+    let id = |process: &Process| {
+        let (_, rest) = process.cgroups.split_once("/isopod-")?;
+        Some(rest.split(['/', '\n']).next()?.to_owned())
+    };
+    containers.iter().find_map(id).context("no container of the cluster runs")
 }
 
 /// One running process.

@@ -383,8 +383,6 @@ fn discovery_and_explain(cluster: &Cluster) -> Result<()> {
     for path in ["/healthz", "/livez", "/readyz"] {
         ensure!(kubectl.ok(&["get", "--raw", path])? == "ok", "{path}");
     }
-    ensure!(kubectl.ok(&["cluster-info"])?.contains("is running at"));
-    ensure!(kubectl.ok(&["auth", "whoami"]).is_ok() || kubectl.run(&["auth", "whoami"])?.stderr.contains("not"));
     Ok(())
 }
 

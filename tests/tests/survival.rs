@@ -142,7 +142,11 @@ fn reset_leaves_nothing_behind((): &()) -> Result<()> {
         kubectl.apply(&cluster.example("redis-emptydir.yaml")?)?;
         kubectl.wait_ready("mc1")?;
         kubectl.wait_ready("redis")?;
-        let running = Host::observe()?.left_behind(&before, &cluster.data_dir());
+        let started = kubectl.text("pod/redis", "/status/containerStatuses/0/containerID")?;
+        let container = started.rsplit('/').next().context("an id")?;
+        let of_container = |process: &Process| process.cgroups.contains(container);
+        let id = host::cluster_id(&host::running()?.into_iter().filter(of_container).collect::<Vec<_>>())?;
+        let running = Host::observe()?.left_behind(&before, &cluster.data_dir(), &id);
         for kind in ["mount", "link", "cgroup", "nftables table", "process"] {
             ensure!(running.iter().any(|line| line.starts_with(kind)), "a running cluster has a {kind}: {running:#?}");
         }
@@ -150,7 +154,7 @@ fn reset_leaves_nothing_behind((): &()) -> Result<()> {
             cluster.kill_server()?;
         }
         cluster.reset()?;
-        let left = Host::observe()?.left_behind(&before, &cluster.data_dir());
+        let left = Host::observe()?.left_behind(&before, &cluster.data_dir(), &id);
         ensure!(left.is_empty(), "left behind (crash: {crash}): {left:#?}");
         ensure!(!cluster.data_dir().exists(), "the data directory is gone");
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use cri::{
     Container as ContainerSummary, ContainerFilter, ContainerResources, ContainerState, ContainerStatus, ContainerUser,
-    LinuxContainerUser,
+    ImageSpec, LinuxContainerUser,
 };
 use tokio::sync::watch;
 
@@ -98,7 +98,10 @@ impl Container {
             metadata: config.metadata.clone(),
             state: self.state(),
             created_at: self.record.created_at,
-            image: config.image.clone(),
+            image: Some(ImageSpec {
+                image: self.record.image_name.clone(),
+                ..config.image.clone().unwrap_or_default()
+            }),
             image_ref: self.record.image_ref.clone(),
             image_id: self.record.image_id.clone(),
             labels: config.labels.clone(),

@@ -16,7 +16,9 @@ pub struct RootFilesystem {
     pub work: PathBuf,
     /// Id of the image.
     pub image_id: String,
-    /// What a container status shows: a name with digest where there is one.
+    /// What a container status shows as `image`: a name with tag where there is one.
+    pub image_name: String,
+    /// What a container status shows as `imageID`: a name with digest where there is one.
     pub image_ref: String,
     /// What to run.
     pub config: ImageConfig,
@@ -63,6 +65,7 @@ impl RootFilesystems for ImageStore {
             upper: snapshot.upperdir,
             work: snapshot.workdir,
             image_id: snapshot.image.id.to_string(),
+            image_name: snapshot.image.name().to_owned(),
             image_ref: snapshot.image.reference().to_owned(),
             config: snapshot.image.config,
         })

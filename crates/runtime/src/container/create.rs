@@ -76,6 +76,7 @@ fn make(
         id: id.to_owned(),
         created_at: shared.now(),
         image_id: root.image_id,
+        image_name: root.image_name,
         image_ref: root.image_ref,
         stop_signal: plan.stop_signal,
         config,

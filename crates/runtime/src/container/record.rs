@@ -15,6 +15,8 @@ pub struct ContainerRecord {
     pub created_at: i64,
     /// Id of its image.
     pub image_id: String,
+    /// Name of its image with a tag, where there is one.
+    pub image_name: String,
     /// Name of its image with a digest, where there is one.
     pub image_ref: String,
     /// Asks its process to end.

@@ -34,6 +34,7 @@ fn try_plan(config: ContainerConfig, image: ImageConfig) -> cri::Result<Plan> {
         upper: "/upper".into(),
         work: "/work".into(),
         image_id: "sha256:1".into(),
+        image_name: "busybox:latest".into(),
         image_ref: "busybox@sha256:2".into(),
         config: image,
     };

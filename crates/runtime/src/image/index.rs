@@ -49,6 +49,11 @@ impl ImageRecord {
         self.tags.is_empty() && self.digests.is_empty()
     }
 
+    /// What a container status shows as `image`: a tag where there is one, whatever name the container was made by.
+    pub fn name(&self) -> &str {
+        self.tags.first().map_or_else(|| self.reference(), String::as_str)
+    }
+
     /// What a container status shows as `imageID`: a name with a digest where there is one, else the id.
     pub fn reference(&self) -> &str {
         self.digests.first().map_or(self.id.as_str(), String::as_str)

@@ -237,6 +237,7 @@ impl RootFilesystems for Directories {
             upper,
             work,
             image_id: "sha256:0".into(),
+            image_name: image.into(),
             image_ref: image.into(),
             config: ImageConfig { env, user, ..empty_config() },
         })
