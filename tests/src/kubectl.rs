@@ -194,8 +194,10 @@ impl Kubectl {
         command.args(["--kill-after=5", COMMAND_SECONDS, "kubectl"]);
         command.arg(format!("--kubeconfig={}", self.kubeconfig.display()));
         command.arg(format!("--namespace={}", self.namespace)).args(arguments);
-        // Not the user's own settings, and no cache shared with another cluster on the same port.
-        command.env("HOME", self.kubeconfig.parent().unwrap_or(&self.kubeconfig)).env("EDITOR", "false");
+        // Not the user's own settings, and no cache shared with another cluster on the same port; nor one inside the
+        // cluster's data directory, where the kubeconfig is.
+        let home = self.kubeconfig.ancestors().nth(2).unwrap_or(&self.kubeconfig);
+        command.env("HOME", home).env("EDITOR", "false");
         command
     }
 }

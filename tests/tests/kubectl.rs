@@ -410,7 +410,7 @@ fn collections_are_deleted(cluster: &Cluster) -> Result<()> {
     run(&kubectl, "two", "sleep 3600")?;
     kubectl.ok(&["delete", "pods", "--all", "--grace-period=1"])?;
     ensure!(kubectl.ok(&["get", "pods", "-o", "name"])?.is_empty());
-    run(&kubectl, "three", "sleep 3600")?;
+    run(&kubectl, "three", "trap 'exit 0' TERM; while true; do sleep 0.1; done")?;
     kubectl.ok(&["delete", "namespace", kubectl.namespace(), "--timeout=60s"])?;
     ensure!(kubectl.fails(&["get", "namespace", kubectl.namespace()])?.contains("not found"));
     Ok(())
