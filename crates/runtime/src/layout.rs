@@ -1,22 +1,25 @@
 //! Where things are on disk, below `<data-dir>/runtime`.
 //!
 //! ```text
-//! sandboxes/<id>/sandbox.json            what the sandbox is: written by the daemon, read by the shim
-//! sandboxes/<id>/shim.json               the shim's process, written by the shim once it serves
-//! sandboxes/<id>/shim.sock               where the shim serves
-//! sandboxes/<id>/{resolv.conf,hostname,hosts}   files mounted into the containers
-//! sandboxes/<id>/rootfs                  empty; where each container mounts its root in its own namespace
-//! sandboxes/<id>/containers/<id>/container.json   what the container is: written by the daemon, read by the shim
-//! sandboxes/<id>/containers/<id>/state.json       what became of it: written by the shim
-//! seccomp/<hash>.bpf                     compiled system call filters
+//! sandboxes/<id>/sandbox.json          what the sandbox is: written by the daemon, read by the shim
+//! sandboxes/<id>/shim.sock             where the shim serves
+//! sandboxes/<id>/container-<id>.json   what the container is: written by the daemon, read by the shim
+//! sandboxes/<id>/state-<id>.json       what became of it: written by the shim
+//! mountpoint/                          empty; where each container mounts its root in its own namespace
+//! skeleton/                            mount points every container needs: the lowest layer of every root
+//! seccomp/<hash>.bpf                   compiled system call filters
+//! shims.log                            what shims have to say that nobody asked for
 //! ```
+//!
+//! A Pod makes few files, because making one is what a busy file system is slowest at; what its containers see as
+//! `/etc/resolv.conf` and the like is in the infra container's memory.
 //!
 //! Files are replaced by rename, so a reader sees the old or the new content, never half of it. They are not synced to
 //! the medium: what they describe does not survive a power failure either.
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -45,59 +48,38 @@ impl SandboxDir {
         &self.0
     }
 
+    /// The runtime's directory.
+    pub fn root(&self) -> &Path {
+        self.0.ancestors().nth(2).unwrap_or(Path::new("/"))
+    }
+
     /// What the sandbox is.
     pub fn sandbox_file(&self) -> PathBuf {
         self.0.join("sandbox.json")
     }
 
-    /// The shim's process.
-    pub fn shim_file(&self) -> PathBuf {
-        self.0.join("shim.json")
-    }
-
-    /// What a shim says that cannot say it to the daemon.
-    pub fn shim_log(&self) -> PathBuf {
-        self.0.join("shim.log")
-    }
-
-    /// Where containers mount their root.
-    pub fn rootfs(&self) -> PathBuf {
-        self.0.join("rootfs")
-    }
-
-    /// Name resolution of the Pod.
-    pub fn resolv_conf(&self) -> PathBuf {
-        self.0.join("resolv.conf")
-    }
-
-    /// Host name of the Pod.
-    pub fn hostname(&self) -> PathBuf {
-        self.0.join("hostname")
-    }
-
-    /// Host table for containers that bring none.
-    pub fn hosts(&self) -> PathBuf {
-        self.0.join("hosts")
-    }
-
-    /// The containers' directories.
-    pub fn containers(&self) -> PathBuf {
-        self.0.join("containers")
-    }
-
-    /// The directory of one container.
-    pub fn container(&self, id: &str) -> PathBuf {
-        self.containers().join(id)
-    }
-
     /// What the container is.
     pub fn container_file(&self, id: &str) -> PathBuf {
-        self.container(id).join("container.json")
+        self.0.join(format!("container-{id}.json"))
     }
 
     /// What became of the container.
     pub fn state_file(&self, id: &str) -> PathBuf {
-        self.container(id).join("state.json")
+        self.0.join(format!("state-{id}.json"))
+    }
+
+    /// Ids of the containers that have a file.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn container_ids(&self) -> io::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let id = name.strip_prefix("container-").and_then(|rest| rest.strip_suffix(".json"));
+            ids.extend(id.map(ToOwned::to_owned));
+        }
+        Ok(ids)
     }
 }
 
@@ -109,6 +91,50 @@ pub fn sandboxes(root: &Path) -> PathBuf {
 /// The directory that holds compiled system call filters.
 pub fn seccomp(root: &Path) -> PathBuf {
     root.join("seccomp")
+}
+
+/// Where containers mount their root.
+pub fn mountpoint(root: &Path) -> PathBuf {
+    root.join("mountpoint")
+}
+
+/// The lowest layer of every root file system.
+pub fn skeleton(root: &Path) -> PathBuf {
+    root.join("skeleton")
+}
+
+/// The shims' common log.
+pub fn shim_log(root: &Path) -> PathBuf {
+    root.join("shims.log")
+}
+
+/// Makes the directories all sandboxes share; those that exist are fine.
+///
+/// # Errors
+/// What the file system says, with the path.
+pub fn prepare(root: &Path) -> Result<(), (PathBuf, io::Error)> {
+    for path in [sandboxes(root), seccomp(root), mountpoint(root), skeleton(root)] {
+        create_private_dir(&path).map_err(|error| (path, error))?;
+    }
+    let skeleton = skeleton(root);
+    make_skeleton(&skeleton).map_err(|error| (skeleton, error))
+}
+
+/// Mount points an image may lack. Without them each container would make its own in its writable layer.
+fn make_skeleton(root: &Path) -> io::Result<()> {
+    let readable = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    readable(root, 0o755)?;
+    for directory in ["dev", "etc", "proc", "sys"] {
+        let path = root.join(directory);
+        create_private_dir(&path)?;
+        readable(&path, 0o755)?;
+    }
+    for file in ["etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+        let path = root.join(file);
+        fs::write(&path, "")?;
+        readable(&path, 0o644)?;
+    }
+    Ok(())
 }
 
 /// Creates a directory only its owner can enter, and missing parents; one that exists is fine.

@@ -11,7 +11,7 @@ use linux::{process, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::layout::{self, SandboxDir};
-use crate::runtime::shim_processes;
+use crate::sandbox::record::SandboxRecord;
 use crate::shim::protocol::{Call, Request};
 use crate::shim_client;
 
@@ -68,8 +68,9 @@ pub fn reset(root: &Path, cgroup_root: &str) -> Result<(), ResetError> {
 
 /// Asks a shim to end, and kills it when it does not.
 fn end_sandbox(directory: &SandboxDir) {
-    let process = shim_processes(directory).filter(|file| is_shim(file.shim_pid, directory));
-    let handle = process.and_then(|file| process::open(file.shim_pid).ok());
+    let record: io::Result<SandboxRecord> = layout::read_json(&directory.sandbox_file());
+    let process = record.map_or(0, |record| record.shim_pid);
+    let handle = process::open(process).ok().filter(|_| is_shim(process, directory));
     let asked = shim_client::connect(directory).and_then(|connection| {
         let request = serde_json::to_vec(&Request { number: 1, call: Call::Stop })?;
         socket::send(connection.as_fd(), &request, &[])?;

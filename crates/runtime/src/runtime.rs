@@ -16,7 +16,6 @@ use crate::shim_client::ShimCommand;
 use crate::streaming::StreamingServer;
 pub use open::OpenError;
 pub use shared::Shared;
-pub(crate) use shared::shim_processes;
 
 /// What a runtime needs.
 pub struct Config {

@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use crate::layout::{SHIM_SOCKET, SandboxDir};
+use crate::layout::{self, SHIM_SOCKET, SandboxDir};
 use crate::shim::protocol::{Answer, Call, Event, Failure, Message, Request};
 
 /// How to start a shim.
@@ -111,7 +111,8 @@ impl Drop for Connection {
 pub fn start(directory: &SandboxDir, command: &ShimCommand) -> Result<OwnedFd, ShimError> {
     let start = || {
         let listener = socket::listen(directory.path(), SHIM_SOCKET)?;
-        let log = File::options().append(true).create(true).open(directory.shim_log())?;
+        let log_path = layout::shim_log(directory.root());
+        let log = File::options().append(true).create(true).open(&log_path)?;
         let status = Command::new(&command.program)
             .arg(&command.argument)
             .arg(directory.path())
@@ -123,8 +124,7 @@ pub fn start(directory: &SandboxDir, command: &ShimCommand) -> Result<OwnedFd, S
             .status()?;
         // What we started has left the shim behind and exited.
         if !status.success() {
-            let words = std::fs::read_to_string(directory.shim_log()).unwrap_or_default();
-            return Err(io::Error::other(format!("{status}: {}", words.trim())));
+            return Err(io::Error::other(format!("{status}, see {}", log_path.display())));
         }
         connect(directory)
     };

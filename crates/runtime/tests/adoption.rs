@@ -11,16 +11,20 @@ use cri::{ContainerEventResponse, ContainerEventType, ContainerState, PodSandbox
 use futures::{Stream, StreamExt};
 use node::{Node, idle, shell};
 
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The shim and the infra container, its first child.
 fn processes(node: &Node, sandbox: &str) -> (i32, i32) {
-    let text = std::fs::read_to_string(node.home.sandbox_dir(sandbox).join("shim.json")).unwrap();
-    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
-    (file["shim_pid"].as_i64().unwrap() as i32, file["pause_pid"].as_i64().unwrap() as i32)
+    let shim = json(&node.home.sandbox_dir(sandbox).join("sandbox.json"))["shim_pid"].as_i64().unwrap() as i32;
+    let children = std::fs::read_to_string(format!("/proc/{shim}/task/{shim}/children")).unwrap();
+    (shim, children.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 fn container_pid(node: &Node, sandbox: &str, container: &str) -> i32 {
-    let path = node.home.sandbox_dir(sandbox).join("containers").join(container).join("state.json");
-    let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    file["Running"]["pid"].as_i64().unwrap() as i32
+    let state = json(&node.home.sandbox_dir(sandbox).join(format!("state-{container}.json")));
+    state["Running"]["pid"].as_i64().unwrap() as i32
 }
 
 fn is_alive(pid: i32) -> bool {
@@ -52,7 +56,7 @@ async fn containers_outlive_the_daemon_and_are_found_again() {
     drop(runtime);
     let log = home.path().join("logs/leaving.log");
     wait_for("the container ends unseen", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("gone")));
-    let state = home.sandbox_dir(&sandbox).join("containers").join(&leaving).join("state.json");
+    let state = home.sandbox_dir(&sandbox).join(format!("state-{leaving}.json"));
     wait_for("its end is recorded", || std::fs::read_to_string(&state).is_ok_and(|text| text.contains("Exited")));
 
     let node = Node::open(home).await;

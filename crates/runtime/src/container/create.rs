@@ -63,7 +63,7 @@ fn make(
         id,
         config: &config,
         sandbox: &sandbox_config,
-        directory: &sandbox.directory,
+        skeleton: &layout::skeleton(&shared.root),
         root: &root,
         cgroup_root: &shared.cgroup_root,
         capabilities: shared.capabilities,
@@ -82,7 +82,6 @@ fn make(
         config,
         spec,
     };
-    layout::create_private_dir(&sandbox.directory.container(id)).map_err(|error| failed("create directory", &error))?;
     let path = sandbox.directory.container_file(id);
     layout::write_json(&path, &record).map_err(|error| failed("record container", &error))?;
     Ok(record)

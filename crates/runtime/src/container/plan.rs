@@ -1,6 +1,6 @@
 //! From CRI's description of a container, its image and its sandbox to what the shim runs. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cri::{
     ContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, MountPropagation, NamespaceMode,
@@ -10,10 +10,11 @@ use linux::capability::CapabilitySet;
 use linux::cgroup::Limits;
 
 use crate::image::ImageConfig;
-use crate::layout::SandboxDir;
 use crate::root_filesystem::RootFilesystem;
-use crate::sandbox::plan::{cgroup_parent, namespace_modes};
-use crate::shim::spec::{ContainerSpec, DeviceSpec, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec};
+use crate::sandbox::plan::{HOSTNAME, HOSTS, RESOLV_CONF, cgroup_parent, namespace_modes};
+use crate::shim::spec::{
+    ContainerSpec, DeviceSpec, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec, SandboxFileMount,
+};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -25,8 +26,8 @@ pub struct Given<'a> {
     pub config: &'a ContainerConfig,
     /// The sandbox as the kubelet described it.
     pub sandbox: &'a PodSandboxConfig,
-    /// The sandbox's files.
-    pub directory: &'a SandboxDir,
+    /// Mount points an image may lack: the lowest layer.
+    pub skeleton: &'a Path,
     /// Its root file system and image.
     pub root: &'a RootFilesystem,
     /// Where cgroups go that have no parent.
@@ -72,7 +73,7 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
     let spec = ContainerSpec {
         id: given.id.to_owned(),
         root: RootSpec {
-            lower: given.root.lower.clone(),
+            lower: given.root.lower.iter().cloned().chain([given.skeleton.to_owned()]).collect(),
             upper: given.root.upper.clone(),
             work: given.root.work.clone(),
             read_only: security.readonly_rootfs,
@@ -90,7 +91,8 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
             tty: given.config.tty,
         },
         pid: pid_namespace(&security),
-        mounts: mounts(given)?,
+        mounts: mounts(given.config)?,
+        sandbox_files: sandbox_files(given.config, security.readonly_rootfs),
         devices: devices(given.config),
         masked_paths: security.masked_paths.clone(),
         read_only_paths: security.readonly_paths.clone(),
@@ -203,26 +205,18 @@ fn stop_signal(image: &ImageConfig) -> cri::Result<i32> {
     }
 }
 
-/// The sandbox's own files, then the kubelet's mounts, parents before children.
-fn mounts(given: &Given<'_>) -> cri::Result<Vec<MountSpec>> {
-    let own = [
-        ("/etc/hostname", given.directory.hostname()),
-        ("/etc/resolv.conf", given.directory.resolv_conf()),
-        ("/etc/hosts", given.directory.hosts()),
-    ];
-    let security = given.config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
-    let read_only = security.is_some_and(|security| security.readonly_rootfs);
-    let wanted = |target: &str| given.config.mounts.iter().any(|mount| mount.container_path == target);
-    let own = own.into_iter().filter(|(target, _)| !wanted(target)).map(|(target, source)| {
-        Ok(MountSpec {
-            source,
-            target: target.into(),
-            read_only,
-            recursive_read_only: false,
-            propagation: Propagation::Private,
-        })
-    });
-    let mut mounts = own.chain(given.config.mounts.iter().map(plan_mount)).collect::<cri::Result<Vec<_>>>()?;
+/// The sandbox's files, as far as the kubelet does not mount its own there.
+fn sandbox_files(config: &ContainerConfig, read_only: bool) -> Vec<SandboxFileMount> {
+    [(HOSTNAME, "/etc/hostname"), (HOSTS, "/etc/hosts"), (RESOLV_CONF, "/etc/resolv.conf")]
+        .into_iter()
+        .filter(|(_, target)| !config.mounts.iter().any(|mount| mount.container_path == *target))
+        .map(|(name, target)| SandboxFileMount { name: name.into(), target: target.into(), read_only })
+        .collect()
+}
+
+/// The kubelet's mounts, parents before children.
+fn mounts(config: &ContainerConfig) -> cri::Result<Vec<MountSpec>> {
+    let mut mounts = config.mounts.iter().map(plan_mount).collect::<cri::Result<Vec<_>>>()?;
     mounts.sort_by_key(|mount| mount.target.split('/').filter(|part| !part.is_empty()).count());
     Ok(mounts)
 }

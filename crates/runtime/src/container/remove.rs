@@ -31,11 +31,13 @@ pub async fn remove(shared: &Arc<Shared>, container: &Arc<Container>) -> cri::Re
 pub fn clear(shared: &Shared, sandbox: &Sandbox, id: &str, cgroup: &str) -> cri::Result<()> {
     shared.cgroups.remove(cgroup).map_err(|error| cri::Error::Failed(error.to_string()))?;
     shared.root_filesystems.remove(id)?;
-    let path = sandbox.directory.container(id);
-    match fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(cri::Error::Failed(format!("remove {}: {error}", path.display())))
+    for path in [sandbox.directory.container_file(id), sandbox.directory.state_file(id)] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(cri::Error::Failed(format!("remove {}: {error}", path.display())));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }

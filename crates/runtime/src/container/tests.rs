@@ -10,7 +10,6 @@ use linux::capability::CapabilitySet;
 use super::plan::{Given, Plan, SeccompChoice, plan_container};
 use super::*;
 use crate::image::ImageConfig;
-use crate::layout::SandboxDir;
 use crate::root_filesystem::RootFilesystem;
 use crate::shim::spec::{PidNamespace, Propagation};
 
@@ -48,7 +47,7 @@ fn try_plan(config: ContainerConfig, image: ImageConfig) -> cri::Result<Plan> {
         id: "id",
         config: &config,
         sandbox: &sandbox,
-        directory: &SandboxDir::at("/sandbox".into()),
+        skeleton: Path::new("/skeleton"),
         root: &root,
         cgroup_root: "isopod-1",
         capabilities: CapabilitySet::all(),
@@ -92,6 +91,7 @@ fn the_pods_environment_wins_over_the_images() {
     let process = plan(config).spec.process;
     assert_eq!(process.env, ["HOSTNAME=pod", "PATH=/image/bin", "COLOUR=blue=dark"]);
     assert_eq!(process.cwd, "/image");
+    assert_eq!(plan(ContainerConfig::default()).spec.root.lower, [Path::new("/layer"), Path::new("/skeleton")]);
 }
 
 #[test]
@@ -170,11 +170,14 @@ fn mounts_are_ordered_and_the_sandboxes_files_give_way() {
         mounts: vec![mount("/a/b/c"), mount("data"), Mount { propagation: 2, ..mount("/etc/hosts") }],
         ..Default::default()
     };
-    let mounts = plan(config).spec.mounts;
+    let spec = plan(config).spec;
+    let files: Vec<&str> = spec.sandbox_files.iter().map(|mount| mount.target.as_str()).collect();
+    assert_eq!(files, ["/etc/hostname", "/etc/resolv.conf"]);
+    let mounts = spec.mounts;
     let targets: Vec<&str> = mounts.iter().map(|mount| mount.target.as_str()).collect();
-    assert_eq!(targets, ["/data", "/etc/hostname", "/etc/resolv.conf", "/etc/hosts", "/a/b/c"]);
-    assert_eq!(mounts[3].source, Path::new("/h"));
-    assert_eq!(mounts[3].propagation, Propagation::Bidirectional);
+    assert_eq!(targets, ["/data", "/etc/hosts", "/a/b/c"]);
+    assert_eq!(mounts[1].source, Path::new("/h"));
+    assert_eq!(mounts[1].propagation, Propagation::Bidirectional);
     let bad =
         ContainerConfig { mounts: vec![Mount { recursive_read_only: true, ..mount("/x") }], ..Default::default() };
     assert!(try_plan(bad, image()).is_err());

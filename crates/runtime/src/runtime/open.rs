@@ -46,9 +46,7 @@ pub enum OpenError {
 
 pub(super) async fn open(config: Config) -> Result<Arc<Shared>, OpenError> {
     let directory = |path: PathBuf| move |source| OpenError::Directory { path, source };
-    for path in [layout::sandboxes(&config.root), layout::seccomp(&config.root)] {
-        layout::create_private_dir(&path).map_err(directory(path))?;
-    }
+    layout::prepare(&config.root).map_err(|(path, source)| OpenError::Directory { path, source })?;
     let capabilities = CapabilitySet::bounding().map_err(OpenError::Capabilities)?;
     let shared = Shared::new(config, Cgroups::detect()?, capabilities);
     let sandboxes = layout::sandboxes(&shared.root);
@@ -95,7 +93,7 @@ async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Opti
     let socket = shim_client::connect(directory).ok()?;
     let shim = shared.serve_shim(id, socket).ok()?;
     match shim.call(Call::Status, Vec::new()).await {
-        Ok((Answer::Status { pause_pid: 1.. }, _)) => Some(shim),
+        Ok((Answer::Status { pause_pid: 1.., .. }, _)) => Some(shim),
         // Without its infra container a sandbox is over.
         Ok(_) => {
             let _ = shim.command(Call::Stop).await;
@@ -106,9 +104,13 @@ async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Opti
 }
 
 fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>) {
-    for entry in fs::read_dir(sandbox.directory.containers()).into_iter().flatten().flatten() {
-        let id = entry.file_name().to_string_lossy().into_owned();
-        let record: io::Result<ContainerRecord> = layout::read_json(&sandbox.directory.container_file(&id));
+    let ids = sandbox.directory.container_ids().unwrap_or_else(|error| {
+        tracing::error!(sandbox = sandbox.id(), %error, "containers of sandbox cannot be listed");
+        Vec::new()
+    });
+    for id in ids {
+        let path = sandbox.directory.container_file(&id);
+        let record: io::Result<ContainerRecord> = layout::read_json(&path);
         match record {
             Ok(record) => {
                 let phase = layout::read_json_if_there(&sandbox.directory.state_file(&id)).unwrap_or_else(|error| {
@@ -118,9 +120,9 @@ fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>) {
                 shared.add_container(Arc::new(Container::new(record, sandbox.clone(), phase)));
             }
             Err(error) => {
-                tracing::warn!(container = id, %error, "removing incomplete container");
-                if let Err(error) = fs::remove_dir_all(entry.path()) {
-                    tracing::error!(container = id, %error, "incomplete container was not removed");
+                tracing::warn!(container = id, %error, "removing container whose record cannot be read");
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::error!(container = id, %error, "record of container was not removed");
                 }
             }
         }

@@ -21,7 +21,7 @@ use crate::layout::{self, SandboxDir};
 use crate::root_filesystem::RootFilesystems;
 use crate::sandbox::Sandbox;
 use crate::shim::protocol::{Call, Event};
-use crate::shim::spec::{ContainerExit, ContainerPhase, ShimFile};
+use crate::shim::spec::{ContainerExit, ContainerPhase};
 use crate::shim_client::{self, ShimClient, ShimCommand, ShimNews};
 
 /// How many events a subscriber may be behind before it has to list again.
@@ -294,9 +294,4 @@ fn remove_files(directory: &SandboxDir, cgroups: &Cgroups) -> cri::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&error)),
         _ => Ok(()),
     }
-}
-
-/// The processes of a shim, if it wrote them down.
-pub(crate) fn shim_processes(directory: &SandboxDir) -> Option<ShimFile> {
-    layout::read_json_if_there(&directory.shim_file()).ok().flatten()
 }

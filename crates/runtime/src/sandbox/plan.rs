@@ -56,7 +56,12 @@ pub fn cgroup_parent(config: &PodSandboxConfig, cgroup_root: &str) -> String {
 ///
 /// # Errors
 /// [`cri::Error::InvalidArgument`] for what this runtime cannot do.
-pub fn plan_sandbox(id: &str, config: &PodSandboxConfig, cgroup_root: &str) -> cri::Result<SandboxSpec> {
+pub fn plan_sandbox(
+    id: &str,
+    config: &PodSandboxConfig,
+    cgroup_root: &str,
+    host: &HostFiles,
+) -> cri::Result<SandboxSpec> {
     let linux = config.linux.clone().unwrap_or_default();
     let options = linux.security_context.and_then(|security| security.namespace_options);
     let users = options.as_ref().and_then(|options| options.userns_options.as_ref());
@@ -78,6 +83,7 @@ pub fn plan_sandbox(id: &str, config: &PodSandboxConfig, cgroup_root: &str) -> c
         shared_pid: modes.pid == NamespaceMode::Pod,
         sysctls,
         cgroup: format!("{}/{id}", cgroup_parent(config, cgroup_root)),
+        files: files(config, host),
         shm_bytes: SHM_BYTES,
         oom_score_adj: OOM_SCORE_ADJ,
     })
@@ -114,6 +120,28 @@ pub fn plan_network(id: &str, config: &PodSandboxConfig) -> cri::Result<PodNetwo
         pod_uid: metadata.uid,
         port_mappings: mappings.collect::<cri::Result<_>>()?,
     })
+}
+
+/// Files of the host a sandbox may show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFiles {
+    /// `/etc/hosts`.
+    pub hosts: String,
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: String,
+}
+
+/// Name of the sandbox's file with its host name.
+pub const HOSTNAME: &str = "hostname";
+/// Name of the sandbox's file with its host table.
+pub const HOSTS: &str = "hosts";
+/// Name of the sandbox's file about name resolution.
+pub const RESOLV_CONF: &str = "resolv.conf";
+
+fn files(config: &PodSandboxConfig, host: &HostFiles) -> BTreeMap<String, String> {
+    let resolv_conf = resolv_conf(config).unwrap_or_else(|| host.resolv_conf.clone());
+    let files = [(HOSTNAME, format!("{}\n", config.hostname)), (HOSTS, host.hosts.clone()), (RESOLV_CONF, resolv_conf)];
+    files.into_iter().map(|(name, content)| (name.to_owned(), content)).collect()
 }
 
 /// `/etc/resolv.conf` of the Pod, or `None` to show the host's.

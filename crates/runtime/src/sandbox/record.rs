@@ -19,6 +19,8 @@ pub struct SandboxRecord {
     pub created_at: i64,
     /// Which runtime handler was asked for.
     pub runtime_handler: String,
+    /// Process of its shim, 0 until it is known.
+    pub shim_pid: i32,
     /// Set once the sandbox is complete: one without is the remains of a crash.
     pub network: Option<Vec<IpAddr>>,
     /// As the kubelet described it.

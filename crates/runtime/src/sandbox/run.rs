@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use cri::{ContainerEventType, PodSandboxConfig};
 
+use super::plan::HostFiles;
 use super::record::SandboxRecord;
 use super::{Sandbox, plan};
 use crate::image::blocking::blocking;
@@ -25,11 +26,12 @@ pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler
         return Err(cri::Error::InvalidArgument(format!("no runtime for {runtime_handler:?} is configured")));
     }
     let id = shared.new_id();
-    let spec = plan::plan_sandbox(&id, &config, &shared.cgroup_root)?;
+    let spec = plan::plan_sandbox(&id, &config, &shared.cgroup_root, &host_files())?;
     let record = SandboxRecord {
         id: id.clone(),
         created_at: shared.now(),
         runtime_handler: runtime_handler.to_owned(),
+        shim_pid: 0,
         network: None,
         config,
         spec,
@@ -51,9 +53,9 @@ pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler
 }
 
 async fn build(shared: &Arc<Shared>, directory: &SandboxDir, mut record: SandboxRecord) -> cri::Result<Sandbox> {
-    let (shim, network) = start_shim(shared, directory, &record).await?;
-    let addresses = attach_network(shared, &record, network).await?;
-    record.network = Some(addresses);
+    let (shim, shim_pid, network) = start_shim(shared, directory, &record).await?;
+    record.shim_pid = shim_pid;
+    record.network = Some(attach_network(shared, &record, network).await?);
     let write = || layout::write_json(&directory.sandbox_file(), &record);
     write().map_err(|error| cri::Error::Failed(format!("record sandbox: {error}")))?;
     Ok(Sandbox::new(directory.clone(), record, Some(shim)))
@@ -63,7 +65,7 @@ async fn start_shim(
     shared: &Arc<Shared>,
     directory: &SandboxDir,
     record: &SandboxRecord,
-) -> cri::Result<(ShimClient, OwnedFd)> {
+) -> cri::Result<(ShimClient, i32, OwnedFd)> {
     let (copy, command) = (record.clone(), shared.shim.clone());
     let at = directory.clone();
     let socket = blocking(move || {
@@ -73,28 +75,24 @@ async fn start_shim(
     .await?;
     let shim = shared.serve_shim(&record.id, socket).map_err(ShimError::Start)?;
     match shim.call(Call::Status, Vec::new()).await? {
-        (Answer::Status { .. }, mut files) if files.len() == 1 => Ok((shim, files.remove(0))),
+        (Answer::Status { shim_pid, .. }, mut files) if files.len() == 1 => Ok((shim, shim_pid, files.remove(0))),
         _ => Err(ShimError::Protocol.into()),
     }
 }
 
 fn write_files(directory: &SandboxDir, record: &SandboxRecord) -> io::Result<()> {
-    layout::create_private_dir(&directory.containers())?;
-    layout::create_private_dir(&directory.rootfs())?;
-    let config = &record.config;
-    let log_directory = &config.log_directory;
+    layout::create_private_dir(directory.path())?;
+    let log_directory = &record.config.log_directory;
     if !log_directory.is_empty() {
         fs::create_dir_all(log_directory)?;
     }
-    // These are seen inside containers, by any user there.
-    let resolv_conf = match plan::resolv_conf(config) {
-        Some(text) => text,
-        None => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
-    };
-    fs::write(directory.resolv_conf(), resolv_conf)?;
-    fs::write(directory.hostname(), format!("{}\n", config.hostname))?;
-    fs::write(directory.hosts(), fs::read("/etc/hosts").unwrap_or_default())?;
     layout::write_json(&directory.sandbox_file(), record)
+}
+
+/// A host without one of the files is as good as one where it is empty.
+fn host_files() -> HostFiles {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    HostFiles { hosts: read("/etc/hosts"), resolv_conf: read("/etc/resolv.conf") }
 }
 
 async fn attach_network(shared: &Shared, record: &SandboxRecord, network: OwnedFd) -> cri::Result<Vec<IpAddr>> {

@@ -31,7 +31,7 @@ fn options(network: NamespaceMode, pid: NamespaceMode, ipc: NamespaceMode) -> Op
 }
 
 fn plan(config: &PodSandboxConfig) -> SandboxSpec {
-    plan_sandbox("id", config, "isopod-1").unwrap()
+    plan_sandbox("id", config, "isopod-1", &HostFiles::default()).unwrap()
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_is_not_given_has_a_default() {
 fn user_namespaces_are_refused_not_ignored() {
     let mut wanted = options(NamespaceMode::Pod, NamespaceMode::Pod, NamespaceMode::Pod).unwrap();
     wanted.userns_options = Some(UserNamespace { mode: NamespaceMode::Pod as i32, ..Default::default() });
-    let error = plan_sandbox("id", &config(Some(wanted)), "isopod-1").unwrap_err();
+    let error = plan_sandbox("id", &config(Some(wanted)), "isopod-1", &HostFiles::default()).unwrap_err();
     assert!(matches!(error, cri::Error::InvalidArgument(_)), "{error:?}");
 }
 
@@ -91,7 +91,10 @@ fn only_host_ports_are_asked_of_the_network() {
 
 #[test]
 fn resolv_conf_follows_the_dns_configuration() {
-    assert_eq!(resolv_conf(&PodSandboxConfig::default()), None);
+    let host = HostFiles { hosts: "127.0.0.1 localhost\n".into(), resolv_conf: "nameserver 1.1.1.1\n".into() };
+    let files = plan_sandbox("id", &config(None), "isopod-1", &host).unwrap().files;
+    let texts: Vec<&str> = ["hostname", "hosts", "resolv.conf"].into_iter().map(|name| files[name].as_str()).collect();
+    assert_eq!(texts, ["web\n", &host.hosts, &host.resolv_conf]);
     let dns = DNSConfig {
         servers: vec!["10.43.0.10".into()],
         searches: vec!["default.svc.cluster.local".into(), "svc.cluster.local".into()],
@@ -108,6 +111,7 @@ fn records_survive_a_file() {
     let record = SandboxRecord {
         id: "id".into(),
         created_at: 5,
+        shim_pid: 6,
         runtime_handler: String::new(),
         network: Some(vec![[10, 0, 0, 1].into()]),
         config,

@@ -21,6 +21,8 @@ use super::stdio::ChildStdio;
 
 /// Directory of the sandbox's shared memory in the infra container.
 const PAUSE_SHM: &str = "/shm";
+/// Directory of the sandbox's files in the infra container.
+const PAUSE_FILES: &str = "/files";
 
 /// Becomes the infra container: its own root with nothing in it but the Pod's shared memory.
 pub fn become_pause(
@@ -51,8 +53,12 @@ fn prepare_pause(spec: &SandboxSpec, mountpoint: &Path, entrance: &Entrance, rep
     let attributes = Attributes { no_suid: true, no_dev: true, no_exec: true, read_only: false };
     let tmpfs = |options: &[(&str, &str)]| Detached::new("tmpfs", options, attributes).during("create tmpfs");
     let target = mount::open_path(mountpoint, false).during("open mount point")?;
-    tmpfs(&[("mode", "0755"), ("size", "16k")])?.attach(target.as_fd()).during("mount root of the infra container")?;
+    tmpfs(&[("mode", "0755"), ("size", "1m")])?.attach(target.as_fd()).during("mount root of the infra container")?;
     mount::pivot(mountpoint).during("change root")?;
+    fs::create_dir(PAUSE_FILES).during("create /files")?;
+    for (name, content) in &spec.files {
+        fs::write(Path::new(PAUSE_FILES).join(name), content).during(format_args!("write {name}"))?;
+    }
     fs::create_dir(PAUSE_SHM).during("create /shm")?;
     let shm = mount::open_path(Path::new(PAUSE_SHM), false).during("open /shm")?;
     let size = spec.shm_bytes.to_string();
@@ -117,7 +123,7 @@ fn enter_container(
     entrance.enter().during("enter cgroup")?;
     set_oom_score_adj(spec.oom_score_adj, reporter)?;
     let filter = command::load_filter(&spec.process)?;
-    let shm = shared_memory(surroundings)?;
+    let (shm, files) = from_sandbox(spec, surroundings)?;
     let version = surroundings.cgroups.version();
     let cgroups = match version {
         Version::V1 => {
@@ -125,7 +131,7 @@ fn enter_container(
         }
         Version::V2 => Vec::new(),
     };
-    let sources = Sources::open(spec, shm, &cgroups)?;
+    let sources = Sources::open(spec, shm, files, &cgroups)?;
     namespace::join(surroundings.pause, surroundings.shared_namespaces()).during("join the sandbox's namespaces")?;
     namespace::unshare(Namespaces::MOUNT | Namespaces::CGROUP.when(version == Version::V2))
         .during("create namespaces")?;
@@ -133,15 +139,27 @@ fn enter_container(
     Ok(filter)
 }
 
-/// The memory the sandbox's containers share: found in the infra container, because only there is it mounted.
-fn shared_memory(surroundings: &Surroundings<'_>) -> Result<Detached> {
-    if !surroundings.sandbox.own_ipc {
-        return Detached::clone_of(Path::new("/dev/shm"), false).during("open /dev/shm");
-    }
+/// What the sandbox's containers share, memory and files: found in the infra container, because only there is it
+/// mounted.
+fn from_sandbox(spec: &ContainerSpec, surroundings: &Surroundings<'_>) -> Result<(Detached, Vec<(String, Detached)>)> {
     namespace::join(surroundings.pause, Namespaces::MOUNT).during("join the infra container")?;
-    let shm = Detached::clone_of(Path::new(PAUSE_SHM), false).during("open the sandbox's shared memory")?;
+    let files = spec.sandbox_files.iter().map(|mount| {
+        let act = || format!("open the sandbox's {}", mount.name);
+        let tree = Detached::clone_of(&Path::new(PAUSE_FILES).join(&mount.name), false).during(act())?;
+        let attributes = Attributes { read_only: mount.read_only, ..Attributes::default() };
+        tree.set(attributes, Some(mount::Propagation::Private), false).during(act())?;
+        Ok((mount.target.clone(), tree))
+    });
+    let files = files.collect::<Result<_>>()?;
+    let own = surroundings.sandbox.own_ipc;
+    let shm = own.then(|| Detached::clone_of(Path::new(PAUSE_SHM), false)).transpose();
+    let shm = shm.during("open the sandbox's shared memory")?;
     namespace::join_mounts(surroundings.host_mounts).during("return to the host's mounts")?;
-    Ok(shm)
+    let shm = match shm {
+        Some(shm) => shm,
+        None => Detached::clone_of(Path::new("/dev/shm"), false).during("open /dev/shm")?,
+    };
+    Ok((shm, files))
 }
 
 /// Becomes another process of a running container.

@@ -107,6 +107,8 @@ pub enum Answer {
     Done,
     /// To [`Call::Status`].
     Status {
+        /// The shim's process.
+        shim_pid: i32,
         /// The infra container's process, 0 once it has ended.
         pause_pid: i32,
     },

@@ -38,6 +38,8 @@ pub struct Sources {
     shm: Detached,
     /// Device nodes by their path in the container.
     devices: Vec<(String, Detached)>,
+    /// Files of the sandbox by their path in the container.
+    files: Vec<(String, Detached)>,
     /// Mounts by their path in the container.
     mounts: Vec<(String, Detached)>,
     /// Its own cgroup by controller.
@@ -49,7 +51,12 @@ impl Sources {
     ///
     /// # Errors
     /// The first source that cannot be cloned.
-    pub fn open(spec: &ContainerSpec, shm: Detached, cgroups: &[(&'static str, PathBuf)]) -> Result<Self> {
+    pub fn open(
+        spec: &ContainerSpec,
+        shm: Detached,
+        files: Vec<(String, Detached)>,
+        cgroups: &[(&'static str, PathBuf)],
+    ) -> Result<Self> {
         let ordinary = DEVICES.iter().map(|name| (format!("/dev/{name}"), Path::new("/dev").join(name)));
         let asked_for = spec.devices.iter().map(|device| (device.target.clone(), device.source.clone()));
         let devices = ordinary.chain(asked_for).map(|(target, source)| Ok((target, clone(&source, false)?)));
@@ -62,7 +69,7 @@ impl Sources {
             tree.set(read_only, Some(mount::Propagation::Private), false).during("protect cgroup")?;
             Ok((*name, tree))
         });
-        Ok(Self { shm, devices, mounts, cgroups: cgroups.collect::<Result<_>>()? })
+        Ok(Self { shm, devices, files, mounts, cgroups: cgroups.collect::<Result<_>>()? })
     }
 }
 
@@ -130,7 +137,7 @@ fn fill(spec: &ContainerSpec, sources: Sources) -> Result<()> {
             attach_cgroups(sources.cgroups, spec.privileged)?;
         }
     }
-    for (target, tree) in sources.mounts {
+    for (target, tree) in sources.files.into_iter().chain(sources.mounts) {
         attach(tree, &target, true)?;
     }
     if !spec.privileged {

@@ -21,7 +21,7 @@ use super::output::{CHUNK, Output};
 use super::protocol::{Answer, Call, Event, Failure, Message, Request, Streams};
 use super::setup::{self, Stage as BirthStage, describe};
 use super::spec::{
-    ContainerExit, ContainerFile, ContainerPhase, ContainerSpec, PidNamespace, ProcessSpec, SandboxSpec, ShimFile,
+    ContainerExit, ContainerFile, ContainerPhase, ContainerSpec, PidNamespace, ProcessSpec, SandboxSpec,
 };
 use super::tenant::{Stage, Tenant};
 use crate::layout::{self, SandboxDir};
@@ -69,10 +69,6 @@ impl Shim {
         socket::set_nonblocking(listener.as_fd())?;
         let cgroups = Cgroups::detect().map_err(io::Error::other)?;
         let pause = start_pause(&directory, &spec, &cgroups);
-        if let Ok(child) = &pause {
-            let file = ShimFile { shim_pid: std::process::id() as i32, pause_pid: child.pid };
-            layout::write_json(&directory.shim_file(), &file)?;
-        }
         Ok(Self {
             directory,
             spec,
@@ -258,11 +254,12 @@ impl Shim {
 
     fn status(&self) -> Outcome {
         let child = self.pause.as_ref().map_err(|words| Failure::Start(words.clone()))?;
+        let answer = Answer::Status { shim_pid: std::process::id() as i32, pause_pid: child.pid };
         if child.pid == 0 {
-            return Ok((Answer::Status { pause_pid: 0 }, Vec::new()));
+            return Ok((answer, Vec::new()));
         }
         let network = namespace::open_network(child.pid).map_err(|error| Failure::Other(describe(&error)))?;
-        Ok((Answer::Status { pause_pid: child.pid }, vec![network]))
+        Ok((answer, vec![network]))
     }
 
     fn tenant(&mut self, id: &str) -> Result<&mut Tenant, Failure> {
@@ -307,7 +304,7 @@ impl Shim {
         let surroundings = Surroundings {
             pause: pause.pidfd.as_fd(),
             sandbox: &self.spec,
-            mountpoint: self.directory.rootfs(),
+            mountpoint: layout::mountpoint(self.directory.root()),
             host_mounts: self.host_mounts.as_fd(),
             cgroups: &self.cgroups,
         };
@@ -514,7 +511,7 @@ fn start_pause(directory: &SandboxDir, spec: &SandboxSpec, cgroups: &Cgroups) ->
             | Namespaces::UTS.when(spec.hostname.is_some())
             | Namespaces::PID.when(spec.shared_pid);
         let request = CloneRequest { namespaces, cgroup: entrance.clone_directory() };
-        let mountpoint = directory.rootfs();
+        let mountpoint = layout::mountpoint(directory.root());
         let child = process::clone_child(&request, || {
             birth::become_pause(spec, &mountpoint, memory.as_fd(), &entrance, &reporter)
         })?;

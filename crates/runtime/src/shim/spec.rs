@@ -22,6 +22,8 @@ pub struct SandboxSpec {
     pub sysctls: BTreeMap<String, String>,
     /// cgroup of the infra container.
     pub cgroup: String,
+    /// Files of the sandbox by name, which containers mount.
+    pub files: BTreeMap<String, String>,
     /// Size of `/dev/shm` in bytes.
     pub shm_bytes: u64,
     /// How willingly the kernel kills the infra container.
@@ -41,6 +43,8 @@ pub struct ContainerSpec {
     pub pid: PidNamespace,
     /// Directories and files mounted into it, parents before children.
     pub mounts: Vec<MountSpec>,
+    /// Files of the sandbox mounted into it.
+    pub sandbox_files: Vec<SandboxFileMount>,
     /// Device nodes beside the ordinary ones.
     pub devices: Vec<DeviceSpec>,
     /// Paths hidden from it.
@@ -127,6 +131,17 @@ pub struct MountSpec {
     pub propagation: Propagation,
 }
 
+/// A file of the sandbox mounted into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxFileMount {
+    /// Which of [`SandboxSpec::files`].
+    pub name: String,
+    /// Path in the container.
+    pub target: String,
+    /// Nothing can be written through it.
+    pub read_only: bool,
+}
+
 /// Whether mounts made below a mount reach the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
@@ -201,13 +216,4 @@ pub struct SandboxFile {
 pub struct ContainerFile {
     /// What to run.
     pub spec: ContainerSpec,
-}
-
-/// `shim.json`: the processes of a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShimFile {
-    /// The shim.
-    pub shim_pid: i32,
-    /// The infra container.
-    pub pause_pid: i32,
 }
