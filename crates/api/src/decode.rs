@@ -5,6 +5,7 @@
 pub mod check;
 pub mod go;
 pub mod json;
+pub mod protobuf;
 pub mod tree;
 pub mod yaml;
 
@@ -19,6 +20,7 @@ pub use check::{Checked, check};
 pub use tree::Node;
 
 use crate::object::{Gvk, Object};
+use crate::protobuf::{self, Message};
 use crate::schema::Type;
 use crate::scheme;
 
@@ -29,6 +31,8 @@ pub enum Format {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
 }
 
 /// What becomes of unknown and duplicate fields: the query parameter `fieldValidation`.
@@ -109,13 +113,13 @@ pub fn decode(body: &[u8], format: Format, expected: Gvk, validation: FieldValid
         let summary = summarize(body);
         Error(format!("the object provided is unrecognized (must be of type {}): {error} ({summary})", expected.kind))
     };
-    let (node, mut problems) = parse(body, format).map_err(&unrecognized)?;
-    let actual = Actual::find(&node).map_err(|error| unrecognized(kind_error(&error)))?.or(expected);
+    let (content, mut problems) = parse(body, format).map_err(&unrecognized)?;
+    let actual = content.kind().map_err(&unrecognized)?.or(expected);
     let refuse = |error: String| {
         let Actual { version, kind, .. } = &actual;
         Error(format!("{kind} in version \"{version}\" cannot be handled as a {}: {error}", expected.kind))
     };
-    let (object, fields) = match actual.object(node, expected) {
+    let (object, fields) = match actual.object(content, expected) {
         Ok(decoded) => decoded,
         Err(Refusal::Version(text)) => return Err(Error(text)),
         Err(Refusal::Object(text)) => return Err(refuse(text)),
@@ -131,7 +135,7 @@ pub fn decode(body: &[u8], format: Format, expected: Gvk, validation: FieldValid
 /// In upstream's words, without any about the request.
 pub fn object(node: Node<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<String>), String> {
     let actual = Actual::find(&node).map_err(|error| kind_error(&error))?.or(expected);
-    actual.object(node, expected).map_err(|(Refusal::Object(text) | Refusal::Version(text))| text)
+    actual.object(Content::Tree(node), expected).map_err(|(Refusal::Object(text) | Refusal::Version(text))| text)
 }
 
 /// Decodes a body whose structure is known from its place, such as the options of a delete request.
@@ -139,8 +143,8 @@ pub fn object(node: Node<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<Str
 /// # Errors
 /// With upstream's message.
 pub fn decode_tree(body: &[u8], format: Format, structure: Type) -> Result<Checked, Error> {
-    let (node, duplicates) = parse(body, format).map_err(Error)?;
-    let mut checked = check(node, structure).map_err(Error)?;
+    let (content, duplicates) = parse(body, format).map_err(Error)?;
+    let mut checked = content.check(structure).map_err(Error)?;
     checked.problems.splice(0..0, duplicates);
     Ok(checked)
 }
@@ -164,15 +168,45 @@ pub fn not_registered(kind: &str, group: &str, version: &str) -> String {
 }
 
 /// Parses a body, and names the keys that stand twice as far as only the parser can know them.
-fn parse(body: &[u8], format: Format) -> Result<(Node<'_>, Vec<String>), String> {
+fn parse(body: &[u8], format: Format) -> Result<(Content<'_>, Vec<String>), String> {
     match format {
         Format::Json => match json::parse(body) {
-            Ok(node) => Ok((node, Vec::new())),
+            Ok(node) => Ok((Content::Tree(node), Vec::new())),
             Err(error) => Err(kind_error(&error.to_string())),
         },
         Format::Yaml => {
             let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_owned())?;
-            yaml::parse(text).map(|document| (document.node, document.duplicates))
+            yaml::parse(text).map(|document| (Content::Tree(document.node), document.duplicates))
+        }
+        Format::Protobuf => match Message::open(body) {
+            Ok(message) => Ok((Content::Message(message), Vec::new())),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A parsed body. A tree shows its kind; a message says its kind beforehand and cannot be parsed without.
+enum Content<'a> {
+    Tree(Node<'a>),
+    Message(Message<'a>),
+}
+
+impl Content<'_> {
+    fn kind(&self) -> Result<Actual, String> {
+        match self {
+            Self::Tree(node) => Actual::find(node).map_err(|error| kind_error(&error)),
+            Self::Message(message) => Actual::new(&message.api_version, &message.kind),
+        }
+    }
+
+    fn check(self, structure: Type) -> Result<Checked, String> {
+        match self {
+            Self::Tree(node) => check(node, structure),
+            Self::Message(message) => {
+                let node = protobuf::tree(message.raw, structure).map_err(|error| error.to_string())?;
+                // Messages know no strictness: whatever stands twice was merged.
+                check(node, structure).map(|checked| Checked { problems: Vec::new(), ..checked })
+            }
         }
     }
 }
@@ -225,6 +259,10 @@ impl Actual {
                 }
             }
         }
+        Self::new(api_version, kind)
+    }
+
+    fn new(api_version: &str, kind: &str) -> Result<Self, String> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         if version.contains('/') {
             return Err(format!("unexpected GroupVersion string: {api_version}"));
@@ -244,10 +282,10 @@ impl Actual {
     }
 
     /// The typed object of a tree that says it is of this kind.
-    fn object(&self, node: Node<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<String>), Refusal> {
+    fn object(&self, content: Content<'_>, expected: Gvk) -> Result<(Box<dyn Object>, Vec<String>), Refusal> {
         let structure = Type::of_kind(&self.group, &self.version, &self.kind)
             .ok_or_else(|| Refusal::Object(not_registered(&self.kind, &self.group, &self.version)))?;
-        let checked = check(node, structure).map_err(Refusal::Object)?;
+        let checked = content.check(structure).map_err(Refusal::Object)?;
         if self.kind != expected.kind {
             return Err(Refusal::Object(unknown_conversion(structure, expected)));
         }

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 
 use api::Gvk;
-use api::decode::Format;
 use api::field::{self, ErrorList, Path};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use http::StatusCode;
@@ -59,8 +58,8 @@ pub async fn read_options(request: &mut Request) -> Result<(DeleteOptions, bool)
     let given = if body.is_empty() {
         from_query(request)?
     } else {
-        let format = decode::format(&request.headers).unwrap_or(Format::Json);
-        decode::plain::<meta::DeleteOptions>(&body, format, OPTIONS)?
+        let media = decode::media(&request.headers).unwrap_or(decode::Media::Json);
+        decode::plain::<meta::DeleteOptions>(&body, media, OPTIONS)?
     };
     convert(given)
 }

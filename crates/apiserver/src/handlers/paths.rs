@@ -136,10 +136,20 @@ fn header(text: String) -> Result<HeaderValue, Error> {
 
 /// `/`: every path there is.
 fn index(catalog: &Catalog<'_>) -> Vec<u8> {
-    let mut paths: Vec<String> =
-        ["/api", "/api/v1", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut paths: Vec<String> = [
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/apis/",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for endpoint in ["healthz", "livez", "readyz"] {
         paths.extend(health::CHECKS.iter().map(|check| format!("/{endpoint}/{check}")));
     }

@@ -56,8 +56,14 @@ async fn bodies_that_are_no_objects() {
         assert!(found.contains(text), "{found}");
     };
     check("text/plain", "{}".into(), 415, "the body of the request was in an unknown format").await;
-    check("application/vnd.kubernetes.protobuf", "k8s".into(), 415, "accepted media types include: application/json")
-        .await;
+    check(
+        "application/vnd.kubernetes.protobuf",
+        "xx".into(),
+        400,
+        "(must be of type ConfigMap): provided data does not appear to be a protobuf message, expected prefix [107 56 115 0] \
+         (7878)",
+    )
+    .await;
     check("application/json", "{\"a\"".into(), 400, "the object provided is unrecognized").await;
     check("application/json", r#"{"kind":"Pod","apiVersion":"v1"}"#.into(), 400, "Pod").await;
     check("application/json", "{}".into(), 422, "metadata.name: Required value: name or generateName is required")

@@ -152,3 +152,14 @@ async fn secrets_fold_string_data() {
     assert_eq!(created["data"], json!({"k": "dg=="}));
     assert!(created.get("stringData").is_none());
 }
+
+#[tokio::test]
+async fn protobuf_bodies_are_read() {
+    let cluster = Cluster::start().await;
+    // What client-go sends for `kubectl create configmap a --from-literal=k=v`.
+    let envelope: &[u8] = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x17";
+    let body = [envelope, b"\x0a\x0d\x0a\x01a\x12\0\x1a\0\x22\0*\x002\0", b"\x12\x06\x0a\x01k\x12\x01v"].concat();
+    let media = "application/vnd.kubernetes.protobuf";
+    let created = cluster.send("POST", CONFIG_MAPS, media, body).await.expect(201);
+    assert_eq!((&created["metadata"]["name"], &created["data"]), (&json!("a"), &json!({"k": "v"})));
+}
