@@ -5,7 +5,6 @@
 pub mod check;
 pub mod go;
 pub mod json;
-pub mod protobuf;
 pub mod tree;
 pub mod yaml;
 

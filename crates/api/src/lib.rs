@@ -16,6 +16,7 @@ pub mod names;
 pub mod object;
 mod omit_empty;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod scheme;

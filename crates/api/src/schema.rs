@@ -6,6 +6,7 @@
 #[rustfmt::skip]
 mod generated;
 mod rows;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -111,6 +112,11 @@ impl Type {
         Some(Self(u16::try_from(place).expect("rows are numbered by u16")))
     }
 
+    /// All structures, sorted by definition.
+    pub fn all() -> impl ExactSizeIterator<Item = Self> {
+        (0..u16::try_from(TYPES.len()).expect("rows are numbered by u16")).map(Self)
+    }
+
     fn row(self) -> &'static TypeRow {
         &TYPES[usize::from(self.0)]
     }
@@ -174,6 +180,11 @@ impl Field {
     /// Whether upstream's schema requires it.
     pub fn is_required(self) -> bool {
         self.row().required
+    }
+
+    /// How protobuf carries it; `None` where upstream's messages do not have it.
+    pub fn wire(self) -> Option<wire::Wire> {
+        wire::Wire::unpack(self.row().wire)
     }
 
     /// How its list merges.

@@ -1,12 +1,13 @@
 //! Writes what the workspace knows about the schemas of the built-in kinds: the static tables of `api::schema`, the
 //! compressed definitions of `apiserver::openapi` and the descriptions in the columns of `apiserver::table`.
 //!
-//! Sources: k8s-openapi's own schemas and `facts.tsv`, which holds what those leave out.
+//! Sources: k8s-openapi's own schemas, `facts.tsv`, which holds what those leave out, and `protobuf.tsv`.
 
 mod definitions;
 mod descriptions;
 mod facts;
 mod kinds;
+mod protobuf;
 mod tables;
 
 use std::fmt::Write as _;
@@ -23,11 +24,13 @@ fn main() -> Result<()> {
     let root = PathBuf::from(std::env::args_os().nth(1).context("usage: generate ROOT")?);
     let facts = std::fs::read_to_string(root.join("xtask/generate/facts.tsv")).context("read the facts")?;
     let facts = facts::Facts::parse(&facts)?;
+    let numbers = std::fs::read_to_string(root.join("xtask/generate/protobuf.tsv")).context("read the numbers")?;
+    let numbers = protobuf::Numbers::parse(&numbers)?;
     let mut generator = SchemaSettings::openapi3().into_generator();
     let kinds = kinds::register_all(&mut generator);
     let mut definitions = generator.take_definitions(true);
     definitions::complete(&mut definitions, &kinds, &facts)?;
-    let tables = tables::write(&definitions, &kinds, &facts)?;
+    let tables = tables::write(&definitions, &kinds, &facts, &numbers)?;
     std::fs::write(root.join("crates/api/src/schema/generated.rs"), tables).context("write the tables")?;
     let descriptions = descriptions::write(&definitions)?;
     std::fs::write(root.join("crates/apiserver/src/table/descriptions.rs"), descriptions)

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::definitions::REFERENCE;
 use crate::facts::{Fact, Facts};
 use crate::kinds::Kind;
+use crate::protobuf::Numbers;
 
 /// Every text of the tables, once, in one string.
 #[derive(Default)]
@@ -56,12 +57,18 @@ impl Rows {
 }
 
 /// The source of `schema/generated.rs`.
-pub fn write(definitions: &Map<String, Value>, kinds: &[Kind], facts: &Facts) -> Result<String> {
+pub fn write(
+    definitions: &Map<String, Value>,
+    kinds: &[Kind],
+    facts: &Facts,
+    numbers: &Numbers,
+) -> Result<String> {
     let mut names: Vec<&String> = definitions.keys().filter(|name| is_structure(name)).collect();
     names.sort();
     let mut tables = Tables {
         numbers: names.iter().enumerate().map(|(number, name)| (name.as_str(), number)).collect(),
         facts,
+        wire: numbers,
         texts: Texts::default(),
         values: Rows(Vec::new()),
         fact_rows: Rows(vec![no_fact()]),
@@ -118,6 +125,7 @@ fn special(name: &str) -> Option<&'static str> {
 struct Tables<'a> {
     numbers: BTreeMap<&'a str, usize>,
     facts: &'a Facts,
+    wire: &'a Numbers,
     texts: Texts,
     values: Rows,
     fact_rows: Rows,
@@ -137,7 +145,10 @@ impl Tables<'_> {
             let value = self.value(&properties[name]).with_context(|| format!("{definition}.{name}"))?;
             let facts = self.fact(&self.facts.of(definition, name))?;
             let (text, required) = (self.texts.add(name)?, required.contains(&name.as_str()));
-            rows.push(format!("FieldRow {{ name: {text}, value: {value}, facts: {facts}, required: {required} }}"));
+            let wire = self.wire.of(definition, name);
+            rows.push(format!(
+                "FieldRow {{ name: {text}, value: {value}, facts: {facts}, required: {required}, wire: {wire} }}"
+            ));
         }
         Ok(rows)
     }

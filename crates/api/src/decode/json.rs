@@ -34,8 +34,16 @@ const BEGIN_KEY: &str = "looking for beginning of object key string";
 /// # Errors
 /// See [`SyntaxError`].
 pub fn parse(text: &[u8]) -> Result<Node<'_>> {
+    parse_at(text, 0)
+}
+
+/// Parses one JSON value that stands `depth` deep in a tree.
+///
+/// # Errors
+/// See [`SyntaxError`].
+pub fn parse_at(text: &[u8], depth: usize) -> Result<Node<'_>> {
     let mut parser = Parser { text, place: 0 };
-    let node = parser.value(0)?;
+    let node = parser.value(depth)?;
     match parser.peek() {
         None => Ok(node),
         Some(found) => Err(SyntaxError::Invalid { found, place: "after top-level value" }),
@@ -67,7 +75,7 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self, depth: usize) -> Result<Node<'a>> {
         let found = self.peek().ok_or(SyntaxError::UnexpectedEnd)?;
-        if matches!(found, b'{' | b'[') && depth == MAX_DEPTH {
+        if matches!(found, b'{' | b'[') && depth >= MAX_DEPTH {
             return Err(SyntaxError::TooDeep);
         }
         match found {

@@ -26,6 +26,8 @@ pub(super) struct FieldRow {
     pub(super) value: u16,
     pub(super) facts: u16,
     pub(super) required: bool,
+    /// See [`super::wire`].
+    pub(super) wire: u32,
 }
 
 /// What a value holds; numbers refer to types or to further values.
