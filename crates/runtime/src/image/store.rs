@@ -4,6 +4,7 @@
 //! images/             0700
 //!   index.json        names, images and their layers (index.rs); replaced by rename
 //!   index.lock        held exclusively while the index is read, changed and replaced
+//!   garbage.lock      held exclusively by the garbage collection, so that collectors take turns
 //!   lock              held shared by whoever adds layers or snapshots, exclusively by the garbage collection
 //!   layers/<hex>/     one unpacked layer by the digest of its tar: fs/ for overlayfs, usage.json
 //!   staging/          layers that are being unpacked, and garbage on its way out

@@ -16,6 +16,8 @@ impl ImageFiles {
     /// # Errors
     /// [`StoreError`]; a later collection continues where this one ended.
     pub fn collect_garbage(&self) -> Result<(), StoreError> {
+        // Collectors wait for each other: the one before may have looked before the garbage was made.
+        let _turn = lock::exclusive(&self.root.join("garbage.lock"))?;
         let Some(in_use) = lock::try_exclusive(&self.root.join("lock"))? else { return Ok(()) };
         let used = self.images_of_snapshots()?;
         self.update(|index| index.forget_removed(&used))?;
