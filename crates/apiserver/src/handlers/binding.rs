@@ -46,9 +46,9 @@ pub async fn bind_named(server: &Arc<Server>, path: &ResourcePath, mut request: 
 
 async fn read(request: &mut Request) -> Result<(Binding, bool), Error> {
     let options = WriteOptions::parse(&request.query, "CreateOptions")?;
-    let media = decode::media(&request.headers)?;
+    let format = decode::format(&request.headers)?;
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let object = decode::object(&body, media, GVK, FieldValidation::Ignore, &Mutex::default())?;
+    let object = decode::object(&body, format, GVK, FieldValidation::Ignore, &Mutex::default())?;
     let binding = object.into_any().downcast::<Binding>();
     let binding = binding.map_err(|_| Error::Internal("a Binding decodes as one".to_owned()))?;
     Ok((*binding, options.dry_run))

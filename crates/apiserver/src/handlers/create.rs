@@ -18,11 +18,11 @@ use crate::request::{Request, Response};
 pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
     let options = WriteOptions::parse(&request.query, "CreateOptions")?;
-    let media = decode::media(&request.headers)?;
+    let format = decode::format(&request.headers)?;
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
     let warnings = Mutex::default();
     let gvk = *target.kept.resource.gvk();
-    let mut object = decode::object(&body, media, gvk, options.field_validation, &warnings)?;
+    let mut object = decode::object(&body, format, gvk, options.field_validation, &warnings)?;
     let context = write_context(&target, &request, options.dry_run, &warnings);
     decode::fit_namespace(object.as_mut(), context.namespace)?;
     let created = context.create(object).await?;

@@ -1,9 +1,8 @@
 //! Bodies of writes: media type, decoding, defaults, and whether the object fits the URL.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use api::decode::{self, FieldValidation, Format, protobuf};
+use api::decode::{self, FieldValidation, Format};
 use api::schema::Type;
 use api::{Gvk, Object};
 use http::HeaderMap;
@@ -15,48 +14,17 @@ use crate::negotiate::MEDIA_TYPES;
 
 /// Where the definitions of types that every group uses are.
 const META_DEFINITIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-/// So much of a body that cannot be read is shown.
-const SHOWN_BYTES: usize = 32;
-
-/// How a body is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// `application/json`, also when nothing is said.
-    Json,
-    /// `application/yaml`
-    Yaml,
-    /// `application/vnd.kubernetes.protobuf`: what clients written in Go prefer for built-in kinds.
-    Protobuf,
-}
 
 /// How the body is written.
 ///
 /// # Errors
 /// [`Error::UnsupportedMediaType`].
-pub fn media(headers: &HeaderMap) -> Result<Media, Error> {
+pub fn format(headers: &HeaderMap) -> Result<Format, Error> {
     match media_type(headers) {
-        "" | "application/json" => Ok(Media::Json),
-        "application/yaml" => Ok(Media::Yaml),
-        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
+        "" | "application/json" => Ok(Format::Json),
+        "application/yaml" => Ok(Format::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Format::Protobuf),
         _ => Err(Error::UnsupportedMediaType { accepted: MEDIA_TYPES }),
-    }
-}
-
-/// The body as text: protobuf becomes the JSON that says the same.
-fn text(body: &[u8], media: Media, gvk: Gvk) -> Result<(Cow<'_, [u8]>, Format), Error> {
-    match media {
-        Media::Json => Ok((Cow::Borrowed(body), Format::Json)),
-        Media::Yaml => Ok((Cow::Borrowed(body), Format::Yaml)),
-        Media::Protobuf => {
-            let json = protobuf::to_json(body, gvk).map_err(|error| {
-                let shown: String = body.iter().take(SHOWN_BYTES).map(|byte| format!("{byte:02x}")).collect();
-                Error::BadRequest(format!(
-                    "the object provided is unrecognized (must be of type {}): {error} ({shown})",
-                    gvk.kind
-                ))
-            })?;
-            Ok((Cow::Owned(json), Format::Json))
-        }
     }
 }
 
@@ -72,14 +40,13 @@ pub fn media_type(headers: &HeaderMap) -> &str {
 /// [`Error::BadRequest`].
 pub fn object(
     body: &[u8],
-    media: Media,
+    format: Format,
     gvk: Gvk,
     validation: FieldValidation,
     warnings: &Mutex<Vec<String>>,
 ) -> Result<Box<dyn Object>, Error> {
-    let (body, format) = text(body, media, gvk)?;
     let decoded =
-        decode::decode(&body, format, gvk, validation).map_err(|error| Error::BadRequest(error.to_string()))?;
+        decode::decode(body, format, gvk, validation).map_err(|error| Error::BadRequest(error.to_string()))?;
     let mut object = decoded.object;
     warn(warnings, decoded.warnings);
     object.set_defaults();
@@ -90,8 +57,7 @@ pub fn object(
 ///
 /// # Errors
 /// [`Error::BadRequest`].
-pub fn plain<T: DeserializeOwned>(body: &[u8], media: Media, gvk: Gvk) -> Result<T, Error> {
-    let (body, format) = text(body, media, gvk)?;
+pub fn plain<T: DeserializeOwned>(body: &[u8], format: Format, gvk: Gvk) -> Result<T, Error> {
     let structure = Type::of_kind(gvk.group, gvk.version, gvk.kind);
     let structure = structure.or_else(|| Type::of_definition(&format!("{META_DEFINITIONS}{}", gvk.kind)));
     let structure = structure.ok_or_else(|| Error::Internal(format!("no schema of {}", gvk.kind)))?;
@@ -99,7 +65,7 @@ pub fn plain<T: DeserializeOwned>(body: &[u8], media: Media, gvk: Gvk) -> Result
         let (version, kind) = (gvk.version, gvk.kind);
         Error::BadRequest(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {error}"))
     };
-    let checked = decode::decode_tree(&body, format, structure).map_err(|error| refuse(error.to_string()))?;
+    let checked = decode::decode_tree(body, format, structure).map_err(|error| refuse(error.to_string()))?;
     let mut value = checked.value;
     if let Some(tree) = value.as_object_mut() {
         // The types insist on these, clients may leave them out.

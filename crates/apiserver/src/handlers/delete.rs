@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use api::Gvk;
+use api::decode::Format;
 use api::field::{self, ErrorList, Path};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use http::StatusCode;
@@ -58,8 +59,8 @@ pub async fn read_options(request: &mut Request) -> Result<(DeleteOptions, bool)
     let given = if body.is_empty() {
         from_query(request)?
     } else {
-        let media = decode::media(&request.headers).unwrap_or(decode::Media::Json);
-        decode::plain::<meta::DeleteOptions>(&body, media, OPTIONS)?
+        let format = decode::format(&request.headers).unwrap_or(Format::Json);
+        decode::plain::<meta::DeleteOptions>(&body, format, OPTIONS)?
     };
     convert(given)
 }

@@ -23,9 +23,9 @@ const GVK: Gvk = Gvk { group: "policy", version: "v1", kind: "Eviction" };
 pub async fn evict(target: Target<'_>, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, false)?;
     let options = WriteOptions::parse(&request.query, "CreateOptions")?;
-    let media = decode::media(&request.headers)?;
+    let format = decode::format(&request.headers)?;
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let eviction: Eviction = decode::plain(&body, media, GVK)?;
+    let eviction: Eviction = decode::plain(&body, format, GVK)?;
     let name = eviction.metadata.name.as_deref().unwrap_or_default();
     if !name.is_empty() && name != target.path.name {
         return Err(Error::bad_request("name in URL does not match name in Eviction object"));

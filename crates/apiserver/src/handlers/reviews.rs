@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::Gvk;
+use api::decode::Format;
 use api::field::{self, ErrorList, Path};
 use api::k8s_openapi::api::authentication::v1 as authn;
 use api::k8s_openapi::api::authorization::v1 as authz;
@@ -44,9 +45,9 @@ pub async fn answer(
     }
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, false)?;
     WriteOptions::parse(&request.query, "CreateOptions")?;
-    let media = decode::media(&request.headers)?;
+    let format = decode::format(&request.headers)?;
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let review = Review { server, user: &request.user, body: &body, media, gvk: *resource.gvk() };
+    let review = Review { server, user: &request.user, body: &body, format, gvk: *resource.gvk() };
     let json = match backing {
         Virtual::Binding => return Err(Error::UnknownPath),
         Virtual::SelfSubjectReview => review.self_subject()?,
@@ -64,7 +65,7 @@ struct Review<'a> {
     server: &'a Server,
     user: &'a UserInfo,
     body: &'a [u8],
-    media: decode::Media,
+    format: Format,
     gvk: Gvk,
 }
 
@@ -74,7 +75,7 @@ fn json(review: &impl Serialize) -> Vec<u8> {
 
 impl Review<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        decode::plain(self.body, self.media, self.gvk)
+        decode::plain(self.body, self.format, self.gvk)
     }
 
     fn self_subject(&self) -> Result<Vec<u8>, Error> {

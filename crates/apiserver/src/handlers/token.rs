@@ -28,9 +28,9 @@ const DEFAULT_SECONDS: i64 = 3600;
 pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, false)?;
     let options = WriteOptions::parse(&request.query, "CreateOptions")?;
-    let media = decode::media(&request.headers)?;
+    let format = decode::format(&request.headers)?;
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let mut asked: TokenRequest = decode::plain(&body, media, GVK)?;
+    let mut asked: TokenRequest = decode::plain(&body, format, GVK)?;
     let (namespace, name) = (target.path.namespace.as_str(), target.path.name.as_str());
     let account = find::<ServiceAccount>(&target, "serviceaccounts", namespace, name).await?;
     let spec = asked.spec.get_or_insert_default();
