@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::authorization::{Authorizer, BootstrapAuthorizer};
+use crate::authorization::{Authorizer, BootstrapAuthorizer, NodeAuthorizer, Union};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::identity::UserInfo;
@@ -158,6 +158,8 @@ impl ApiServer {
         let expiry = Expiry::start(Arc::clone(&config.store), &kept, shutdown.clone());
         let feed = Arc::clone(&caches);
         tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
+        let nodes = NodeAuthorizer::new(Arc::clone(&caches));
+        let authorizer = Arc::new(Union(vec![Box::new(nodes), Box::new(BootstrapAuthorizer)]));
         let server = Server {
             store: config.store,
             clock: config.clock,
@@ -165,7 +167,7 @@ impl ApiServer {
             caches,
             kept,
             tokens,
-            authorizer: Arc::new(BootstrapAuthorizer),
+            authorizer,
             node_dialer: config.node_dialer,
             expiry,
             shutdown,

@@ -5,8 +5,10 @@ use crate::filters::request_info::{RequestInfo, ResourcePath};
 use crate::identity::{MASTERS, UserInfo};
 
 mod bootstrap_roles;
+mod node;
 
 pub use bootstrap_roles::{ROLES, Role, Rule, Subject};
+pub use node::NodeAuthorizer;
 
 /// What someone wants to do.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,27 @@ impl Authorizer for BootstrapAuthorizer {
         let masters = user.is_in(MASTERS).then_some(EVERYTHING.iter()).into_iter().flatten();
         let roles = ROLES.iter().filter(|role| role.subjects.iter().any(|subject| subject.matches(user)));
         masters.chain(roles.flat_map(|role| role.rules)).collect()
+    }
+}
+
+/// Several authorizers: what one of them allows is allowed.
+pub struct Union(pub Vec<Box<dyn Authorizer>>);
+
+impl Authorizer for Union {
+    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        let mut reasons = Vec::new();
+        for authorizer in &self.0 {
+            match authorizer.authorize(attributes) {
+                Decision::NoOpinion(reason) if reason.is_empty() => {}
+                Decision::NoOpinion(reason) => reasons.push(reason),
+                allowed @ Decision::Allow(_) => return allowed,
+            }
+        }
+        Decision::NoOpinion(reasons.join(", "))
+    }
+
+    fn rules(&self, user: &UserInfo, namespace: &str) -> Vec<&'static Rule> {
+        self.0.iter().flat_map(|authorizer| authorizer.rules(user, namespace)).collect()
     }
 }
 

@@ -130,7 +130,7 @@ pub fn negotiate(
     let mut known_media = false;
     for clause in clauses(&header) {
         let syntax = match clause.media {
-            "application/json" | "application/*" | "*/*" => json,
+            "application/json" | "*/*" => json,
             "application/yaml" => Syntax::Yaml,
             _ => continue,
         };

@@ -72,3 +72,38 @@ async fn kubelets_write_their_own_objects_only() {
                 only create mirror pods";
     assert_eq!(answer.failure(), (403, text.to_owned()));
 }
+
+#[tokio::test]
+async fn kubelets_read_what_their_pods_refer_to_and_nothing_else() {
+    let cluster = Cluster::start().await;
+    for name in ["mine", "other"] {
+        let body = json!({"metadata": {"name": name}, "stringData": {"k": "v"}});
+        cluster.post("/api/v1/namespaces/default/secrets", body).await.expect(201);
+    }
+    let volumes = json!([{"name": "v", "secret": {"secretName": "mine"}}]);
+    cluster.pod("p", json!({ "volumes": volumes })).await;
+    let kubelet = cluster.user("system:node:n1", &["system:nodes"]);
+    let get = async |path: &str| {
+        let path = format!("/api/v1/namespaces/default/{path}");
+        send(&kubelet, "GET", &path, &[], "".into()).await
+    };
+    let unrelated = |name: &str| {
+        let text = format!(
+            "secrets \"{name}\" is forbidden: User \"system:node:n1\" cannot get resource \"secrets\" in API group \"\" \
+             in the namespace \"default\": no relationship found between node 'n1' and this object"
+        );
+        (403, text)
+    };
+    assert_eq!(get("secrets/mine").await.failure(), unrelated("mine"));
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    cluster.post(&format!("{PODS}/p/binding"), binding).await.expect(201);
+    get("pods/p").await.expect(200);
+    get("secrets/mine").await.expect(200);
+    get("configmaps?fieldSelector=metadata.name=kube-root-ca.crt").await.expect(200);
+    assert_eq!(get("secrets/other").await.failure(), unrelated("other"));
+    assert_eq!(get("secrets").await.code.as_u16(), 403);
+    let token = json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}}});
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let headers = [("content-type", "application/json")];
+    send(&kubelet, "POST", path, &headers, token.to_string().into()).await.expect(201);
+}

@@ -1,0 +1,131 @@
+//! What a kubelet may read besides its role: the Secrets and ConfigMaps of Pods on its own node, one by one.
+
+use std::sync::Arc;
+
+use api::k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, Pod, PodSpec, Volume};
+
+use super::bootstrap_roles::Rule;
+use super::{Attributes, Authorizer, Decision, Target};
+use crate::filters::request_info::ResourcePath;
+use crate::identity::UserInfo;
+use crate::watch_cache::{Caches, Filter, ListRequest};
+
+/// Decides on requests of nodes for what their Pods refer to.
+pub struct NodeAuthorizer {
+    caches: Arc<Caches>,
+}
+
+/// What a Pod can refer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Referred {
+    Secret,
+    ConfigMap,
+    ServiceAccount,
+}
+
+impl NodeAuthorizer {
+    /// An authorizer that looks at the Pods in the caches.
+    pub fn new(caches: Arc<Caches>) -> Self {
+        Self { caches }
+    }
+
+    /// Whether a Pod on the node refers to the object.
+    fn is_related(&self, node: &str, kind: Referred, at: &ResourcePath) -> bool {
+        let Some(pods) = self.caches.of("pods") else { return false };
+        let fields = api::fields::Selector::parse(&format!("spec.nodeName={node}")).unwrap_or_default();
+        let filter = Filter { namespace: at.namespace.clone(), fields, ..Filter::default() };
+        let Ok(listing) = pods.list(&ListRequest { filter, ..ListRequest::default() }) else { return false };
+        let quoted = format!("\"{}\"", at.name);
+        listing.entries.iter().any(|entry| {
+            let json = entry.object();
+            // Most Pods do not even contain the name; those are not decoded.
+            let mentions = json.windows(quoted.len()).any(|window| window == quoted.as_bytes());
+            mentions
+                && serde_json::from_slice::<Pod>(&json)
+                    .is_ok_and(|pod| pod.spec.is_some_and(|spec| refers(&spec, kind, &at.name)))
+        })
+    }
+}
+
+impl Authorizer for NodeAuthorizer {
+    fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
+        let no_opinion = || Decision::NoOpinion(String::new());
+        let (Some(node), Target::Resource(at)) = (attributes.user.node_name(), attributes.target) else {
+            return no_opinion();
+        };
+        let kind = match (at.group.as_str(), at.resource.as_str(), at.subresource.as_str(), attributes.verb) {
+            ("", "secrets", "", "get" | "list" | "watch") => Referred::Secret,
+            ("", "configmaps", "", "get" | "list" | "watch") => Referred::ConfigMap,
+            ("", "serviceaccounts", "token", "create") => Referred::ServiceAccount,
+            ("", "secrets" | "configmaps", ..) => {
+                return Decision::NoOpinion("can only read resources of this type".to_owned());
+            }
+            _ => return no_opinion(),
+        };
+        if at.name.is_empty() {
+            return Decision::NoOpinion("No Object name found".to_owned());
+        }
+        if self.is_related(node, kind, at) {
+            return Decision::Allow(String::new());
+        }
+        Decision::NoOpinion(format!("no relationship found between node '{node}' and this object"))
+    }
+
+    fn rules(&self, _user: &UserInfo, _namespace: &str) -> Vec<&'static Rule> {
+        Vec::new()
+    }
+}
+
+fn refers(spec: &PodSpec, kind: Referred, name: &str) -> bool {
+    let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    match kind {
+        Referred::ServiceAccount => spec.service_account_name.as_deref() == Some(name),
+        Referred::Secret => {
+            spec.image_pull_secrets.iter().flatten().any(|secret| secret.name == name)
+                || spec.volumes.iter().flatten().any(|volume| volume_refers(volume, kind, name))
+                || containers().any(|container| container_refers(container, kind, name))
+        }
+        Referred::ConfigMap => {
+            spec.volumes.iter().flatten().any(|volume| volume_refers(volume, kind, name))
+                || containers().any(|container| container_refers(container, kind, name))
+        }
+    }
+}
+
+fn volume_refers(volume: &Volume, kind: Referred, name: &str) -> bool {
+    let sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+    match kind {
+        Referred::Secret => {
+            let own = volume.secret.as_ref().and_then(|secret| secret.secret_name.as_deref());
+            own == Some(name)
+                || sources.into_iter().any(|source| source.secret.as_ref().is_some_and(|secret| secret.name == name))
+        }
+        Referred::ConfigMap => {
+            volume.config_map.as_ref().is_some_and(|map| map.name == name)
+                || sources.into_iter().any(|source| source.config_map.as_ref().is_some_and(|map| map.name == name))
+        }
+        Referred::ServiceAccount => false,
+    }
+}
+
+fn container_refers(container: &Container, kind: Referred, name: &str) -> bool {
+    container.env_from.iter().flatten().any(|source| env_from_refers(source, kind, name))
+        || container.env.iter().flatten().any(|variable| env_refers(variable, kind, name))
+}
+
+fn env_from_refers(source: &EnvFromSource, kind: Referred, name: &str) -> bool {
+    match kind {
+        Referred::Secret => source.secret_ref.as_ref().is_some_and(|secret| secret.name == name),
+        Referred::ConfigMap => source.config_map_ref.as_ref().is_some_and(|map| map.name == name),
+        Referred::ServiceAccount => false,
+    }
+}
+
+fn env_refers(variable: &EnvVar, kind: Referred, name: &str) -> bool {
+    let Some(source) = &variable.value_from else { return false };
+    match kind {
+        Referred::Secret => source.secret_key_ref.as_ref().is_some_and(|key| key.name == name),
+        Referred::ConfigMap => source.config_map_key_ref.as_ref().is_some_and(|key| key.name == name),
+        Referred::ServiceAccount => false,
+    }
+}
