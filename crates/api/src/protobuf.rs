@@ -6,13 +6,17 @@
 //! encoding starts from JSON text and builds no tree.
 
 mod decode;
+mod encode;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::borrow::Cow;
 
 pub use decode::tree;
+pub use encode::{EncodeError, encode};
+pub use writer::{body, list, partial, watch_event};
 
 use crate::schema::Type;
 use reader::Reader;

@@ -93,6 +93,11 @@ pub enum Found {
 }
 
 impl Nest {
+    /// The path to it, from the outside in.
+    pub fn numbers(self) -> impl Iterator<Item = u8> {
+        self.path.into_iter().take(usize::from(self.depth))
+    }
+
     fn inner(self, number: u8) -> Self {
         let mut path = self.path;
         path[usize::from(self.depth)] = number;
