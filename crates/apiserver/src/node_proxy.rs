@@ -174,6 +174,3 @@ async fn log_refusal(answer: http::Response<Incoming>) -> Error {
         _ => Error::Internal(text),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,6 +9,7 @@ use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
@@ -169,6 +170,30 @@ impl TokenAuthenticator {
         Ok(Self { algorithm, key_id, signing, verifying, issuer, clock, random, lookup })
     }
 
+    /// What others need to verify tokens: the JSON Web Key Set.
+    ///
+    /// # Errors
+    /// [`TokenError::Key`] when the library cannot tell the public part.
+    pub fn key_set(&self) -> Result<Vec<u8>, TokenError> {
+        let mut key = Jwk::from_encoding_key(&self.signing, self.algorithm).map_err(TokenError::Key)?;
+        key.common.key_id = Some(self.key_id.clone());
+        key.common.public_key_use = Some(PublicKeyUse::Signature);
+        let keys = serde_json::to_vec(&JwkSet { keys: vec![key] });
+        Ok(keys.expect("a key set always encodes"))
+    }
+
+    /// Where to find the key set, and what tokens look like, in OpenID's terms.
+    pub fn openid_configuration(&self, server_address: &str) -> Vec<u8> {
+        let configuration = serde_json::json!({
+            "issuer": self.issuer,
+            "jwks_uri": format!("https://{server_address}/openid/v1/jwks"),
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [self.algorithm],
+        });
+        configuration.to_string().into_bytes()
+    }
+
     /// The issuer, which is also the audience of tokens that name none.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -273,6 +298,3 @@ fn user_of(claims: Claims) -> UserInfo {
     }
     user
 }
-
-#[cfg(test)]
-mod tests;

@@ -279,6 +279,3 @@ fn low_bound(request: &ListRequest<'_>) -> Bound<String> {
 fn high_bound(namespace: &str) -> Bound<String> {
     if namespace.is_empty() { Bound::Unbounded } else { Bound::Excluded(format!("{namespace}0")) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{Attributes, Target};
-use crate::identity::{AUTHENTICATED, NODES, UNAUTHENTICATED, UserInfo};
+use crate::identity::{AUTHENTICATED, NODES, SERVICE_ACCOUNTS, UNAUTHENTICATED, UserInfo};
 
 /// A ClusterRole with the binding of the same name.
 #[derive(Debug)]
@@ -143,6 +143,11 @@ pub static ROLES: &[Role] = &[
         )],
     },
     Role {
+        name: "system:service-account-issuer-discovery",
+        subjects: &[Subject::Group(SERVICE_ACCOUNTS)],
+        rules: &[Rule::paths(&["get"], &["/.well-known/openid-configuration", "/openid/v1/jwks"])],
+    },
+    Role {
         name: "system:basic-user",
         subjects: &[Subject::Group(AUTHENTICATED)],
         rules: &[
@@ -225,6 +230,3 @@ pub static ROLES: &[Role] = &[
         ],
     },
 ];
-
-#[cfg(test)]
-mod tests;

@@ -39,12 +39,25 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
         ["apis", group] => document(request, catalog.group(group)),
         ["api", version] => document(request, catalog.resource_list("", version)),
         ["apis", group, version] => document(request, catalog.resource_list(group, version)),
+        [".well-known", "openid-configuration"] => {
+            document(request, Some(server.tokens.openid_configuration(&address(request))))
+        }
+        ["openid", "v1", "jwks"] => key_set(server, request),
         ["openapi", "v2"] => openapi_v2(request, &catalog),
         ["openapi", "v3"] => document(request, Some(openapi::index(&catalog))),
         ["openapi", "v3", name @ ..] => openapi_v3(request, &catalog, &name.join("/")),
         [""] => document(request, Some(index(&catalog))),
         _ => Err(Error::UnknownPath),
     }
+}
+
+/// The public keys of ServiceAccount tokens.
+fn key_set(server: &Server, request: &Request) -> Result<Response, Error> {
+    get_only(request)?;
+    let keys = server.tokens.key_set().map_err(|error| Error::Internal(error.to_string()))?;
+    let mut response = negotiate::object(StatusCode::OK, Accepted::JSON, keys);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    Ok(response)
 }
 
 /// The address the client came to.
@@ -137,6 +150,7 @@ fn header(text: String) -> Result<HeaderValue, Error> {
 /// `/`: every path there is.
 fn index(catalog: &Catalog<'_>) -> Vec<u8> {
     let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
         "/api",
         "/api/v1",
         "/apis",
@@ -145,6 +159,7 @@ fn index(catalog: &Catalog<'_>) -> Vec<u8> {
         "/livez",
         "/openapi/v2",
         "/openapi/v3",
+        "/openid/v1/jwks",
         "/readyz",
         "/version",
     ]

@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Cluster, send};
@@ -137,4 +138,22 @@ async fn reviews_tell_who_may_do_what() {
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
     let answer = cluster.post(path, json!({"spec": {"namespace": "default"}})).await.expect(201);
     assert_eq!(answer["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+}
+
+#[tokio::test]
+async fn others_can_verify_tokens() {
+    let cluster = Cluster::start().await;
+    let account = cluster.api.in_process(crate::UserInfo::service_account("default", "default"));
+    let configuration = get(&account, "/.well-known/openid-configuration").await.expect(200);
+    assert_eq!(configuration["id_token_signing_alg_values_supported"], json!(["ES256"]));
+    let keys = get(&account, "/openid/v1/jwks").await.expect(200);
+    assert_eq!((&keys["keys"][0]["kty"], &keys["keys"][0]["use"]), (&json!("EC"), &json!("sig")));
+    assert!(keys["keys"][0].get("d").is_none(), "no private part");
+    let token = token(&cluster, json!({})).await;
+    let key = jsonwebtoken::jwk::JwkSet::deserialize(&keys).expect("a key set").keys.remove(0);
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
+    validation.validate_aud = false;
+    let key = jsonwebtoken::DecodingKey::from_jwk(&key).expect("a key");
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).expect("a valid token").claims;
+    assert_eq!(claims["sub"], "system:serviceaccount:default:default");
 }

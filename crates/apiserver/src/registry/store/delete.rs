@@ -181,6 +181,3 @@ fn set_dependents_finalizer(meta: &mut ObjectMeta, policy: Option<PropagationPol
         meta.finalizers = None;
     }
 }
-
-#[cfg(test)]
-mod tests;
