@@ -12,6 +12,9 @@ want pstree psmisc
 want curl curl
 want python3 python3
 want dpkg-deb dpkg
+want script bsdutils
+want kubectl kubernetes-client
+[ -x /bin/busybox ] || need+=(busybox-static)
 if [ "${#need[@]}" -gt 0 ]; then
   echo "Installing ${need[*]}"
   apt-get update -qq
