@@ -25,6 +25,9 @@ pub use name::with_default_tag;
 const PULL_LADDER: Ladder =
     Ladder { initial: Duration::from_secs(10), max: Duration::from_secs(300), reset_after: Duration::from_secs(600) };
 
+/// How long ErrImagePull is shown before it becomes ImagePullBackOff.
+const SHOW_FAILURE: Duration = Duration::from_secs(3);
+
 /// An image that is on the node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PresentImage {
@@ -167,7 +170,7 @@ impl Images {
         let delay = pulls.backoff.fail(key.clone(), self.clock.now());
         pulls.last_error.insert(key, message.clone());
         // Looked at again soon, to say ImagePullBackOff; tried again after the delay.
-        let retry_after = Some(delay.min(Duration::from_secs(1)));
+        let retry_after = Some(delay.min(SHOW_FAILURE));
         ImageProblem { reason: "ErrImagePull", message, retry_after }
     }
 

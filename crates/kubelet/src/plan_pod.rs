@@ -11,6 +11,7 @@
 //! - Then every container that does not run is started if its restart policy says so and its back-off is over.
 //! - A running container is killed when its image changed or a probe gave up on it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,6 +30,9 @@ mod tests;
 /// and `logs --previous`.
 const KEPT_INSTANCES: usize = 2;
 
+/// When containers that could not be started are tried again, by name.
+pub type Holds = BTreeMap<String, Timestamp>;
+
 /// Everything a plan depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanInput<'a> {
@@ -38,6 +42,8 @@ pub struct PlanInput<'a> {
     pub observed: &'a ObservedPod,
     /// Waits of containers that keep exiting.
     pub backoff: &'a CrashBackoff,
+    /// Containers that could not be started, and when to try again.
+    pub holds: &'a Holds,
     /// What the probes found.
     pub probes: &'a ProbeResults,
     /// The present moment.
@@ -53,8 +59,10 @@ pub struct PodActions {
     pub sandbox: SandboxAction,
     /// Containers to create and start, in this order.
     pub start: Vec<StartContainer>,
-    /// Containers that would be started but must wait.
+    /// Containers that would be started but are in crash back-off.
     pub waiting: Vec<WaitingContainer>,
+    /// How long to wait for the first container that could not be started.
+    pub hold: Option<Duration>,
     /// Dead instances that nobody will ask about again.
     pub remove: Vec<String>,
 }
@@ -140,7 +148,7 @@ pub struct WaitingContainer {
 impl PodActions {
     /// When, without any other cause, the Pod has to be looked at again.
     pub fn look_again_after(&self) -> Option<Duration> {
-        self.waiting.iter().map(|waiting| waiting.wait.left).min()
+        self.waiting.iter().map(|waiting| waiting.wait.left).chain(self.hold).min()
     }
 
     /// Whether carrying them out does nothing.
@@ -323,7 +331,7 @@ fn kill(container: &ObservedContainer, reason: KillReason, restarts: bool) -> Ki
     KillContainer { id: container.id.clone(), name: container.name.clone(), reason, restarts }
 }
 
-/// Starts the container, or has it wait out its back-off.
+/// Starts the container, unless it has to wait out its back-off or failed to start just now.
 fn plan_start(input: &PlanInput<'_>, kind: ContainerKind, container: &Container, actions: &mut PodActions) {
     let name = container.name.clone();
     let latest = input.observed.latest(&name);
@@ -332,6 +340,11 @@ fn plan_start(input: &PlanInput<'_>, kind: ContainerKind, container: &Container,
         && let Some(wait) = input.backoff.waiting(&name, exit.finished_at, input.now)
     {
         return actions.waiting.push(WaitingContainer { name, wait });
+    }
+    if let Some(until) = input.holds.get(&name).filter(|until| **until > input.now) {
+        let left = until.duration_since(input.now).try_into().unwrap_or(Duration::ZERO);
+        actions.hold = Some(actions.hold.map_or(left, |other| other.min(left)));
+        return;
     }
     let attempt = latest.map_or(0, |latest| latest.attempt + 1);
     actions.start.push(StartContainer { name, kind, attempt, restarted: exit.is_some() });

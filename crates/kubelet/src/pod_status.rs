@@ -57,8 +57,10 @@ pub struct Verdict {
 /// Everything a status depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusInput<'a> {
-    /// The Pod as the API has it, its present status included.
+    /// The Pod as the API has it.
     pub pod: &'a Pod,
+    /// Its status before, see [`latest`].
+    pub old: &'a PodStatus,
     /// The Pod as the runtime has it.
     pub observed: &'a ObservedPod,
     /// Why containers wait.
@@ -81,8 +83,7 @@ pub struct StatusInput<'a> {
 
 /// Computes the status.
 pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
-    let empty = PodStatus::default();
-    let old = input.pod.status.as_ref().unwrap_or(&empty);
+    let old = input.old;
     let (init_container_statuses, container_statuses) = containers::container_statuses(input, old);
     let phase = phase::phase(input, old, &init_container_statuses, &container_statuses);
     let host_ips = host_ips(input, old);
@@ -129,6 +130,22 @@ fn pod_ips(input: &StatusInput<'_>, old: &PodStatus, host_ips: &[String]) -> Vec
 
 fn list<T>(ips: &[String], wrap: impl Fn(String) -> T) -> Option<Vec<T>> {
     (!ips.is_empty()).then(|| ips.iter().cloned().map(wrap).collect())
+}
+
+/// The newest status there is: what the kubelet published last, which the API may not show yet, with everything that
+/// others own as the API has it.
+pub fn latest(pod: &Pod, published: Option<&PodStatus>) -> PodStatus {
+    let api = pod.status.clone().unwrap_or_default();
+    let Some(published) = published.cloned() else { return api };
+    let foreign = api.conditions.into_iter().flatten().filter(|condition| !conditions::is_owned(condition));
+    let owned = published.conditions.into_iter().flatten().filter(conditions::is_owned);
+    PodStatus {
+        conditions: Some(foreign.chain(owned).collect()),
+        nominated_node_name: api.nominated_node_name,
+        resize: api.resize,
+        resource_claim_statuses: api.resource_claim_statuses,
+        ..published
+    }
 }
 
 /// The API's times have whole seconds.

@@ -31,10 +31,10 @@ use crate::context::NodeContext;
 use crate::crash_backoff::CrashBackoff;
 use crate::go_duration;
 use crate::observed::{ObservedPod, observe_pod};
-use crate::plan_pod::{PlanInput, PodActions, SandboxAction, plan_pod};
+use crate::plan_pod::{Holds, PlanInput, PodActions, SandboxAction, plan_pod};
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, PodLifecycle, TerminationCause};
-use crate::pod_status::{Phase, Stage, StatusInput, Verdict, Waiting, WaitingReasons, pod_status};
+use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, Waiting, WaitingReasons};
 use crate::probes::Prober;
 use crate::status_manager::{StatusWriter, Urgency};
 use crate::sync_loop::Event;
@@ -126,7 +126,8 @@ struct PodWorker {
     status: StatusWriter,
     lifecycle: PodLifecycle,
     backoff: CrashBackoff,
-    retry: Backoff<()>,
+    retry: Backoff<Retry>,
+    holds: Holds,
     prober: Prober,
     last_words: LastWords,
     volumes: Option<MountedVolumes>,
@@ -134,6 +135,8 @@ struct PodWorker {
     /// The instance whose back-off was last reported, by container.
     reported_backoffs: HashMap<String, u32>,
     first_seen: Timestamp,
+    /// The status published last; the API shows it a little later.
+    published: Option<PodStatus>,
 }
 
 impl PodWorker {
@@ -150,12 +153,14 @@ impl PodWorker {
             lifecycle: PodLifecycle::Syncing,
             backoff: CrashBackoff::default(),
             retry: Backoff::new(RETRY_LADDER),
+            holds: Holds::new(),
             prober,
             last_words: LastWords::default(),
             volumes: None,
             waiting: WaitingReasons::new(),
             reported_backoffs: HashMap::new(),
             first_seen,
+            published: None,
         }
     }
 
@@ -222,10 +227,9 @@ impl PodWorker {
 
     /// Observes, plans and executes until nothing is left to do now.
     async fn sync(&mut self) -> Option<Pause> {
-        let mut wake_at = None;
         for _ in 0..MAX_PASSES {
             let pod = self.pod();
-            let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+            let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
             let now = self.context.clock.now();
             self.prober.update(&pod, &observed, &self.context.host_ips, now);
             if let Some(verdict) = self.deadline_verdict(&pod) {
@@ -236,34 +240,34 @@ impl PodWorker {
             self.note_backoffs(&pod, &actions, &observed);
             let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
             if Phase::of(&status).is_terminal() {
-                self.status.publish(&pod, status, Urgency::Now);
+                self.publish(&pod, status, Urgency::Now);
                 return self.end(&pod, TerminationCause::Completed);
             }
-            wake_at = actions.look_again_after().map(|after| Instant::now() + after);
+            let wake_at = actions.look_again_after().map(|after| Instant::now() + after);
             if actions.is_empty() && (self.volumes_are_current() || actions.sandbox == SandboxAction::Nothing) {
-                self.status.publish(&pod, status, Urgency::Now);
-                self.retry.forget(&());
+                self.publish(&pod, status, Urgency::Now);
+                self.retry.forget(&Retry::Pod);
                 return Some(self.pause_until(&pod, wake_at));
             }
             let urgency = if actions.start.is_empty() { Urgency::Now } else { Urgency::Soft };
-            self.status.publish(&pod, status, urgency);
+            self.publish(&pod, status, urgency);
             let report = self.execute(&pod, &observed, &actions).await;
-            let progressed = report.progressed;
-            let retry = self.absorb(report);
+            let failed = report.failed;
+            self.absorb(&actions, report);
             if self.is_ending() {
                 return None;
             }
-            if !progressed {
+            if failed {
                 if let Some(observed) = self.observe().await {
                     let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
-                    self.status.publish(&pod, status, Urgency::Now);
+                    self.publish(&pod, status, Urgency::Now);
                 }
-                let retry_at = retry.map(|after| self.retry_pause(Some(after)).instant()).unwrap_or(None);
-                return Some(self.pause_until(&pod, earliest(wake_at, retry_at)));
+                let retry_at = self.retry_at();
+                return Some(self.pause_until(&pod, Some(retry_at)));
             }
         }
         warn!(uid = %self.uid, "plans do not come to an end");
-        Some(self.pause_until(&self.pod(), earliest(wake_at, Some(Instant::now() + RETRY_LADDER.max))))
+        Some(Pause::Until(Instant::now() + RETRY_LADDER.max))
     }
 
     fn end(&mut self, pod: &Pod, cause: TerminationCause) -> Option<Pause> {
@@ -295,6 +299,7 @@ impl PodWorker {
             pod,
             observed,
             backoff: &self.backoff,
+            holds: &self.holds,
             probes: &self.prober.results(),
             now: self.context.clock.now(),
         })
@@ -319,8 +324,9 @@ impl PodWorker {
     }
 
     fn compute_status(&self, pod: &Pod, observed: &ObservedPod, stage: Stage, verdict: Option<&Verdict>) -> PodStatus {
-        pod_status(&StatusInput {
+        pod_status::pod_status(&StatusInput {
             pod,
+            old: &pod_status::latest(pod, self.published.as_ref()),
             observed,
             waiting: &self.waiting,
             probes: &self.prober.results(),
@@ -331,6 +337,11 @@ impl PodWorker {
             runtime_name: &self.context.runtime_name,
             now: self.context.clock.now(),
         })
+    }
+
+    fn publish(&mut self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {
+        self.published = Some(status.clone());
+        self.status.publish(pod, status, urgency);
     }
 
     /// Executes a plan; meanwhile publishes what changes if it takes long, and cancels it when the Pod is to end.
@@ -353,7 +364,7 @@ impl PodWorker {
                 () = woken => {
                     if let Some(observed) = self.observe().await {
                         let status = self.compute_status(pod, &observed, Stage::Syncing, None);
-                        self.status.publish(pod, status, Urgency::Now);
+                        self.publish(pod, status, Urgency::Now);
                     }
                 }
                 true = ending, if !cancel.is_cancelled() => cancel.cancel(),
@@ -361,18 +372,31 @@ impl PodWorker {
         }
     }
 
-    /// Takes over what a pass found out; answers when to try again if something failed.
-    fn absorb(&mut self, report: SyncReport) -> Option<Duration> {
+    /// Takes over what a pass found out.
+    fn absorb(&mut self, actions: &PodActions, report: SyncReport) {
         let now = self.context.clock.now();
         for container in &report.restarted {
             self.backoff.restarted(container, now);
         }
-        self.waiting = report.waiting;
+        for start in &actions.start {
+            self.waiting.remove(&start.name);
+            self.holds.remove(&start.name);
+        }
+        for name in report.waiting.keys() {
+            let stated = report.retry_after.get(name).copied();
+            let after = stated.unwrap_or_else(|| self.retry.fail(Retry::Container(name.clone()), now));
+            let until = now.checked_add(jiff::SignedDuration::try_from(after).unwrap_or_default()).unwrap_or(now);
+            self.holds.insert(name.clone(), until);
+        }
+        self.waiting.extend(report.waiting);
         if let Some(volumes) = report.volumes {
             self.volumes = Some(volumes);
         }
-        let ladder = report.failed.then(|| self.retry.fail((), now));
-        report.retry_after.into_iter().chain(ladder).min()
+    }
+
+    /// When to try again after something other than a container failed.
+    fn retry_at(&mut self) -> Instant {
+        Instant::now() + self.retry.fail(Retry::Pod, self.context.clock.now())
     }
 
     fn volumes_are_current(&self) -> bool {
@@ -380,9 +404,8 @@ impl PodWorker {
         self.volumes.as_ref().is_some_and(|volumes| volumes.refresh_at.is_none_or(|refresh_at| now < refresh_at))
     }
 
-    fn retry_pause(&mut self, after: Option<Duration>) -> Pause {
-        let after = after.unwrap_or_else(|| self.retry.fail((), self.context.clock.now()));
-        Pause::Until(Instant::now() + after)
+    fn retry_pause(&mut self) -> Pause {
+        Pause::Until(self.retry_at())
     }
 
     /// Until the first of what is known to come: a back-off, a token's refresh, the Pod's deadline.
@@ -401,24 +424,20 @@ impl PodWorker {
     }
 }
 
+/// What is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Retry {
+    /// Sandbox, volumes, or asking the runtime.
+    Pod,
+    /// Starting a container.
+    Container(String),
+}
+
 /// How long to sleep.
 #[derive(Debug, Clone, Copy)]
 enum Pause {
     Until(Instant),
     Forever,
-}
-
-impl Pause {
-    fn instant(self) -> Option<Instant> {
-        match self {
-            Self::Until(instant) => Some(instant),
-            Self::Forever => None,
-        }
-    }
-}
-
-fn earliest(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {
-    left.into_iter().chain(right).min()
 }
 
 fn wants_end(desired: &Desired) -> bool {

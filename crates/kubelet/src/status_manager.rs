@@ -91,10 +91,12 @@ impl StatusWriter {
 struct Known {
     revision: u64,
     status: PodStatus,
+    /// The status asked for last, and what the API made of it.
+    answered: Option<(PodStatus, PodStatus)>,
 }
 
 async fn write_statuses(client: Client, mut inbox: watch::Receiver<Option<Wanted>>, progress: watch::Sender<Progress>) {
-    let mut known = Known { revision: 0, status: PodStatus::default() };
+    let mut known = Known { revision: 0, status: PodStatus::default(), answered: None };
     let mut retry = RETRY_FIRST;
     loop {
         if inbox.changed().await.is_err() {
@@ -142,9 +144,16 @@ async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Wr
     let pods: Api<Pod> = Api::namespaced(client.clone(), pod::namespace(&wanted.pod));
     let name = pod::name(&wanted.pod);
     known.learn(&wanted.pod);
-    if let Some(body) = patch::status_patch(&pod::uid(&wanted.pod), &known.status, &wanted.status) {
+    let patch = match known.has_answered(&wanted.status) {
+        true => None,
+        false => patch::status_patch(&pod::uid(&wanted.pod), &known.status, &wanted.status),
+    };
+    if let Some(body) = patch {
         match pods.patch_status(name, &PatchParams::default(), &Patch::Strategic(body)).await {
-            Ok(stored) => known.learn(&stored),
+            Ok(stored) => {
+                known.learn(&stored);
+                known.answered = Some((wanted.status.clone(), known.status.clone()));
+            }
             // Gone, or another Pod has its name by now: nothing of ours is left to write to.
             Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => {
                 debug!(pod = pod::full_name(&wanted.pod), %error, "status of a Pod that is gone");
@@ -167,6 +176,12 @@ async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Wr
 }
 
 impl Known {
+    /// Whether the API has been asked for this very status and still shows what it made of it. Should it store
+    /// something in another form than ours, asking again would change nothing, for ever.
+    fn has_answered(&self, wanted: &PodStatus) -> bool {
+        self.answered.as_ref().is_some_and(|(asked, answer)| asked == wanted && *answer == self.status)
+    }
+
     /// Takes over the status of an object unless it is older than what is known.
     fn learn(&mut self, pod: &Pod) {
         let revision = pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);

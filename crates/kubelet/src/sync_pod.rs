@@ -7,7 +7,7 @@
 mod kill;
 mod start;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,28 +50,21 @@ pub struct SyncPass<'a> {
 /// What came of a pass.
 #[derive(Debug, Default)]
 pub struct SyncReport {
-    /// Whether anything changed, so that a new plan may find more to do.
+    /// Whether a container was started or stopped, so that a new plan may find more to do.
     pub progressed: bool,
     /// Containers that were started after an earlier instance had ended.
     pub restarted: Vec<String>,
     /// Why containers did not start.
     pub waiting: WaitingReasons,
+    /// When to try those again that say so; the others with growing patience.
+    pub retry_after: BTreeMap<String, Duration>,
     /// Volumes, if they were set up.
     pub volumes: Option<MountedVolumes>,
-    /// Something failed: try again, at the latest after this.
-    pub retry_after: Option<Duration>,
-    /// Something failed that says nothing about when to try again.
+    /// There is no sandbox, or volumes are missing: nothing was started.
     pub failed: bool,
 }
 
 impl SyncReport {
-    fn retry_within(&mut self, after: Option<Duration>) {
-        match after {
-            Some(after) => self.retry_after = Some(self.retry_after.map_or(after, |other| other.min(after))),
-            None => self.failed = true,
-        }
-    }
-
     fn refuse(&mut self, container: &str, reason: &str, message: String) {
         let waiting = Waiting { reason: reason.to_owned(), message };
         self.waiting.insert(container.to_owned(), waiting);
@@ -96,7 +89,6 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     }
     let images = ImageFetches::start(pass);
     let (volumes, sandbox, env) = tokio::join!(set_up_volumes(pass), ready_sandbox(pass), env_objects(pass));
-    report.progressed |= creates_sandbox && sandbox.is_some();
     report.failed |= sandbox.is_none() || volumes.is_none();
     report.volumes.clone_from(&volumes);
     let (Some(volumes), Some(sandbox)) = (volumes, sandbox) else { return report };
@@ -124,6 +116,11 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
         return Some(volumes.clone());
     }
     let pod_dir = pass.context.pod_dir(&pod::uid(pass.pod));
+    if let Err(error) = std::fs::create_dir_all(&pod_dir) {
+        let message = format!("create {}: {error}", pod_dir.display());
+        pass.context.events.warning(pass.pod, "FailedMount", message);
+        return None;
+    }
     let context = VolumeContext {
         host: &*pass.context.host,
         objects: &pass.context.objects,

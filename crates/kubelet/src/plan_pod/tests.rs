@@ -19,6 +19,7 @@ struct Case {
     observed: ObservedPod,
     backoff: CrashBackoff,
     probes: ProbeResults,
+    holds: Holds,
     now: i64,
 }
 
@@ -30,6 +31,7 @@ impl Case {
             observed: ObservedPod { sandboxes: vec![sandbox(0, true)], containers: Vec::new() },
             backoff: CrashBackoff::default(),
             probes: ProbeResults::default(),
+            holds: Holds::new(),
             now: 30,
         }
     }
@@ -51,6 +53,7 @@ impl Case {
             observed: &self.observed,
             backoff: &self.backoff,
             probes: &self.probes,
+            holds: &self.holds,
             now: at(self.now),
         })
     }
@@ -140,6 +143,16 @@ fn other_containers_do_not_share_a_backoff() {
     case.backoff.restarted("app", at(10));
     case.now = 21;
     case.check(&["start log#1", "wait app 9s"]);
+}
+
+#[test]
+fn a_container_that_could_not_be_started_is_held_back_alone() {
+    let mut case = Case::new(TWO);
+    case.holds.insert("app".to_owned(), at(33));
+    case.check(&["start log#0"]);
+    assert_eq!(case.plan().look_again_after(), Some(Duration::from_secs(3)));
+    case.now = 33;
+    case.check(&["start app#0", "start log#0"]);
 }
 
 #[test]

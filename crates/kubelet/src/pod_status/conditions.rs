@@ -9,6 +9,10 @@ use crate::pod::{self, ContainerKind};
 /// The conditions this kubelet computes; every other one belongs to somebody else.
 const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+pub(super) fn is_owned(condition: &PodCondition) -> bool {
+    OWNED.contains(&condition.type_.as_str())
+}
+
 /// What a condition says, without its type and times.
 struct Finding {
     status: bool,
@@ -41,7 +45,7 @@ pub(super) fn conditions(
     ];
     let owned =
         OWNED.into_iter().zip(findings).map(|(type_, finding)| condition(input, old_conditions, type_, finding));
-    let foreign = old_conditions.iter().filter(|condition| !OWNED.contains(&condition.type_.as_str()));
+    let foreign = old_conditions.iter().filter(|condition| !is_owned(condition));
     foreign.cloned().chain(owned).collect()
 }
 

@@ -60,6 +60,7 @@ impl Case {
     fn status(&self) -> PodStatus {
         pod_status(&StatusInput {
             pod: &self.pod,
+            old: &latest(&self.pod, None),
             observed: &self.observed,
             waiting: &self.waiting,
             probes: &self.probes,

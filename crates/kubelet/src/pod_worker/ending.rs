@@ -21,26 +21,26 @@ impl PodWorker {
         let PodLifecycle::Terminating(termination) = self.lifecycle.clone() else { return None };
         self.prober.stop();
         let pod = self.pod();
-        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         info!(pod = pod::full_name(&pod), cause = ?termination.cause, grace = termination.grace_seconds, "ending Pod");
         if termination.cause != TerminationCause::ObjectGone {
             let status = self.ending_status(&pod, &observed, Stage::Terminating, &termination);
-            self.status.publish(&pod, status, Urgency::Now);
+            self.publish(&pod, status, Urgency::Now);
         }
         let context = Arc::clone(&self.context);
         let stopping = stop_pod(&context, &pod, &observed, termination.grace_seconds);
         tokio::select! {
             stopped = stopping => if let Err(error) = stopped {
                 context.events.warning(&pod, "FailedKillPod", format!("error killing pod: {error}"));
-                return Some(self.retry_pause(None));
+                return Some(self.retry_pause());
             },
             () = self.shorter_grace(&termination) => return None,
         }
         // Exit codes are known now; removing the containers forgets them.
-        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
         if !termination.cause.is_removal() {
-            self.status.publish(&pod, status, Urgency::Now);
+            self.publish(&pod, status, Urgency::Now);
             if let Err(pause) = self.release(&pod, false).await {
                 return Some(pause);
             }
@@ -54,7 +54,7 @@ impl PodWorker {
     pub(super) async fn remove(&mut self) -> Option<Pause> {
         let PodLifecycle::Terminated(termination) = self.lifecycle.clone() else { return None };
         let pod = self.pod();
-        let Some(observed) = self.observe().await else { return Some(self.retry_pause(None)) };
+        let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
         self.remove_all(&pod, &observed, status, &termination).await
     }
@@ -69,7 +69,7 @@ impl PodWorker {
         for sandbox in &observed.sandboxes {
             if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
                 warn!(pod = pod::full_name(pod), sandbox = sandbox.id, %error, "sandbox not removed, will try again");
-                return Some(self.retry_pause(None));
+                return Some(self.retry_pause());
             }
         }
         if let Err(pause) = self.release(pod, true).await {
@@ -120,7 +120,7 @@ impl PodWorker {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 warn!(pod = pod::full_name(pod), %error, "Pod's volumes or cgroup not released, will try again");
-                Err(self.retry_pause(None))
+                Err(self.retry_pause())
             }
             Err(_) => Err(Pause::Until(Instant::now() + RETRY_LADDER.max)),
         }

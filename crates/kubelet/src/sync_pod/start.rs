@@ -19,11 +19,13 @@ use crate::volumes::mounts::{MountContext, container_mounts};
 struct StartProblem {
     reason: &'static str,
     message: String,
+    /// Whether an instance was made: its end counts as a crash.
+    made: bool,
 }
 
 impl StartProblem {
     fn config(error: &ConfigError) -> Self {
-        Self { reason: "CreateContainerConfigError", message: error.to_string() }
+        Self { reason: "CreateContainerConfigError", message: error.to_string(), made: false }
     }
 }
 
@@ -42,7 +44,7 @@ pub(super) async fn start_containers(
             None => return,
             Some(Ok(image)) => image,
             Some(Err(problem)) => {
-                report.retry_within(problem.retry_after);
+                report.retry_after.extend(problem.retry_after.map(|after| (container.name.clone(), after)));
                 report.refuse(&container.name, problem.reason, problem.message);
                 continue;
             }
@@ -51,17 +53,14 @@ pub(super) async fn start_containers(
             return;
         }
         let parts = Parts { sandbox, volumes, env: &env, hosts: hosts.as_deref(), image: &image };
-        match start_container(pass, container, start, &parts).await {
-            Ok(()) => {
-                report.progressed = true;
-                if start.restarted {
-                    report.restarted.push(container.name.clone());
-                }
-            }
+        let outcome = start_container(pass, container, start, &parts).await;
+        let was_made = !matches!(&outcome, Err(problem) if !problem.made);
+        if was_made && start.restarted {
+            report.restarted.push(container.name.clone());
+        }
+        match outcome {
+            Ok(()) => report.progressed = true,
             Err(problem) => {
-                // A failed start of a made container leaves a record that counts as an exit: it is backed off as one.
-                report.progressed |= problem.reason == "RunContainerError";
-                report.failed = true;
                 report.refuse(&container.name, problem.reason, problem.message);
             }
         }
@@ -103,11 +102,12 @@ async fn start_container(
     };
     let config = configure(pass, container, start, parts).map_err(|error| failed(StartProblem::config(&error)))?;
     let created = context.runtime.create_container(&parts.sandbox.id, config, parts.sandbox.config.clone()).await;
-    let id =
-        created.map_err(|error| failed(StartProblem { reason: "CreateContainerError", message: error.to_string() }))?;
+    let id = created.map_err(|error| {
+        failed(StartProblem { reason: "CreateContainerError", message: error.to_string(), made: false })
+    })?;
     event(EventType::Normal, "Created", "Container created");
     if let Err(error) = context.runtime.start_container(&id).await {
-        return Err(failed(StartProblem { reason: "RunContainerError", message: error.to_string() }));
+        return Err(failed(StartProblem { reason: "RunContainerError", message: error.to_string(), made: true }));
     }
     event(EventType::Normal, "Started", "Container started");
     info!(pod = pod::full_name(pass.pod), container = container.name, attempt = start.attempt, "container started");
@@ -183,5 +183,5 @@ async fn post_start(
     if let Err(error) = context.runtime.stop_container(id, pod::termination_grace_seconds(pass.pod)).await {
         tracing::warn!(pod = pod::full_name(pass.pod), container = container.name, %error, "not stopped");
     }
-    Err(StartProblem { reason: "PostStartHookError", message: problem.to_string() })
+    Err(StartProblem { reason: "PostStartHookError", message: problem.to_string(), made: true })
 }
