@@ -17,12 +17,13 @@ impl Plugin for RuntimeClass {
             return Ok(());
         }
         let spec = object.as_any().downcast_ref::<Pod>().and_then(|pod| pod.spec.as_ref());
-        match spec.and_then(|spec| spec.runtime_class_name.as_deref()) {
-            None => Ok(()),
-            Some(name) => {
-                let reason = format!("pod rejected: RuntimeClass \"{name}\" not found");
-                Err(attributes.forbidden(object, reason))
+        let reason = match spec.map(|spec| (spec.runtime_class_name.as_deref(), &spec.overhead)) {
+            Some((Some(name), _)) => format!("pod rejected: RuntimeClass \"{name}\" not found"),
+            Some((None, Some(overhead))) if !overhead.is_empty() => {
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".to_owned()
             }
-        }
+            _ => return Ok(()),
+        };
+        Err(attributes.forbidden(object, reason))
     }
 }

@@ -49,6 +49,8 @@ pub async fn patch(target: Target<'_>, part: Part, mut request: Request) -> Resu
         *attempt = patched.warnings; // of the last attempt only
         let mut object = patched.object;
         object.set_defaults();
+        decode::fit_name(object.as_ref(), &target.path.name)?;
+        decode::fit_namespace(object.as_mut(), context.namespace)?;
         Ok(object)
     };
     let updated = context.update(&target.path.name, part, &make).await?;

@@ -1,7 +1,7 @@
 //! Create, update and delete, the same for every resource: names and system fields, preconditions, finalizers, graceful
 //! deletion, and commits that win or lose against others.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use api::Object;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use store::{Expect, Op, Revision};
 
 use super::kept::Kept;
-use super::strategy::Part;
+use super::strategy::{Part, Preparation};
 use crate::admission::{self, Attributes, Operation};
 use crate::api_server::Server;
 use crate::error::{Conflict, Error};
@@ -65,6 +65,12 @@ impl WriteContext<'_> {
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
 
+    fn warn(&self, texts: Vec<String>) {
+        if !texts.is_empty() {
+            self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(texts);
+        }
+    }
+
     fn invalid(&self, object: &dyn Object, problems: api::field::ErrorList) -> Result<(), Error> {
         if problems.is_empty() {
             return Ok(());
@@ -102,7 +108,9 @@ impl WriteContext<'_> {
         let named = object.metadata().name.clone().unwrap_or_default();
         admission::admit(&self.attributes(Operation::Create, &named, None), object.as_mut()).await?;
         metadata::prepare_new(object.metadata_mut(), self.server.random.uuid(), self.now());
-        self.kept.strategy.prepare_for_create(object.as_mut());
+        let mut preparation = Preparation { now: self.now(), warnings: Vec::new() };
+        self.kept.strategy.prepare_for_create(object.as_mut(), &mut preparation);
+        self.warn(preparation.warnings);
         let mut attempt = 1;
         loop {
             if let Some(prefix) = &generated {
@@ -110,6 +118,7 @@ impl WriteContext<'_> {
                 object.metadata_mut().name = Some(api::names::generate(prefix, &suffix));
             }
             self.invalid(object.as_ref(), object.validate())?;
+            self.warn(object.warnings());
             let name = object.metadata().name.clone().unwrap_or_default();
             admission::validate(&self.attributes(Operation::Create, &name, None), object.as_ref()).await?;
             match self.commit_new(object.as_ref(), &name).await {
@@ -215,6 +224,9 @@ impl WriteContext<'_> {
         // Both sides carry the revision while they are compared.
         new.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
         self.invalid(new.as_ref(), self.kept.strategy.validate_update(part, new.as_ref(), old.as_ref()))?;
+        if part == Part::Whole {
+            self.warn(new.warnings());
+        }
         admission::validate(&self.attributes(Operation::Update, name, Some(old.as_ref())), new.as_ref()).await?;
         new.metadata_mut().resource_version = None;
         old.metadata_mut().resource_version = None;

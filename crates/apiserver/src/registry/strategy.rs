@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::field::ErrorList;
 use api::{Kind, Object};
+use jiff::Timestamp;
 use store::Tier;
 
 /// What of an object a write may change.
@@ -19,6 +20,15 @@ pub enum Part {
     Binding,
 }
 
+/// What goes into the preparation of a new object besides the object, and what comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preparation {
+    /// When it happens.
+    pub now: Timestamp,
+    /// What the client will be told on the side.
+    pub warnings: Vec<String>,
+}
+
 /// The rules of one resource. On create: defaults, admission, [`Strategy::prepare_for_create`], names and system fields,
 /// validation. On update the same with [`Strategy::prepare_for_update`]. Hooks are pure.
 pub trait Strategy: Send + Sync + 'static {
@@ -26,7 +36,7 @@ pub trait Strategy: Send + Sync + 'static {
     type Kind: Kind;
 
     /// Clears what clients may not set on a new object, and sets what only the server knows.
-    fn prepare_for_create(&self, _object: &mut Self::Kind) {}
+    fn prepare_for_create(&self, _object: &mut Self::Kind, _preparation: &mut Preparation) {}
 
     /// Puts back what this part of the object may not change, and counts the generation.
     fn prepare_for_update(&self, _part: Part, _new: &mut Self::Kind, _old: &Self::Kind) {}
@@ -87,7 +97,7 @@ pub trait Strategy: Send + Sync + 'static {
 /// A [`Strategy`] without its kind.
 pub trait AnyStrategy: Send + Sync {
     /// See [`Strategy::prepare_for_create`].
-    fn prepare_for_create(&self, object: &mut dyn Object);
+    fn prepare_for_create(&self, object: &mut dyn Object, preparation: &mut Preparation);
     /// See [`Strategy::prepare_for_update`].
     fn prepare_for_update(&self, part: Part, new: &mut dyn Object, old: &dyn Object);
     /// See [`Strategy::validate_update`].
@@ -123,8 +133,8 @@ fn typed_mut<K: Kind>(object: &mut dyn Object) -> &mut K {
 }
 
 impl<S: Strategy> AnyStrategy for S {
-    fn prepare_for_create(&self, object: &mut dyn Object) {
-        Strategy::prepare_for_create(self, typed_mut(object));
+    fn prepare_for_create(&self, object: &mut dyn Object, preparation: &mut Preparation) {
+        Strategy::prepare_for_create(self, typed_mut(object), preparation);
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut dyn Object, old: &dyn Object) {

@@ -163,3 +163,25 @@ async fn protobuf_bodies_are_read() {
     let created = cluster.send("POST", CONFIG_MAPS, media, body).await.expect(201);
     assert_eq!((&created["metadata"]["name"], &created["data"]), (&json!("a"), &json!({"k": "v"})));
 }
+
+#[tokio::test]
+async fn patches_cannot_rename() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", json!({})).await;
+    let answer = cluster.merge(&format!("{CONFIG_MAPS}/a"), json!({"metadata": {"name": "b"}})).await;
+    let text = "the name of the object (b) does not match the name on the URL (a)";
+    assert_eq!(answer.failure(), (400, text.to_owned()));
+}
+
+#[tokio::test]
+async fn gated_pods_say_so_and_doubtful_ones_come_with_warnings() {
+    let cluster = Cluster::start().await;
+    let spec = json!({"schedulingGates": [{"name": "a.b/c"}], "imagePullSecrets": [{"name": "s"}, {"name": "s"}],
+        "containers": [{"name": "c", "image": "i"}]});
+    let body = json!({"metadata": {"name": "p"}, "spec": spec});
+    let answer = cluster.post("/api/v1/namespaces/default/pods", body).await;
+    assert!(answer.headers.contains_key("warning"), "{answer:?}");
+    let condition = &answer.expect(201)["status"]["conditions"][0];
+    assert_eq!((&condition["type"], &condition["reason"]), (&json!("PodScheduled"), &json!("SchedulingGated")));
+    assert!(condition["lastTransitionTime"].is_string());
+}

@@ -4,7 +4,7 @@
 use api::Gvk;
 use api::k8s_openapi::api::core::v1::{Namespace, NamespaceSpec, NamespaceStatus};
 
-use crate::registry::strategy::{Part, Strategy};
+use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
 use crate::watch_cache::SelectableField;
 
@@ -43,7 +43,7 @@ pub struct Rules;
 impl Strategy for Rules {
     type Kind = Namespace;
 
-    fn prepare_for_create(&self, namespace: &mut Namespace) {
+    fn prepare_for_create(&self, namespace: &mut Namespace, _preparation: &mut Preparation) {
         namespace.status = Some(NamespaceStatus { phase: Some("Active".to_owned()), ..NamespaceStatus::default() });
         let finalizers = namespace.spec.get_or_insert_with(NamespaceSpec::default).finalizers.get_or_insert_default();
         if !finalizers.iter().any(|finalizer| finalizer == CONTENT_FINALIZER) {

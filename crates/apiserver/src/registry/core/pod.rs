@@ -1,11 +1,12 @@
 //! Pods.
 
 use api::Gvk;
-use api::core::v1::pod::{self, PHASE_FAILED, PHASE_PENDING, PHASE_SUCCEEDED};
-use api::k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
+use api::core::v1::pod::{self, PHASE_FAILED, PHASE_PENDING, PHASE_SUCCEEDED, prepare};
+use api::k8s_openapi::api::core::v1::{Pod, PodStatus};
+use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::registry::core::binding;
-use crate::registry::strategy::{Part, Strategy};
+use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{
     ALL_VERBS, Action, Backing, CREATE, NodeCall, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo,
 };
@@ -78,14 +79,19 @@ pub struct Rules;
 impl Strategy for Rules {
     type Kind = Pod;
 
-    fn prepare_for_create(&self, pod: &mut Pod) {
+    fn prepare_for_create(&self, pod: &mut Pod, preparation: &mut Preparation) {
         pod.metadata.generation = Some(1);
         pod.status = Some(PodStatus {
             phase: Some(PHASE_PENDING.to_owned()),
             qos_class: Some(pod::qos_class(pod).as_str().to_owned()),
-            conditions: scheduling_gated(pod).map(|condition| vec![condition]),
             ..PodStatus::default()
         });
+        prepare::merge_label_keys(pod);
+        preparation.warnings.extend(prepare::sync_app_armor(pod));
+        prepare::note_gates(pod);
+        for condition in pod.status.iter_mut().flat_map(|status| status.conditions.iter_mut().flatten()) {
+            condition.last_transition_time = Some(Time(preparation.now));
+        }
     }
 
     fn prepare_for_update(&self, part: Part, new: &mut Pod, old: &Pod) {
@@ -122,16 +128,4 @@ impl Strategy for Rules {
     fn returns_deleted(&self) -> bool {
         true
     }
-}
-
-/// What a Pod says of itself while it may not be scheduled.
-fn scheduling_gated(pod: &Pod) -> Option<PodCondition> {
-    let gates = pod.spec.as_ref()?.scheduling_gates.as_ref()?;
-    (!gates.is_empty()).then(|| PodCondition {
-        type_: "PodScheduled".to_owned(),
-        status: "False".to_owned(),
-        reason: Some("SchedulingGated".to_owned()),
-        message: Some("Scheduling is blocked due to non-empty scheduling gates".to_owned()),
-        ..PodCondition::default()
-    })
 }

@@ -3,7 +3,7 @@
 use api::Gvk;
 use api::k8s_openapi::api::core::v1::Secret;
 
-use crate::registry::strategy::{Part, Strategy};
+use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{ALL_VERBS, Backing, Resource, ResourceInfo, Stored};
 use crate::watch_cache::SelectableField;
 
@@ -34,7 +34,7 @@ pub struct Rules;
 impl Strategy for Rules {
     type Kind = Secret;
 
-    fn prepare_for_create(&self, secret: &mut Secret) {
+    fn prepare_for_create(&self, secret: &mut Secret, _preparation: &mut Preparation) {
         fold_string_data(secret);
     }
 
