@@ -111,7 +111,7 @@ fn initialization(containers: &[Container], statuses: &[ContainerStatus], initia
     for container in containers {
         let status = statuses.iter().find(|status| status.name == container.name);
         let pending = match pod::init_kind(container) {
-            ContainerKind::Sidecar => !initialized && !status.is_some_and(|status| status.started == Some(true)),
+            ContainerKind::Sidecar => !initialized && status.is_none_or(|status| status.started != Some(true)),
             _ => match status.and_then(exit_code) {
                 Some(0) => false,
                 Some(_) => {

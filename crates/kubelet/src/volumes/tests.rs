@@ -1,1 +1,243 @@
+//! Volumes on a real file system; memory file systems and bind mounts where the test may mount.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use testkit::fake_api::FakeApi;
+
+use super::mounts::{MountContext, container_mounts};
+use super::*;
+use crate::container_config::ConfigError;
+use crate::host::LinuxHost;
+use crate::testing::{FakeHost, TokioClock, at, pod as spec_pod};
+
+/// A Pod's directory, and an API to take objects from. Whatever is mounted is unmounted in the end.
+struct Volumes {
+    api: FakeApi,
+    host: Box<dyn Host>,
+    directory: tempfile::TempDir,
+}
+
+impl Volumes {
+    fn new(host: impl Host + 'static) -> Self {
+        Self { api: FakeApi::new(), host: Box::new(host), directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn object(&self, kind: &str, name: &str, data: serde_json::Value) {
+        let metadata = json!({ "name": name, "namespace": "default" });
+        self.api.put(json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data }));
+    }
+
+    fn pod_dir(&self) -> PathBuf {
+        self.directory.path().join("pods/u1")
+    }
+
+    async fn try_set_up(&self, pod: &Pod) -> Result<MountedVolumes, String> {
+        let objects = Objects::new(self.api.client(), std::sync::Arc::new(TokioClock::new()));
+        let context = VolumeContext {
+            host: &*self.host,
+            objects: &objects,
+            pod_dir: &self.pod_dir(),
+            host_ips: &["192.0.2.1".to_owned()],
+            allocatable: &Allocatable::default(),
+            now: at(1_000_000),
+        };
+        let joined = |errors: Vec<VolumeError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        set_up(pod, context).await.map_err(joined)
+    }
+
+    /// Sets up one volume and answers where it is.
+    async fn set_up(&self, volume: &str) -> Result<PathBuf, String> {
+        self.set_up_in(volume, "").await
+    }
+
+    async fn set_up_in(&self, volume: &str, spec: &str) -> Result<PathBuf, String> {
+        let pod = spec_pod(&format!("{{{spec}containers: [{{name: app}}], volumes: [{{name: v, {volume}}}]}}"));
+        self.try_set_up(&pod).await.map(|mounted| mounted.volumes["v"].host_path.clone())
+    }
+}
+
+impl Drop for Volumes {
+    fn drop(&mut self) {
+        tear_down(&*self.host, &self.pod_dir()).unwrap();
+        assert!(!self.pod_dir().exists());
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[tokio::test]
+async fn an_empty_dir_is_for_everybody_or_for_its_group() {
+    let volumes = Volumes::new(FakeHost::default());
+    let path = volumes.set_up("emptyDir: {}").await.unwrap();
+    assert_eq!(mode(&path), 0o777);
+    fs::write(path.join("kept"), "").unwrap();
+    assert_eq!(volumes.set_up("emptyDir: {}").await.unwrap(), path);
+    assert!(path.join("kept").exists());
+    let shared = Volumes::new(FakeHost::default());
+    let path = shared.set_up_in("emptyDir: {}", "securityContext: {fsGroup: 2000}, ").await.unwrap();
+    assert_eq!((fs::metadata(&path).unwrap().gid(), mode(&path)), (2000, 0o2777));
+}
+
+#[tokio::test]
+async fn memory_and_secrets_are_on_file_systems_of_their_own_and_go_without_a_trace() {
+    let volumes = Volumes::new(LinuxHost::detect().unwrap());
+    volumes.object("Secret", "s", json!({ "key": "dmFsdWU=" }));
+    let memory = volumes.set_up("emptyDir: {medium: Memory, sizeLimit: 64Ki}").await.unwrap();
+    assert!(is_mount_point(&memory));
+    assert!(fs::write(memory.join("large"), vec![0; 128 << 10]).is_err());
+    let secret = volumes.set_up("secret: {secretName: s, defaultMode: 256}").await.unwrap();
+    assert!(is_mount_point(&secret));
+    assert_eq!(fs::read_to_string(secret.join("key")).unwrap(), "value");
+    assert_eq!(mode(&secret.join("key")), 0o400);
+    volumes.set_up("secret: {secretName: s, defaultMode: 256}").await.unwrap();
+    assert_eq!(volumes.host.mounts_below(&volumes.pod_dir()).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn host_paths_are_checked_or_made() {
+    let volumes = Volumes::new(FakeHost::default());
+    let base = volumes.directory.path().display().to_string();
+    fs::write(volumes.directory.path().join("file"), "").unwrap();
+    for (name, kind, problem) in [
+        ("new", "", None),
+        ("made", "DirectoryOrCreate", None),
+        ("made-file", "FileOrCreate", None),
+        ("file", "File", None),
+        ("file", "Directory", Some("is not a directory")),
+        ("missing", "Directory", Some("is not a directory")),
+        ("missing", "File", Some("is not a file")),
+        ("file", "Socket", Some("is not a socket file")),
+        ("file", "CharDevice", Some("is not a character device")),
+    ] {
+        let outcome = volumes.set_up(&format!("hostPath: {{path: {base}/{name}, type: \"{kind}\"}}")).await;
+        match problem {
+            None => assert_eq!(outcome, Ok(PathBuf::from(format!("{base}/{name}")))),
+            Some(problem) => {
+                let expected = format!("hostPath type check failed: {base}/{name} {problem}");
+                assert_eq!(outcome, Err(format!("MountVolume.SetUp failed for volume \"v\" : {expected}")));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn config_maps_appear_through_links_and_change_at_once() {
+    let volumes = Volumes::new(FakeHost::default());
+    volumes.object("ConfigMap", "c", json!({ "a": "1", "b": "2" }));
+    let path = volumes.set_up("configMap: {name: c}").await.unwrap();
+    assert_eq!(fs::read_link(path.join("a")).unwrap(), Path::new("..data/a"));
+    assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "1");
+    assert_eq!(mode(&path.join("a")), 0o644);
+    let moment = fs::read_link(path.join("..data")).unwrap();
+    volumes.set_up("configMap: {name: c}").await.unwrap();
+    assert_eq!(fs::read_link(path.join("..data")).unwrap(), moment);
+    volumes.object("ConfigMap", "c", json!({ "a": "3" }));
+    volumes.set_up("configMap: {name: c}").await.unwrap();
+    assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "3");
+    assert!(!path.join("b").exists() && !path.join(moment).exists());
+}
+
+#[tokio::test]
+async fn items_choose_paths_and_modes() {
+    let volumes = Volumes::new(FakeHost::default());
+    volumes.object("ConfigMap", "c", json!({ "a": "1", "b": "2" }));
+    let path = volumes.set_up("configMap: {name: c, items: [{key: a, path: deep/x, mode: 384}]}").await.unwrap();
+    assert_eq!(fs::read_to_string(path.join("deep/x")).unwrap(), "1");
+    assert_eq!(mode(&path.join("deep/x")), 0o600);
+    assert!(!path.join("b").exists());
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_unless_it_is_optional() {
+    let volumes = Volumes::new(FakeHost::default());
+    volumes.object("ConfigMap", "c", json!({ "a": "1" }));
+    for (volume, problem) in [
+        ("configMap: {name: none}", "configmap \"none\" not found"),
+        ("secret: {secretName: none}", "secret \"none\" not found"),
+        ("configMap: {name: c, items: [{key: z, path: z}]}", "references non-existent config key: z"),
+        (
+            "configMap: {name: c, items: [{key: a, path: ../z}]}",
+            "invalid path \"../z\": must be relative and stay inside the volume",
+        ),
+        ("nfs: {server: s, path: /p}", "volume type nfs is not supported on this node"),
+    ] {
+        let expected = format!("MountVolume.SetUp failed for volume \"v\" : {problem}");
+        assert_eq!(volumes.set_up(volume).await, Err(expected));
+    }
+    assert!(volumes.set_up("configMap: {name: none, optional: true}").await.is_ok());
+}
+
+#[tokio::test]
+async fn projected_sources_share_a_directory_and_a_group() {
+    let volumes = Volumes::new(FakeHost::default());
+    volumes.object("ConfigMap", "c", json!({ "color": "purple" }));
+    volumes.object("Secret", "s", json!({ "key": "dmFsdWU=" }));
+    let sources = "projected: {sources: [{configMap: {name: c}}, {secret: {name: s}}, {downwardAPI: {items: \
+                   [{path: name, fieldRef: {fieldPath: metadata.name}}]}}]}";
+    let path = volumes.set_up_in(sources, "securityContext: {fsGroup: 2000}, ").await.unwrap();
+    for (file, content) in [("color", "purple"), ("key", "value"), ("name", "web")] {
+        assert_eq!(fs::read_to_string(path.join(file)).unwrap(), content);
+        assert_eq!(fs::metadata(path.join(file)).unwrap().gid(), 2000);
+    }
+}
+
+fn mounts(volumes: &Volumes, mounted: &MountedVolumes, mount: &str) -> Result<Vec<cri::Mount>, ConfigError> {
+    let spec = format!("{{containers: [{{name: app, terminationMessagePath: /dev/last, volumeMounts: [{mount}]}}]}}");
+    let pod = spec_pod(&spec);
+    let context = MountContext {
+        host: &*volumes.host,
+        pod_dir: &volumes.pod_dir(),
+        volumes: mounted,
+        etc_hosts: Some("hosts"),
+        attempt: 0,
+    };
+    let env = [("WHO".to_owned(), "me".to_owned())];
+    container_mounts(&pod.spec.unwrap().containers[0], &env, context)
+}
+
+async fn with_empty_dir(volumes: &Volumes) -> (MountedVolumes, PathBuf) {
+    let pod = spec_pod("{containers: [], volumes: [{name: v, emptyDir: {}}]}");
+    let mounted = volumes.try_set_up(&pod).await.unwrap();
+    let path = mounted.volumes["v"].host_path.clone();
+    (mounted, path)
+}
+
+#[tokio::test]
+async fn containers_mount_volumes_hosts_and_last_words() {
+    let volumes = Volumes::new(FakeHost::default());
+    let (mounted, path) = with_empty_dir(&volumes).await;
+    let all = mounts(&volumes, &mounted, "{name: v, mountPath: /data, readOnly: true}").unwrap();
+    let short: Vec<_> = all.iter().map(|mount| (mount.container_path.as_str(), mount.readonly)).collect();
+    assert_eq!(short, [("/data", true), ("/etc/hosts", false), ("/dev/last", false)]);
+    assert_eq!(all[0].host_path, path.display().to_string());
+    assert_eq!(fs::read_to_string(&all[1].host_path).unwrap(), "hosts");
+    let own_hosts = mounts(&volumes, &mounted, "{name: v, mountPath: /etc/hosts}").unwrap();
+    assert_eq!(own_hosts.len(), 2);
+    let missing = mounts(&volumes, &mounted, "{name: w, mountPath: /w}").unwrap_err();
+    assert_eq!(missing.to_string(), "cannot find volume \"w\" to mount into container \"app\"");
+}
+
+#[tokio::test]
+async fn sub_paths_are_bound_and_stay_inside_their_volume() {
+    let volumes = Volumes::new(LinuxHost::detect().unwrap());
+    let (mounted, path) = with_empty_dir(&volumes).await;
+    let bound = |mount: &str| mounts(&volumes, &mounted, mount).map(|all| PathBuf::from(&all[0].host_path));
+    let new = bound("{name: v, mountPath: /d, subPathExpr: new/$(WHO)}").unwrap();
+    fs::write(new.join("file"), "here").unwrap();
+    assert_eq!(fs::read_to_string(path.join("new/me/file")).unwrap(), "here");
+    symlink("new/me/file", path.join("inside")).unwrap();
+    assert_eq!(fs::read_to_string(bound("{name: v, mountPath: /d, subPath: inside}").unwrap()).unwrap(), "here");
+    symlink("/etc", path.join("absolute")).unwrap();
+    symlink("../../../../../..", path.join("upwards")).unwrap();
+    for sub_path in ["absolute", "absolute/passwd", "upwards", "upwards/etc"] {
+        let error = bound(&format!("{{name: v, mountPath: /d, subPath: {sub_path}}}")).unwrap_err().to_string();
+        assert!(error.contains("leads out of the volume"), "{sub_path}: {error}");
+    }
+    let missing = bound("{name: v, mountPath: /d, subPathExpr: $(NOBODY)}").unwrap_err();
+    assert_eq!(missing, ConfigError::SubPathExpansion("NOBODY".to_owned()));
+}
