@@ -21,6 +21,13 @@ pub struct Gvk {
     pub kind: &'static str,
 }
 
+impl Gvk {
+    /// Group and version as objects name them.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+}
+
 /// A built-in kind: its type with the rules that hold for it wherever it is used. What only a server does with it
 /// (clearing status, admission, columns) is the API server's registry.
 pub trait Kind:

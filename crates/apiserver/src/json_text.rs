@@ -58,15 +58,28 @@ pub struct Member {
 /// The members of the object that the text is.
 pub fn members(json: &[u8]) -> Vec<Member> {
     let mut members = Vec::with_capacity(8);
+    members.extend(each_member(json));
+    members
+}
+
+/// The value of a member of the object that the text is. What comes first is found first.
+pub fn member<'a>(json: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    each_member(json).find(|member| json[member.key.clone()] == *key.as_bytes()).map(|member| &json[member.value])
+}
+
+fn each_member(json: &[u8]) -> impl Iterator<Item = Member> {
     let mut at = 1;
-    while json.get(at) == Some(&b'"') {
+    std::iter::from_fn(move || {
+        if json.get(at) != Some(&b'"') {
+            return None;
+        }
         let key_end = string_end(json, at);
         let value_start = key_end + 1; // the colon
         let end = value_end(json, value_start);
-        members.push(Member { key: at + 1..key_end - 1, value: value_start..end });
+        let member = Member { key: at + 1..key_end - 1, value: value_start..end };
         at = end + 1; // the comma, or the closing brace
-    }
-    members
+        Some(member)
+    })
 }
 
 #[cfg(test)]
@@ -81,5 +94,6 @@ mod tests {
             members(json).iter().map(|member| format!("{}={}", text(&member.key), text(&member.value))).collect();
         assert_eq!(found, [r#"a="x\"}{""#, r#"b={"c":[1,{"d":"]"}]}"#, "e=null", "f=[]", "g=-1.5"]);
         assert!(members(b"{}").is_empty());
+        assert_eq!((member(json, "g"), member(json, "h")), (Some(b"-1.5".as_slice()), None));
     }
 }

@@ -21,6 +21,7 @@ mod json_text;
 mod negotiate;
 mod node_proxy;
 pub mod openapi;
+mod protobuf;
 pub mod query;
 pub mod registry;
 pub mod request;

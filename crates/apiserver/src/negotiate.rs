@@ -5,20 +5,21 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::body::Body;
 use crate::error::Error;
+use crate::protobuf;
 use crate::query::Query;
 use crate::request::{Request, Response};
 use crate::status::Status;
 
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// What a watch in protobuf is called.
+const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
+
 /// What the server can write for single objects.
-pub const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+pub const MEDIA_TYPES: &[&str] = &[JSON, YAML, PROTOBUF];
 /// What the server can write for collections, which can be watched.
-pub const STREAM_MEDIA_TYPES: &[&str] = &[
-    "application/json",
-    "application/yaml",
-    "application/vnd.kubernetes.protobuf",
-    "application/json;stream=watch",
-    "application/vnd.kubernetes.protobuf;stream=watch",
-];
+pub const STREAM_MEDIA_TYPES: &[&str] = &[JSON, YAML, PROTOBUF, "application/json;stream=watch", PROTOBUF_STREAM];
 
 /// How much of each object a table row carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Form {
     }
 }
 
-/// How text is laid out.
+/// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
     /// JSON, in one line or indented.
@@ -65,6 +66,8 @@ pub enum Syntax {
     },
     /// YAML.
     Yaml,
+    /// Kubernetes' protobuf.
+    Protobuf,
 }
 
 /// The outcome of content negotiation.
@@ -85,7 +88,20 @@ impl Accepted {
         HeaderValue::from_static(match self.syntax {
             Syntax::Json { .. } => "application/json",
             Syntax::Yaml => "application/yaml",
+            Syntax::Protobuf => PROTOBUF,
         })
+    }
+
+    /// The content type to answer a watch with.
+    ///
+    /// # Errors
+    /// [`Error::NotAcceptable`] for what cannot be a stream.
+    pub fn stream_content_type(self) -> Result<HeaderValue, Error> {
+        match self.syntax {
+            Syntax::Json { .. } => Ok(HeaderValue::from_static(JSON)),
+            Syntax::Protobuf => Ok(HeaderValue::from_static(PROTOBUF_STREAM)),
+            Syntax::Yaml => Err(Error::NotAcceptable { available: STREAM_MEDIA_TYPES }),
+        }
     }
 }
 
@@ -97,18 +113,37 @@ struct Clause<'a> {
     parameters: Vec<(&'a str, &'a str)>,
 }
 
+impl Clause<'_> {
+    /// Whether upstream looks at this clause before another one. That is no order in the strict sense, and what comes of
+    /// it depends on the sorting, too: see [`clauses`].
+    fn precedes(&self, other: &Self) -> bool {
+        let wild_type = |clause: &Self| clause.media.starts_with("*/");
+        let wild_subtype = |clause: &Self| clause.media.ends_with("/*");
+        self.quality > other.quality
+            || !wild_type(self) && wild_type(other)
+            || !wild_subtype(self) && wild_subtype(other)
+    }
+
+    fn fits(&self, media: &str) -> bool {
+        self.media == "*/*" || self.media == media
+    }
+}
+
 fn clauses(header: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause<'_>> = header
-        .split(',')
-        .filter_map(|clause| {
-            let mut parts = clause.split(';').map(str::trim);
-            let media = parts.next().filter(|media| !media.is_empty())?;
-            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
-            let quality = parameters.iter().find(|(key, _)| *key == "q").and_then(|(_, value)| value.parse().ok());
-            Some(Clause { media, quality: quality.unwrap_or(1.0), parameters })
-        })
-        .collect();
-    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    let mut clauses: Vec<Clause<'_>> = Vec::new();
+    for clause in header.split(',') {
+        let mut parts = clause.split(';').map(str::trim);
+        let Some(media) = parts.next().filter(|media| !media.is_empty()) else { continue };
+        let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+        let quality = parameters.iter().find(|(key, _)| *key == "q").and_then(|(_, value)| value.parse().ok());
+        let clause = Clause { media, quality: quality.unwrap_or(1.0), parameters };
+        // By insertion, as Go's sort does it with so few.
+        let mut place = clauses.len();
+        while place > 0 && clause.precedes(&clauses[place - 1]) {
+            place -= 1;
+        }
+        clauses.insert(place, clause);
+    }
     clauses
 }
 
@@ -129,14 +164,17 @@ pub fn negotiate(
     }
     let mut known_media = false;
     for clause in clauses(&header) {
-        let syntax = match clause.media {
-            "application/json" | "*/*" => json,
-            "application/yaml" => Syntax::Yaml,
-            _ => continue,
-        };
-        known_media = true;
-        if let Some(form) = form(&clause.parameters, query, tables) {
-            return Ok(Accepted { form, syntax });
+        for (media, syntax) in [(JSON, json), (YAML, Syntax::Yaml), (PROTOBUF, Syntax::Protobuf)] {
+            if !clause.fits(media) || !available.contains(&media) {
+                continue;
+            }
+            known_media = true;
+            match form(&clause.parameters, query, tables) {
+                // Cells are of any type: there is no message of a table.
+                Some(Form::Table(_)) if syntax == Syntax::Protobuf => {}
+                Some(form) => return Ok(Accepted { form, syntax }),
+                None => {}
+            }
         }
     }
     Err(if known_media { Error::NotAcceptableParameters } else { Error::NotAcceptable { available } })
@@ -172,7 +210,7 @@ fn wants_pretty(headers: &HeaderMap, query: &Query) -> bool {
 /// How errors of a request are written; decided before anything can fail.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorFormat {
-    pretty: bool,
+    syntax: Syntax,
     not_found_as_text: bool,
 }
 
@@ -187,7 +225,10 @@ impl ErrorFormat {
             _ => false,
         };
         let not_found_as_text = request.info.resource.is_none() && !versioned;
-        Self { pretty: wants_pretty(&request.headers, &request.query), not_found_as_text }
+        let pretty = wants_pretty(&request.headers, &request.query);
+        let accepted = negotiate(&request.headers, &request.query, MEDIA_TYPES, false);
+        let syntax = accepted.map_or(Syntax::Json { pretty }, |accepted| accepted.syntax);
+        Self { syntax, not_found_as_text }
     }
 
     /// The response for an error.
@@ -196,7 +237,7 @@ impl ErrorFormat {
             return text(http::StatusCode::NOT_FOUND, "404 page not found\n");
         }
         let status = Status::from(error);
-        let accepted = Accepted { form: Form::Object, syntax: Syntax::Json { pretty: self.pretty } };
+        let accepted = Accepted { form: Form::Object, syntax: self.syntax };
         let mut response = object(status.http_code(), accepted, status.to_json());
         if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
             response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -215,17 +256,29 @@ pub fn text(code: http::StatusCode, text: impl Into<bytes::Bytes>) -> Response {
     response
 }
 
-/// A response of JSON text, laid out as was accepted.
+/// A response with an object, given as JSON text, written as was accepted.
 pub fn object(code: http::StatusCode, accepted: Accepted, json: impl Into<bytes::Bytes>) -> Response {
     let json = json.into();
-    let body = match accepted.syntax {
-        Syntax::Json { pretty: false } => Body::from(json),
-        Syntax::Json { pretty: true } => Body::from(pretty_json(&json)),
-        Syntax::Yaml => Body::from(yaml(&json)),
+    let bytes = match accepted.syntax {
+        Syntax::Json { pretty: false } => json,
+        Syntax::Json { pretty: true } => pretty_json(&json),
+        Syntax::Yaml => yaml(&json),
+        Syntax::Protobuf => match protobuf::object(&json) {
+            Ok(body) => body,
+            Err(error) => {
+                let status = Status::from(&error);
+                return object(status.http_code(), Accepted::JSON, status.to_json());
+            }
+        },
     };
-    let mut response = Response::new(body);
+    encoded(code, accepted.content_type(), bytes)
+}
+
+/// A response of bytes that are written as was accepted.
+pub fn encoded(code: http::StatusCode, content_type: HeaderValue, bytes: bytes::Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, accepted.content_type());
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
@@ -245,16 +298,35 @@ fn yaml(json: &bytes::Bytes) -> bytes::Bytes {
 mod tests {
     use super::*;
 
-    fn check(accept: &str, expected: Result<Form, &str>) {
+    fn negotiated(accept: &str) -> Result<Accepted, &str> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().expect("header"));
-        let found = negotiate(&headers, &Query::default(), MEDIA_TYPES, true).map(|accepted| accepted.form);
-        let found = found.map_err(|error| match error {
+        negotiate(&headers, &Query::default(), MEDIA_TYPES, true).map_err(|error| match error {
             Error::NotAcceptable { .. } => "media",
             Error::NotAcceptableParameters => "parameters",
             _ => "other",
-        });
-        assert_eq!(found, expected, "{accept}");
+        })
+    }
+
+    fn check(accept: &str, expected: Result<Form, &str>) {
+        assert_eq!(negotiated(accept).map(|accepted| accepted.form), expected, "{accept}");
+    }
+
+    fn check_syntax(accept: &str, expected: Syntax) {
+        assert_eq!(negotiated(accept).map(|accepted| accepted.syntax), Ok(expected), "{accept}");
+    }
+
+    #[test]
+    fn accept_headers_choose_the_syntax_in_upstreams_order() {
+        let json = Syntax::Json { pretty: false };
+        check_syntax("*/*", json);
+        check_syntax("application/vnd.kubernetes.protobuf,application/json", Syntax::Protobuf);
+        check_syntax("application/vnd.kubernetes.protobuf;stream=watch", Syntax::Protobuf);
+        check_syntax("application/json,application/vnd.kubernetes.protobuf", json);
+        check_syntax("application/json;q=0.8,application/vnd.kubernetes.protobuf;q=0.9,*/*;q=0.1", Syntax::Protobuf);
+        check_syntax("*/*,application/yaml;q=0.1", Syntax::Yaml);
+        let table = "as=Table;v=v1;g=meta.k8s.io";
+        check_syntax(&format!("application/vnd.kubernetes.protobuf;{table},application/json;{table}"), json);
     }
 
     #[test]
@@ -262,7 +334,9 @@ mod tests {
         check("*/*", Ok(Form::Object));
         check("text/plain, application/json;q=0.5", Ok(Form::Object));
         check("application/vnd.kubernetes.protobuf,application/json", Ok(Form::Object));
-        check("application/vnd.kubernetes.protobuf", Err("media"));
+        check("application/vnd.kubernetes.protobuf", Ok(Form::Object));
+        check("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", Err("parameters"));
+        check("application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", Ok(Form::Partial));
         check("text/plain", Err("media"));
         check(
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",

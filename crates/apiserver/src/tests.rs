@@ -31,6 +31,7 @@ mod https;
 mod identity;
 mod lists;
 mod node_proxy;
+mod protobuf;
 mod verbs;
 mod watches;
 

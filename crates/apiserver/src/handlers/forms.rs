@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::Target;
 use crate::error::Error;
-use crate::negotiate::{self, Accepted, Form, IncludeObject};
+use crate::negotiate::{self, Accepted, Form, IncludeObject, Syntax};
+use crate::protobuf;
 use crate::registry::Kept;
 use crate::request::Response;
 use crate::table;
@@ -87,6 +88,10 @@ pub fn many(
     continue_token: Option<String>,
 ) -> Result<Response, Error> {
     let meta = ListMeta { revision: listing.revision, continue_token, remaining: listing.remaining };
+    if accepted.syntax == Syntax::Protobuf {
+        let body = messages(target.kept, accepted.form, &meta, &listing.entries)?;
+        return Ok(negotiate::encoded(StatusCode::OK, accepted.content_type(), body.into()));
+    }
     let json = match accepted.form {
         Form::Object => objects(target.kept, &meta, &listing.entries)?,
         Form::Partial => {
@@ -108,11 +113,7 @@ fn list_head(kind: &str, version: &str, meta: &ListMeta) -> String {
 
 fn objects(kept: &Kept, meta: &ListMeta, entries: &[std::sync::Arc<Entry>]) -> Result<Bytes, Error> {
     let gvk = kept.resource.gvk();
-    let version = match gvk.group {
-        "" => gvk.version.to_owned(),
-        group => format!("{group}/{}", gvk.version),
-    };
-    let head = list_head(&format!("{}List", gvk.kind), &version, meta);
+    let head = list_head(&format!("{}List", gvk.kind), &gvk.api_version(), meta);
     let length: usize = entries.iter().map(|entry| entry.size_bytes()).sum();
     let mut json = BytesMut::with_capacity(head.len() + length + 2);
     json.put_slice(head.as_bytes());
@@ -122,6 +123,30 @@ fn objects(kept: &Kept, meta: &ListMeta, entries: &[std::sync::Arc<Entry>]) -> R
     }
     json.put_slice(b"]}");
     Ok(json.freeze())
+}
+
+/// A list in protobuf. Objects are encoded once and kept, unless they are stored as another version.
+fn messages(kept: &Kept, form: Form, meta: &ListMeta, entries: &[std::sync::Arc<Entry>]) -> Result<Vec<u8>, Error> {
+    let metadata = protobuf::list_metadata(meta.json().as_bytes())?;
+    let item = |entry: &std::sync::Arc<Entry>| match form {
+        Form::Object if kept.is_view() => {
+            protobuf::message(&kept.present(&entry.object())?, kept.structure()?).map(Bytes::from)
+        }
+        Form::Object => entry.message(kept.structure()?).cloned(),
+        Form::Partial | Form::Table(_) => {
+            let metadata = protobuf::metadata(kept.cache.prefix.metadata(&entry.object()))?;
+            Ok(api::protobuf::partial(&metadata).into())
+        }
+    };
+    let items = entries.iter().map(item).collect::<Result<Vec<Bytes>, Error>>()?;
+    let message = api::protobuf::list(&metadata, items.iter().map(AsRef::as_ref));
+    Ok(match form {
+        Form::Object => {
+            let gvk = kept.resource.gvk();
+            api::protobuf::body(&gvk.api_version(), &format!("{}List", gvk.kind), &message)
+        }
+        Form::Partial | Form::Table(_) => api::protobuf::body("meta.k8s.io/v1", "PartialObjectMetadataList", &message),
+    })
 }
 
 /// An object's metadata alone.

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::protobuf::{body, watch_event};
 use bytes::Bytes;
 use futures::StreamExt;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::Target;
 use super::forms::{self, ListMeta};
@@ -19,7 +21,8 @@ use super::options::ListOptions;
 use crate::api_server::Server;
 use crate::body::Body;
 use crate::error::Error;
-use crate::negotiate::{self, Form, STREAM_MEDIA_TYPES};
+use crate::negotiate::{self, Accepted, Form, STREAM_MEDIA_TYPES, Syntax};
+use crate::protobuf;
 use crate::registry::Kept;
 use crate::request::{Request, Response};
 use crate::status::Status;
@@ -42,21 +45,22 @@ const SNAPSHOT_BATCH: usize = 64;
 pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Error> {
     let options = ListOptions::parse(&target, &request.query, true)?;
     let accepted = negotiate::negotiate(&request.headers, &request.query, STREAM_MEDIA_TYPES, true)?;
+    let content_type = accepted.stream_content_type()?;
     let subscription = subscribe(&target, &options).await?;
     let body = match subscription {
         Ok(subscription) => {
-            let stream = WatchStream::new(&target, accepted.form, &options, subscription);
+            let stream = WatchStream::new(&target, accepted, &options, subscription);
             let frames = futures::stream::unfold(stream, |mut stream| async move {
                 let frame = stream.next().await?;
                 Some((Ok(frame), stream))
             });
             Body::Stream(frames.boxed())
         }
-        Err(gone) => Body::from(expired(options.revision.unwrap_or_default(), gone)),
+        Err(gone) => Body::from(expired(accepted.syntax, options.revision.unwrap_or_default(), gone)?),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(response)
 }
 
@@ -78,10 +82,13 @@ async fn subscribe(target: &Target<'_>, options: &ListOptions) -> Result<Result<
 }
 
 /// The only event of a watch that cannot start.
-fn expired(requested: u64, gone: Gone) -> Bytes {
+fn expired(syntax: Syntax, requested: u64, gone: Gone) -> Result<Bytes, Error> {
     let message = format!("too old resource version: {requested} ({})", gone.oldest);
     let status = Status::from(&Error::Expired { message, continue_token: None });
-    [br#"{"type":"ERROR","object":"#.as_slice(), &status.to_json(), CLOSING.as_bytes()].concat().into()
+    if syntax == Syntax::Protobuf {
+        return Ok(watch_event("ERROR", &protobuf::object(&status.to_json())?).into());
+    }
+    Ok([br#"{"type":"ERROR","object":"#.as_slice(), &status.to_json(), CLOSING.as_bytes()].concat().into())
 }
 
 /// A running watch.
@@ -89,6 +96,7 @@ struct WatchStream {
     server: Arc<Server>,
     kept: Arc<Kept>,
     form: Form,
+    syntax: Syntax,
     /// Whether the next table carries its columns.
     columns_due: bool,
     snapshot: VecDeque<Arc<Entry>>,
@@ -112,7 +120,7 @@ enum Wake {
 }
 
 impl WatchStream {
-    fn new(target: &Target<'_>, form: Form, options: &ListOptions, subscription: Subscription) -> Self {
+    fn new(target: &Target<'_>, accepted: Accepted, options: &ListOptions, subscription: Subscription) -> Self {
         let now = Instant::now();
         let jitter = target.server.random.bits() % MIN_TIMEOUT_SECONDS;
         let timeout = Duration::from_secs(options.timeout_seconds.unwrap_or(MIN_TIMEOUT_SECONDS + jitter));
@@ -121,7 +129,8 @@ impl WatchStream {
         Self {
             server: Arc::clone(target.server),
             kept: Arc::clone(target.kept),
-            form,
+            form: accepted.form,
+            syntax: accepted.syntax,
             columns_due: true,
             snapshot: subscription.snapshot.into(),
             snapshot_bookmark: bookmark_first.then_some(subscription.revision),
@@ -142,7 +151,7 @@ impl WatchStream {
                 return self.snapshot_frames();
             }
             if let Some(revision) = self.snapshot_bookmark.take() {
-                return Some(self.bookmark(revision, true));
+                return self.bookmark(revision, true);
             }
             if let Some(delivery) = self.replay.pop_front() {
                 return self.frame(&delivery);
@@ -157,7 +166,7 @@ impl WatchStream {
                     }
                     Err(TryRecvError::Empty) => {
                         let revision = self.pending_bookmark.take()?;
-                        return Some(self.bookmark(revision, false));
+                        return self.bookmark(revision, false);
                     }
                     Err(TryRecvError::Disconnected) => return None,
                 }
@@ -203,9 +212,13 @@ impl WatchStream {
         let entries: Vec<Arc<Entry>> = self.snapshot.drain(..count).collect();
         let mut frames = Vec::with_capacity(count);
         for entry in entries {
-            frames.push(match self.form {
-                Form::Object if !self.kept.is_view() => entry.frame(EventKind::Added),
-                _ => wrap(EventKind::Added, &self.represent(&entry.object(), entry.revision)?),
+            frames.push(match (self.form, self.syntax) {
+                (Form::Object, Syntax::Protobuf) if !self.kept.is_view() => self.message(EventKind::Added, &entry)?,
+                (Form::Object, _) if !self.kept.is_view() => entry.frame(EventKind::Added),
+                _ => {
+                    let object = self.represent(&entry.object(), entry.revision)?;
+                    self.wrap(EventKind::Added, &object)?
+                }
             });
         }
         match frames.as_slice() {
@@ -218,26 +231,53 @@ impl WatchStream {
     fn frame(&mut self, delivery: &Delivery) -> Option<Bytes> {
         let Delivery { event, kind } = delivery;
         let prefix = &self.kept.cache.prefix;
-        if self.form == Form::Object && !self.kept.is_view() {
+        if self.form == Form::Object && self.syntax != Syntax::Protobuf && !self.kept.is_view() {
             return Some(match (&event.current, kind) {
                 (Some(entry), EventKind::Added | EventKind::Modified) => entry.frame(*kind),
                 _ => event.encoded(Form::Object.id(), *kind, || wrap(*kind, &event.object(*kind, prefix))),
             });
         }
-        let object = event.object(*kind, prefix);
         if self.columns_due && matches!(self.form, Form::Table(_)) {
-            return Some(wrap(*kind, &self.represent(&object, event.revision)?));
+            let object = self.represent(&event.object(*kind, prefix), event.revision)?;
+            return self.wrap(*kind, &object);
         }
-        let representation = self.form.id() | if self.kept.is_view() { VIEW } else { 0 };
-        let mut failed = false;
-        let bytes = event.encoded(representation, *kind, || match self.represent(&object, event.revision) {
-            Some(object) => wrap(*kind, &object),
-            None => {
-                failed = true;
-                Bytes::new()
-            }
-        });
-        (!failed && !bytes.is_empty()).then_some(bytes)
+        let mut representation = self.form.id() | if self.kept.is_view() { VIEW } else { 0 };
+        if self.syntax == Syntax::Protobuf {
+            representation |= PROTOBUF;
+        }
+        let bytes = event.encoded(representation, *kind, || self.encode(delivery).unwrap_or_default());
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// The bytes of a change, for all watches of this form and syntax.
+    fn encode(&mut self, delivery: &Delivery) -> Option<Bytes> {
+        let Delivery { event, kind } = delivery;
+        if self.form == Form::Object
+            && !self.kept.is_view()
+            && let (Some(entry), EventKind::Added | EventKind::Modified) = (&event.current, kind)
+        {
+            return self.message(*kind, entry); // only protobuf comes here
+        }
+        let object = self.represent(&event.object(*kind, &self.kept.cache.prefix), event.revision)?;
+        self.wrap(*kind, &object)
+    }
+
+    /// The event of a kind in protobuf, about an object as it is stored.
+    fn message(&self, kind: EventKind, entry: &Entry) -> Option<Bytes> {
+        let message = self.kept.structure().and_then(|structure| entry.message(structure));
+        let message = message.inspect_err(|error| error!(%error, "a watch cannot encode an object")).ok()?;
+        let gvk = self.kept.resource.gvk();
+        Some(watch_event(kind.name(), &body(&gvk.api_version(), gvk.kind, message)).into())
+    }
+
+    /// Puts an object, given as JSON, into an event in this watch's syntax.
+    fn wrap(&self, kind: EventKind, object: &[u8]) -> Option<Bytes> {
+        if self.syntax != Syntax::Protobuf {
+            return Some(wrap(kind, object));
+        }
+        let body = protobuf::object(object);
+        let body = body.inspect_err(|error| error!(%error, "a watch cannot encode an object")).ok()?;
+        Some(watch_event(kind.name(), &body).into())
     }
 
     /// An object in this watch's form. An object that cannot be decoded ends the watch.
@@ -252,15 +292,14 @@ impl WatchStream {
                 forms::table(&self.kept, &meta, served, include, headers, self.server.now())
             }
         };
-        outcome.inspect_err(|error| tracing::error!(%error, "a watch cannot show an object")).ok()
+        outcome.inspect_err(|error| error!(%error, "a watch cannot show an object")).ok()
     }
 
     /// Tells how far this watch is.
-    fn bookmark(&self, revision: u64, initial_events_end: bool) -> Bytes {
+    fn bookmark(&self, revision: u64, initial_events_end: bool) -> Option<Bytes> {
         let gvk = self.kept.resource.gvk();
         let (version, kind) = match self.form {
-            Form::Object if gvk.group.is_empty() => (gvk.version.to_owned(), gvk.kind),
-            Form::Object => (format!("{}/{}", gvk.group, gvk.version), gvk.kind),
+            Form::Object => (gvk.api_version(), gvk.kind),
             Form::Partial => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadata"),
             Form::Table(_) => ("meta.k8s.io/v1".to_owned(), "Table"),
         };
@@ -271,12 +310,20 @@ impl WatchStream {
             Form::Table(_) => table_bookmark(&metadata),
             _ => format!(r#""metadata":{metadata}"#),
         };
-        format!(r#"{{"type":"BOOKMARK","object":{{"kind":"{kind}","apiVersion":"{version}",{rest}}}}}{}"#, "\n").into()
+        let object = format!(r#"{{"kind":"{kind}","apiVersion":"{version}",{rest}}}"#);
+        if self.syntax == Syntax::Protobuf {
+            let body = protobuf::object(object.as_bytes());
+            let body = body.inspect_err(|error| error!(%error, "a watch cannot encode a bookmark")).ok()?;
+            return Some(watch_event("BOOKMARK", &body).into());
+        }
+        Some(format!(r#"{{"type":"BOOKMARK","object":{object}{CLOSING}"#).into())
     }
 }
 
 /// Tells encodings of a view from those of the stored kind.
 const VIEW: u8 = 0x80;
+/// Tells encodings in protobuf from those in JSON.
+const PROTOBUF: u8 = 0x40;
 
 /// A table's bookmark has one row without cells, whose object carries the revision.
 fn table_bookmark(metadata: &str) -> String {

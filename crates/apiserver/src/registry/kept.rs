@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use api::Object;
+use api::schema::Type;
 use api::scheme::{self, KindEntry};
 use bytes::Bytes;
 
@@ -108,6 +109,16 @@ impl Kept {
         let revision = object.metadata_mut().resource_version.take();
         let revision = revision.and_then(|revision| revision.parse().ok()).unwrap_or_default();
         Ok(self.prefix.splice("", &self.prefix.encode(object.as_ref()), revision, ""))
+    }
+
+    /// The structure of its objects, as clients of this version see them.
+    ///
+    /// # Errors
+    /// [`Error::Internal`]: the tables have every built-in kind.
+    pub fn structure(&self) -> Result<Type, Error> {
+        let gvk = self.resource.gvk();
+        let structure = Type::of_kind(gvk.group, gvk.version, gvk.kind);
+        structure.ok_or_else(|| Error::Internal(format!("no schema of {}", gvk.kind)))
     }
 
     /// Whether its objects are stored as another version.

@@ -1,11 +1,14 @@
 //! One object in the cache, and one change of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use api::schema::Type;
 use bytes::Bytes;
 
 use super::facts::Facts;
 use crate::encoding::Prefix;
+use crate::error::Error;
+use crate::protobuf;
 
 /// What happened, from the point of view of one watcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,15 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// As watch events call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+
     /// What a watch event of this kind starts with.
     pub fn opening(self) -> &'static str {
         match self {
@@ -41,12 +53,27 @@ pub struct Entry {
     pub facts: Facts,
     kind: EventKind,
     frame: Bytes,
+    /// The object as a protobuf message, once somebody has asked for it.
+    message: OnceLock<Bytes>,
 }
 
 impl Entry {
     /// An object as it came from the store.
     pub fn new(prefix: &Prefix, stored: &[u8], revision: u64, facts: Facts, kind: EventKind) -> Self {
-        Self { revision, facts, kind, frame: prefix.splice(kind.opening(), stored, revision, CLOSING) }
+        let frame = prefix.splice(kind.opening(), stored, revision, CLOSING);
+        Self { revision, facts, kind, frame, message: OnceLock::new() }
+    }
+
+    /// The object as a protobuf message, encoded once.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it is no object of that structure.
+    pub fn message(&self, structure: Type) -> Result<&Bytes, Error> {
+        if let Some(message) = self.message.get() {
+            return Ok(message);
+        }
+        let message = protobuf::message(&self.object(), structure)?;
+        Ok(self.message.get_or_init(|| message.into()))
     }
 
     /// The object, as it is served.
