@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 pub use decode::tree;
 pub use encode::{EncodeError, encode};
-pub use writer::{body, list, partial, watch_event};
+pub use writer::{body, list_body, partial, watch_event};
 
 use crate::schema::Type;
 use reader::Reader;

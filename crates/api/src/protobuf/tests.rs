@@ -254,7 +254,10 @@ fn no_bytes_are_too_wild() {
 #[test]
 fn envelopes_are_those_of_upstream() {
     assert_eq!(body("v1", "Pod", b"\x0a\0"), hex("6b 38 73 00 0a 09 0a 02 76 31 12 03 50 6f 64 12 02 0a 00"));
-    assert_eq!(list(b"\x12\0", [b"\x0a\0".as_slice(), b""].into_iter()), hex("0a 02 12 00 12 02 0a 00 12 00"));
+    let items = vec![b'x'; 200];
+    let list = list_body("v1", "PodList", b"\x12\0", [items.as_slice(), b""].into_iter());
+    let start = hex("6b 38 73 00 0a 0d 0a 02 76 31 12 07 50 6f 64 4c 69 73 74 12 d1 01 0a 02 12 00 12 c8 01");
+    assert_eq!(list, [start, items, hex("12 00")].concat());
     assert_eq!(partial(b"\x0a\x01a"), hex("0a 03 0a 01 61"));
     assert_eq!(watch_event("ADDED", b"k8s"), hex("00 00 00 0e 0a 05 41 44 44 45 44 12 05 0a 03 6b 38 73"));
     let large = vec![b'x'; 40_000];

@@ -78,23 +78,42 @@ fn low_bits(number: u64) -> u8 {
 
 /// A body: the message of an object with its kind.
 pub fn body(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
-    let mut writer = Writer::with_capacity(message.len() + api_version.len() + kind.len() + 16);
+    let mut writer = envelope(api_version, kind, message.len());
+    writer.bytes(2, message);
+    writer.into_bytes()
+}
+
+/// The body of a list of any kind, from the messages of its `ListMeta` and its items.
+pub fn list_body<'a>(
+    api_version: &str,
+    kind: &str,
+    metadata: &[u8],
+    items: impl Iterator<Item = &'a [u8]> + Clone,
+) -> Vec<u8> {
+    let length = bytes_length(metadata) + items.clone().map(bytes_length).sum::<usize>();
+    let mut writer = envelope(api_version, kind, length);
+    writer.varint(2 << 3 | 2);
+    writer.varint(length as u64);
+    writer.bytes(1, metadata);
+    items.for_each(|item| writer.bytes(2, item));
+    writer.into_bytes()
+}
+
+/// What stands before a message of that length; the message comes in field 2.
+fn envelope(api_version: &str, kind: &str, length: usize) -> Writer {
+    let mut writer = Writer::with_capacity(length + api_version.len() + kind.len() + 24);
     writer.raw(&MAGIC);
     let mark = writer.begin(1);
     writer.bytes(1, api_version.as_bytes());
     writer.bytes(2, kind.as_bytes());
     writer.end(mark);
-    writer.bytes(2, message);
-    writer.into_bytes()
+    writer
 }
 
-/// The message of a list of any kind, from the messages of its `ListMeta` and its items.
-pub fn list<'a>(metadata: &[u8], items: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let length: usize = items.clone().map(|item| item.len() + 6).sum();
-    let mut writer = Writer::with_capacity(metadata.len() + length + 6);
-    writer.bytes(1, metadata);
-    items.for_each(|item| writer.bytes(2, item));
-    writer.into_bytes()
+/// So long are bytes with their length and a number of one byte before them.
+fn bytes_length(bytes: &[u8]) -> usize {
+    let bits = usize::BITS - (bytes.len() | 1).leading_zeros();
+    1 + bits.div_ceil(7) as usize + bytes.len()
 }
 
 /// The message of a `PartialObjectMetadata`, from that of its metadata.

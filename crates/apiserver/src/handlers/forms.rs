@@ -139,14 +139,12 @@ fn messages(kept: &Kept, form: Form, meta: &ListMeta, entries: &[std::sync::Arc<
         }
     };
     let items = entries.iter().map(item).collect::<Result<Vec<Bytes>, Error>>()?;
-    let message = api::protobuf::list(&metadata, items.iter().map(AsRef::as_ref));
-    Ok(match form {
-        Form::Object => {
-            let gvk = kept.resource.gvk();
-            api::protobuf::body(&gvk.api_version(), &format!("{}List", gvk.kind), &message)
-        }
-        Form::Partial | Form::Table(_) => api::protobuf::body("meta.k8s.io/v1", "PartialObjectMetadataList", &message),
-    })
+    let gvk = kept.resource.gvk();
+    let (api_version, kind) = match form {
+        Form::Object => (gvk.api_version(), format!("{}List", gvk.kind)),
+        Form::Partial | Form::Table(_) => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList".to_owned()),
+    };
+    Ok(api::protobuf::list_body(&api_version, &kind, &metadata, items.iter().map(AsRef::as_ref)))
 }
 
 /// An object's metadata alone.
