@@ -11,6 +11,7 @@ mod security;
 #[cfg(test)]
 mod tests;
 
+use api::core::v1::pod::downward::FieldError;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::images::PresentImage;
@@ -49,12 +50,12 @@ pub enum ConfigError {
         /// The Secret's name.
         name: String,
     },
-    /// A field the downward API does not offer.
-    #[error("unsupported fieldPath: {0}")]
-    UnsupportedField(String),
-    /// A resource the downward API does not offer, or of a container that is not there.
-    #[error("{0}")]
-    UnsupportedResource(String),
+    /// A field or resource the downward API does not offer.
+    #[error(transparent)]
+    Downward(#[from] FieldError),
+    /// A resource of a container that is not there.
+    #[error("container {0} not found")]
+    ContainerNotFound(String),
     /// `runAsNonRoot` and the user is root.
     #[error("container's runAsUser breaks non-root policy (pod: \"{pod}\", container: {container})")]
     RunAsRoot {

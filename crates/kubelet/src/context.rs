@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use api::core::v1::pod::QosClass;
 use k8s_openapi::api::core::v1::Pod;
 use platform::clock::SharedClock;
 
@@ -16,7 +17,7 @@ use crate::images::Images;
 use crate::machine::Machine;
 use crate::objects::Objects;
 use crate::pod::{self, Uid};
-use crate::qos::QosClass;
+use crate::qos;
 
 /// Shared by all workers.
 pub struct NodeContext {
@@ -89,13 +90,20 @@ impl NodeContext {
 
     /// The Pod's cgroup.
     pub fn cgroup(&self, pod: &Pod) -> String {
-        let uid = pod::uid(pod);
-        let level = match QosClass::of(pod) {
+        let level = match qos::class_of(pod) {
             QosClass::Guaranteed => "",
             QosClass::Burstable => "burstable/",
             QosClass::BestEffort => "besteffort/",
         };
-        format!("{}/{level}pod{uid}", self.kubepods())
+        format!("{}/{level}pod{}", self.kubepods(), pod::uid(pod))
+    }
+
+    /// The cgroups a Pod can have: one, unless it is known from the runtime only, which does not tell its class.
+    pub fn cgroups(&self, pod: &Pod) -> Vec<String> {
+        if pod.spec.is_some() {
+            return vec![self.cgroup(pod)];
+        }
+        ["", "burstable/", "besteffort/"].map(|level| format!("{}/{level}pod{}", self.kubepods(), pod::uid(pod))).into()
     }
 
     /// The cgroup of all Pods.

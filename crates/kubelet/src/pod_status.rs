@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::observed::ObservedPod;
 use crate::pod;
 use crate::probes::ProbeResults;
-use crate::qos::QosClass;
+use crate::qos;
 
 pub use phase::Phase;
 
@@ -97,7 +97,7 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
         pod_ip: pod_ips.first().cloned(),
         pod_ips: list(&pod_ips, |ip| PodIP { ip }),
         phase: Some(phase.as_str().to_owned()),
-        qos_class: old.qos_class.clone().or_else(|| Some(QosClass::of(input.pod).as_str().to_owned())),
+        qos_class: old.qos_class.clone().or_else(|| Some(qos::class_of(input.pod).as_str().to_owned())),
         start_time: old.start_time.clone().or_else(|| Some(seconds(input.first_seen))),
         observed_generation: input.pod.metadata.generation,
         ..old.clone()

@@ -1,58 +1,20 @@
-//! Quality of service: the class of a Pod and what the kernel is told about it.
+//! Quality of service: what the kernel is told about the class of a Pod, its requests and its limits.
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
+use api::core::v1::pod::{QosClass, qos_class, resources};
 use api::quantity::Quantity;
 
 use crate::pod::{self, ContainerKind};
 
-/// The class of a Pod, from its requests and limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QosClass {
-    /// CPU and memory are requested and limited alike, everywhere.
-    Guaranteed,
-    /// Something is requested or limited.
-    Burstable,
-    /// Nothing is.
-    BestEffort,
-}
-
-impl QosClass {
-    /// The class in the Pod's status, which the API server set when it was created; else computed.
-    pub fn of(pod: &Pod) -> Self {
-        match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
-            Some("Guaranteed") => Self::Guaranteed,
-            Some("Burstable") => Self::Burstable,
-            Some("BestEffort") => Self::BestEffort,
-            _ => Self::computed(pod),
-        }
-    }
-
-    fn computed(pod: &Pod) -> Self {
-        let named = |name: &str, container: &Container| {
-            let amount = |of: fn(&Container, &str) -> Option<Quantity>| of(container, name).filter(|a| !a.is_zero());
-            (amount(request), amount(limit))
-        };
-        let pairs: Vec<_> = pod::all_containers(pod)
-            .flat_map(|(_, container)| [named("cpu", container), named("memory", container)])
-            .collect();
-        if pairs.iter().all(|(request, limit)| request.is_none() && limit.is_none()) {
-            Self::BestEffort
-        } else if pairs.iter().all(|(request, limit)| limit.is_some() && request.or(*limit) == *limit) {
-            Self::Guaranteed
-        } else {
-            Self::Burstable
-        }
-    }
-
-    /// The word in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Guaranteed => "Guaranteed",
-            Self::Burstable => "Burstable",
-            Self::BestEffort => "BestEffort",
-        }
+/// The class of a Pod: the one in its status, which the API server set when it was created; else computed.
+pub fn class_of(pod: &Pod) -> QosClass {
+    match pod.status.as_ref().and_then(|status| status.qos_class.as_deref()) {
+        Some("Guaranteed") => QosClass::Guaranteed,
+        Some("Burstable") => QosClass::Burstable,
+        Some("BestEffort") => QosClass::BestEffort,
+        _ => qos_class(pod),
     }
 }
 
@@ -87,7 +49,7 @@ pub fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: i64) -
     if critical {
         return -997;
     }
-    match QosClass::of(pod) {
+    match class_of(pod) {
         QosClass::Guaranteed => -997,
         QosClass::BestEffort => 1000,
         QosClass::Burstable => {
@@ -120,7 +82,7 @@ impl PodTotals {
         };
         let cpu_limit = spec_limit("cpu").or_else(|| total(pod, |container| limit(container, "cpu")));
         let memory_limit = spec_limit("memory").or_else(|| total(pod, |container| limit(container, "memory")));
-        let cpu_request = total(pod, |container| Some(request(container, "cpu").unwrap_or_default()));
+        let cpu_request = resources::pod_requests(pod).get("cpu").copied();
         Self {
             cpu_request_milli: cpu_request.unwrap_or_default().milli_value(),
             cpu_limit_milli: cpu_limit.filter(|limit| !limit.is_zero()).map(Quantity::milli_value),

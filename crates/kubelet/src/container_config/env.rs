@@ -143,8 +143,7 @@ fn value_from(
     facts: EnvFacts<'_>,
 ) -> Result<Option<String>, ConfigError> {
     if let Some(reference) = &source.field_ref {
-        let value = field_ref::pod_field(facts.pod, &reference.field_path, facts.pod_ips, facts.host_ips);
-        return value.map(Some).ok_or_else(|| ConfigError::UnsupportedField(reference.field_path.clone()));
+        return field_ref::pod_field(facts.pod, &reference.field_path, facts.pod_ips, facts.host_ips).map(Some);
     }
     if let Some(reference) = &source.resource_field_ref {
         let name = reference.container_name.as_deref().filter(|name| !name.is_empty());

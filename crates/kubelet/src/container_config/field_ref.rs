@@ -1,11 +1,13 @@
-//! The downward API: fields and resources of the Pod as text.
+//! The downward API as a container sees it: addresses are those of the moment, not those the API shows a little later.
 
-use api::quantity::Quantity;
+use std::collections::BTreeMap;
+
+use api::core::v1::pod::downward::{field_text, resource_text};
 use k8s_openapi::api::core::v1::{Pod, ResourceFieldSelector};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::ConfigError;
 use crate::pod;
-use crate::qos;
 
 /// What the node can give to Pods: stands in for limits that are not there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,65 +20,19 @@ pub struct Allocatable {
     pub ephemeral_storage_bytes: i64,
 }
 
-/// The value of a `fieldRef`, or `None` for a path the downward API does not offer. A value that does not exist (yet)
-/// is empty.
-pub fn pod_field(pod: &Pod, path: &str, pod_ips: &[String], host_ips: &[String]) -> Option<String> {
-    let spec = pod.spec.as_ref();
-    let text = |value: Option<&String>| Some(value.cloned().unwrap_or_default());
-    if let Some((map, key)) = subscript(path) {
-        return match map {
-            "metadata.labels" => text(pod.metadata.labels.as_ref().and_then(|labels| labels.get(key))),
-            "metadata.annotations" => text(pod.metadata.annotations.as_ref().and_then(|all| all.get(key))),
-            _ => None,
-        };
-    }
+/// The value of a `fieldRef`. A value that does not exist (yet) is empty.
+///
+/// # Errors
+/// For a path the downward API does not offer.
+pub fn pod_field(pod: &Pod, path: &str, pod_ips: &[String], host_ips: &[String]) -> Result<String, ConfigError> {
+    let first = |ips: &[String]| ips.first().cloned().unwrap_or_default();
     match path {
-        "metadata.name" => text(pod.metadata.name.as_ref()),
-        "metadata.namespace" => text(pod.metadata.namespace.as_ref()),
-        "metadata.uid" => text(pod.metadata.uid.as_ref()),
-        "metadata.labels" => Some(format_map(pod.metadata.labels.as_ref())),
-        "metadata.annotations" => Some(format_map(pod.metadata.annotations.as_ref())),
-        "spec.nodeName" => text(spec.and_then(|spec| spec.node_name.as_ref())),
-        "spec.serviceAccountName" => text(spec.and_then(|spec| spec.service_account_name.as_ref())),
-        "status.podIP" => text(pod_ips.first()),
-        "status.podIPs" => Some(pod_ips.join(",")),
-        "status.hostIP" => text(host_ips.first()),
-        "status.hostIPs" => Some(host_ips.join(",")),
-        _ => None,
+        "status.podIP" => Ok(first(pod_ips)),
+        "status.podIPs" => Ok(pod_ips.join(",")),
+        "status.hostIP" => Ok(first(host_ips)),
+        "status.hostIPs" => Ok(host_ips.join(",")),
+        _ => Ok(field_text(pod, path)?),
     }
-}
-
-/// `metadata.labels['key']` in two parts.
-fn subscript(path: &str) -> Option<(&str, &str)> {
-    let (map, rest) = path.split_once("['")?;
-    Some((map, rest.strip_suffix("']")?))
-}
-
-/// One `key="value"` per line, with Go's quoting.
-fn format_map(map: Option<&std::collections::BTreeMap<String, String>>) -> String {
-    let lines: Vec<String> =
-        map.into_iter().flatten().map(|(key, value)| format!("{key}={}", go_quote(value))).collect();
-    lines.join("\n")
-}
-
-fn go_quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            control if control.is_control() && (control as u32) < 0x80 => {
-                quoted.push_str(&format!("\\x{:02x}", control as u32));
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// The value of a `resourceFieldRef`: whole units of its divisor, rounded up.
@@ -89,36 +45,12 @@ pub fn resource_field(
     selector: &ResourceFieldSelector,
     allocatable: &Allocatable,
 ) -> Result<String, ConfigError> {
-    let problem = |text: String| ConfigError::UnsupportedResource(text);
     let (_, container) =
-        pod::find_container(pod, container).ok_or_else(|| problem(format!("container {container} not found")))?;
-    let unsupported = || problem(format!("unsupported container resource : {}", selector.resource));
-    let (list, resource) = selector.resource.split_once('.').ok_or_else(unsupported)?;
-    let stated = container.resources.as_ref().and_then(|resources| match list {
-        "limits" => resources.limits.as_ref()?.get(resource),
-        _ => resources.requests.as_ref()?.get(resource),
-    });
-    let default = match (list, resource) {
-        ("limits", "cpu") => Quantity::from_milli(allocatable.cpu_milli),
-        ("limits", "memory") => Quantity::from_bytes(allocatable.memory_bytes),
-        ("limits", "ephemeral-storage") => Quantity::from_bytes(allocatable.ephemeral_storage_bytes),
-        ("requests", "cpu" | "memory" | "ephemeral-storage") => Quantity::ZERO,
-        ("limits" | "requests", other) if other.starts_with("hugepages-") => Quantity::ZERO,
-        _ => return Err(unsupported()),
-    };
-    // A request that is not there follows the limit, as the API server would have filled it in.
-    let amount = stated.map(Quantity::of).or_else(|| (list == "requests").then(|| qos::limit(container, resource))?);
-    let amount = amount.unwrap_or(default);
-    let divisor = selector.divisor.as_ref().map(Quantity::of).filter(|divisor| !divisor.is_zero());
-    let divisor = divisor.unwrap_or_else(|| Quantity::from_value(1));
-    let units = match resource {
-        "cpu" => divide(amount.milli_value(), divisor.milli_value()),
-        _ => divide(amount.value(), divisor.value()),
-    };
-    Ok(units.to_string())
-}
-
-fn divide(amount: i64, divisor: i64) -> i64 {
-    let divisor = divisor.max(1);
-    amount / divisor + i64::from(amount % divisor > 0)
+        pod::find_container(pod, container).ok_or_else(|| ConfigError::ContainerNotFound(container.to_owned()))?;
+    let amounts = BTreeMap::from([
+        ("cpu".to_owned(), ApiQuantity(format!("{}m", allocatable.cpu_milli))),
+        ("memory".to_owned(), ApiQuantity(allocatable.memory_bytes.to_string())),
+        ("ephemeral-storage".to_owned(), ApiQuantity(allocatable.ephemeral_storage_bytes.to_string())),
+    ]);
+    Ok(resource_text(container, selector, &amounts)?)
 }

@@ -1,10 +1,11 @@
 //! Requests and limits as the runtime and the Pod's cgroup need them.
 
+use api::core::v1::pod::QosClass;
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use linux::cgroup::Limits;
 
-use crate::qos::{self, CPU_PERIOD_US, PodTotals, QosClass};
+use crate::qos::{self, CPU_PERIOD_US, PodTotals};
 
 /// Resources of one container.
 pub fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: i64) -> cri::LinuxContainerResources {
@@ -25,7 +26,7 @@ pub fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: 
 /// Limits of the Pod's own cgroup, which holds its containers together.
 pub fn pod_limits(pod: &Pod) -> Limits {
     let totals = PodTotals::of(pod);
-    let shares = match QosClass::of(pod) {
+    let shares = match qos::class_of(pod) {
         QosClass::BestEffort => 2,
         QosClass::Guaranteed | QosClass::Burstable => qos::cpu_shares(totals.cpu_request_milli),
     };

@@ -71,7 +71,7 @@ fn resources_become_shares_quota_limit_and_score() {
 
 #[test]
 fn the_pods_cgroup_is_limited_only_when_every_container_is() {
-    let limit = "resources: {limits: {cpu: 500m, memory: 100Mi}}";
+    let limit = "resources: {limits: {cpu: 500m, memory: 100Mi}, requests: {cpu: 500m, memory: 100Mi}}";
     let both = pod_limits(&spec_pod(&format!(
         "{{containers: [{{name: a, image: x, {limit}}}, {{name: b, image: x, {limit}}}]}}"
     )));
@@ -253,7 +253,7 @@ fn the_downward_api_formats_maps_and_divides_resources() {
     assert_eq!(field("metadata.labels").unwrap(), "app=\"web\"\nquote=\"a\\\"b\"");
     assert_eq!(field("metadata.labels['app']").unwrap(), "web");
     assert_eq!(field("metadata.annotations['none']").unwrap(), "");
-    assert_eq!(field("spec.containers"), None);
+    assert!(field("spec.containers").is_err());
     let resource = |resource: &str, divisor: Option<&str>| {
         let divisor = divisor.map(|divisor| ApiQuantity(divisor.to_owned()));
         let selector = ResourceFieldSelector { resource: resource.to_owned(), divisor, container_name: None };
@@ -263,7 +263,7 @@ fn the_downward_api_formats_maps_and_divides_resources() {
         ("limits.cpu", None, "2"),
         ("limits.cpu", Some("1m"), "1500"),
         ("limits.memory", Some("1Mi"), "64"),
-        ("requests.cpu", Some("1m"), "1500"),
+        ("requests.cpu", Some("1m"), "0"),
         ("requests.ephemeral-storage", None, "0"),
         ("limits.ephemeral-storage", Some("1Gi"), "100"),
     ] {

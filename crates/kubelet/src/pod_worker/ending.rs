@@ -105,7 +105,7 @@ impl PodWorker {
     /// Unmounts volumes and removes the cgroup; with `everything` the Pod's directory as well.
     async fn release(&mut self, pod: &Arc<Pod>, everything: bool) -> Result<(), Pause> {
         let context = Arc::clone(&self.context);
-        let (pod_dir, cgroup) = (context.pod_dir(&self.uid), context.cgroup(pod));
+        let (pod_dir, cgroups) = (context.pod_dir(&self.uid), context.cgroups(pod));
         let released = tokio::task::spawn_blocking(move || {
             if everything {
                 volumes::tear_down(&*context.host, &pod_dir)?;
@@ -113,7 +113,7 @@ impl PodWorker {
                 volumes::tear_down(&*context.host, &pod_dir.join("volume-subpaths"))?;
                 volumes::tear_down(&*context.host, &pod_dir.join("volumes"))?;
             }
-            context.host.remove_cgroup(&cgroup)
+            cgroups.iter().try_for_each(|cgroup| context.host.remove_cgroup(cgroup))
         });
         self.volumes = None;
         match released.await {

@@ -33,8 +33,7 @@ pub(super) fn payload(
 fn value(pod: &Pod, item: &DownwardAPIVolumeFile, context: VolumeContext<'_>) -> Result<String, ConfigError> {
     if let Some(reference) = &item.field_ref {
         // Addresses of the Pod are not offered here: the volume is made before they are known.
-        return pod_field(pod, &reference.field_path, &[], context.host_ips)
-            .ok_or_else(|| ConfigError::UnsupportedField(reference.field_path.clone()));
+        return pod_field(pod, &reference.field_path, &[], context.host_ips);
     }
     match &item.resource_field_ref {
         Some(reference) => {
