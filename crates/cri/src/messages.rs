@@ -148,8 +148,7 @@ pub struct CheckpointContainerRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct CheckpointContainerResponse {
-}
+pub struct CheckpointContainerResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Container {
@@ -486,8 +485,7 @@ pub struct FilesystemUsage {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GetEventsRequest {
-}
+pub struct GetEventsRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct HugepageLimit {
@@ -534,8 +532,7 @@ pub struct ImageFilter {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ImageFsInfoRequest {
-}
+pub struct ImageFsInfoRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ImageFsInfoResponse {
@@ -770,8 +767,7 @@ pub struct ListImagesResponse {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ListMetricDescriptorsRequest {
-}
+pub struct ListMetricDescriptorsRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ListMetricDescriptorsResponse {
@@ -780,8 +776,7 @@ pub struct ListMetricDescriptorsResponse {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ListPodSandboxMetricsRequest {
-}
+pub struct ListPodSandboxMetricsRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ListPodSandboxMetricsResponse {
@@ -1160,8 +1155,7 @@ pub struct RemoveContainerRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RemoveContainerResponse {
-}
+pub struct RemoveContainerResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RemoveImageRequest {
@@ -1170,8 +1164,7 @@ pub struct RemoveImageRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RemoveImageResponse {
-}
+pub struct RemoveImageResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RemovePodSandboxRequest {
@@ -1180,8 +1173,7 @@ pub struct RemovePodSandboxRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RemovePodSandboxResponse {
-}
+pub struct RemovePodSandboxResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ReopenContainerLogRequest {
@@ -1190,8 +1182,7 @@ pub struct ReopenContainerLogRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ReopenContainerLogResponse {
-}
+pub struct ReopenContainerLogResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RunPodSandboxRequest {
@@ -1226,8 +1217,7 @@ pub struct RuntimeConfig {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct RuntimeConfigRequest {
-}
+pub struct RuntimeConfigRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct RuntimeConfigResponse {
@@ -1290,8 +1280,7 @@ pub struct StartContainerRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct StartContainerResponse {
-}
+pub struct StartContainerResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StatusRequest {
@@ -1320,8 +1309,7 @@ pub struct StopContainerRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct StopContainerResponse {
-}
+pub struct StopContainerResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StopPodSandboxRequest {
@@ -1330,8 +1318,7 @@ pub struct StopPodSandboxRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct StopPodSandboxResponse {
-}
+pub struct StopPodSandboxResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SwapUsage {
@@ -1362,8 +1349,7 @@ pub struct UpdateContainerResourcesRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct UpdateContainerResourcesResponse {
-}
+pub struct UpdateContainerResourcesResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct UpdateRuntimeConfigRequest {
@@ -1372,8 +1358,7 @@ pub struct UpdateRuntimeConfigRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct UpdateRuntimeConfigResponse {
-}
+pub struct UpdateRuntimeConfigResponse {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct UserNamespace {

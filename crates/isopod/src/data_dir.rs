@@ -35,9 +35,12 @@ impl DataDir {
     /// Eight hex digits that tell this server's bridge, cgroups, tables and shims from another's on the same host.
     pub fn id(&self) -> String {
         // FNV-1a: stable across versions, which a hasher of the standard library does not promise.
-        let hash = self.path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-        });
+        let hash = self
+            .path
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
         format!("{hash:08x}")
     }
 
@@ -104,8 +107,19 @@ impl DataDir {
 
     /// Removes what isopod keeps here, and the directory itself if nothing else is in it.
     pub fn remove(self, _lock: Lock) -> Result<()> {
-        const OURS: [&str; 11] =
-            ["tls", "kubelet", "log", "runtime", "images", "network", "store.redb", "store.wal", "store.new", "admin.kubeconfig", "extra-kubeconfig"];
+        const OURS: [&str; 11] = [
+            "tls",
+            "kubelet",
+            "log",
+            "runtime",
+            "images",
+            "network",
+            "store.redb",
+            "store.wal",
+            "store.new",
+            "admin.kubeconfig",
+            "extra-kubeconfig",
+        ];
         if let Ok(extra) = std::fs::read_to_string(self.extra_kubeconfig()) {
             remove_if_there(Path::new(&extra))?;
         }
@@ -172,7 +186,8 @@ mod tests {
         std::fs::write(data_dir.path().join("mine.txt"), "keep").unwrap();
         let lock = data_dir.lock().unwrap();
         data_dir.clone().remove(lock).unwrap();
-        let left: Vec<_> = std::fs::read_dir(data_dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(data_dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["mine.txt"]);
     }
 }

@@ -36,7 +36,8 @@ pub struct Settings {
 impl Settings {
     /// Checks the command line and makes the data directory.
     pub fn resolve(arguments: cli::Server) -> Result<Self> {
-        for (flag, ranges) in [("--cluster-cidr", &arguments.cluster_cidr), ("--service-cidr", &arguments.service_cidr)] {
+        for (flag, ranges) in [("--cluster-cidr", &arguments.cluster_cidr), ("--service-cidr", &arguments.service_cidr)]
+        {
             let of_family = |v4: bool| ranges.iter().filter(|range| range.is_ipv4() == v4).count();
             ensure!(of_family(true) <= 1 && of_family(false) <= 1, "{flag} takes one range per address family");
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use platform::clock::SharedClock;
@@ -32,8 +32,6 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 const REPORT_INTERVAL: Duration = Duration::from_secs(300);
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(7);
-/// Put on Nodes by the API server until their kubelet reports in; the node controller takes it off upstream.
-const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 
 /// Keeps one Node up to date.
 pub struct NodeStatusWriter {
@@ -117,31 +115,20 @@ impl NodeStatusWriter {
         match self.nodes.create(&PostParams::default(), &node).await {
             Ok(node) => {
                 info!(node = self.node.name, "registered the Node");
-                self.without_taint(node).await
+                Ok(node)
             }
             Err(error) if client::is_already_exists(&error) => {
                 let present = self.nodes.get(&self.node.name).await?;
-                let patched = match label_patch(&present, &node) {
+                match label_patch(&present, &node) {
                     Some(patch) => {
                         let parameters = PatchParams::default();
-                        self.nodes.patch(&self.node.name, &parameters, &Patch::Strategic(patch)).await?
+                        self.nodes.patch(&self.node.name, &parameters, &Patch::Strategic(patch)).await
                     }
-                    None => present,
-                };
-                self.without_taint(patched).await
+                    None => Ok(present),
+                }
             }
             Err(error) => Err(error),
         }
-    }
-
-    async fn without_taint(&self, node: Node) -> Result<Node, kube::Error> {
-        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-        let kept: Vec<&Taint> = taints.iter().filter(|taint| taint.key != NOT_READY_TAINT).collect();
-        if kept.len() == taints.len() {
-            return Ok(node);
-        }
-        let patch = Patch::Merge(json!({ "spec": { "taints": kept } }));
-        self.nodes.patch(&self.node.name, &PatchParams::default(), &patch).await
     }
 
     /// Writes the status if it changed or was not written for long.

@@ -147,9 +147,9 @@ async fn a_node_registers_itself_and_is_written_again_only_when_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_exists_keeps_its_labels_and_loses_the_not_ready_taint() {
+async fn a_node_that_exists_keeps_its_labels_and_taints() {
     let api = FakeApi::new();
-    let taints = json!([{ "key": NOT_READY_TAINT, "effect": "NoSchedule" }, { "key": "mine", "effect": "NoSchedule" }]);
+    let taints = json!([{ "key": "mine", "effect": "NoSchedule" }]);
     api.put(json!({
         "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1", "labels": { "own": "yes" } },
         "spec": { "taints": taints },
