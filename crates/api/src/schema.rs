@@ -12,7 +12,8 @@ pub mod wire;
 mod tests;
 
 use generated::{FACTS, FIELDS, KINDS, TYPES, VALUES};
-use rows::{FactRow, FieldRow, TypeRow, ValueRow, text};
+use rows::{FactRow, FieldRow, TypeRow, ValueRow, is, text};
+use wire::{Found, Nest, Wire};
 
 /// A structure, such as `PodSpec`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -152,6 +153,28 @@ impl Type {
         Some(Field(u16::try_from(first + place).expect("rows are numbered by u16")))
     }
 
+    /// Its field of that name, which most likely stands somewhere after `last`: for objects that are written in the order
+    /// of the schema.
+    pub fn field_after(self, last: Option<Field>, name: &str) -> Option<Field> {
+        let row = self.row();
+        let start = last.map_or(row.first, |last| last.0 + 1);
+        let end = row.first + row.count;
+        let later = FIELDS[usize::from(start.min(end))..usize::from(end)].iter();
+        let place = (start..end).zip(later).find(|(_, row)| is(row.name, name));
+        place.map(|(place, _)| Field(place)).or_else(|| self.field(name))
+    }
+
+    /// What a number means in its message, or in one nested in that; see [`wire`].
+    pub fn numbered(self, nest: Nest, number: u64) -> Option<Found> {
+        let number = u8::try_from(number).ok().filter(|number| *number > 0)?;
+        let (mask, wanted) = nest.pattern(number);
+        let (first, count) = (self.row().first, usize::from(self.row().count));
+        let rows = FIELDS[usize::from(first)..].iter().take(count);
+        let (place, row) = (first..).zip(rows).find(|(_, row)| row.wire & mask == wanted)?;
+        let wire = Wire::unpack(row.wire)?;
+        Some(if wire.nest() == nest { Found::Field(Field(place), wire) } else { Found::Nest(nest.inner(number)) })
+    }
+
     /// Whether server-side apply takes it as one value.
     pub fn is_atomic(self) -> bool {
         self.row().atomic
@@ -183,8 +206,8 @@ impl Field {
     }
 
     /// How protobuf carries it; `None` where upstream's messages do not have it.
-    pub fn wire(self) -> Option<wire::Wire> {
-        wire::Wire::unpack(self.row().wire)
+    pub fn wire(self) -> Option<Wire> {
+        Wire::unpack(self.row().wire)
     }
 
     /// How its list merges.

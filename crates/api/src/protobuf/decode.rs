@@ -57,16 +57,12 @@ fn fields<'a>(
 ) -> Result<(), Error> {
     let mut reader = Reader::new(message);
     while let Some((number, payload)) = reader.next_field()? {
-        let found = structure.fields().find_map(|field| {
-            let wire = field.wire()?;
-            Some((field, wire, wire.find(nest, number)?))
-        });
-        match found {
-            Some((field, wire, Found::Field)) => {
+        match structure.numbered(nest, number) {
+            Some(Found::Field(field, wire)) => {
                 let place = Place { name: field.name(), wire, depth: depth + 1 };
                 member(payload, field, place, members)?;
             }
-            Some((.., Found::Nest(inner))) => {
+            Some(Found::Nest(inner)) => {
                 fields(payload.bytes("inline message")?, structure, inner, depth, members)?;
             }
             None => {} // a field of another release

@@ -23,7 +23,8 @@ pub struct EncodeError(#[from] serde_json::Error);
 /// [`EncodeError`]; there is none for objects that this crate encoded.
 pub fn encode(json: &[u8], structure: Type) -> Result<Vec<u8>, EncodeError> {
     let mut writer = Writer::with_capacity(json.len());
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let text = std::str::from_utf8(json).map_err(serde_json::Error::custom)?; // once, not for every text in it
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     Structure { structure, writer: &mut writer }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(writer.into_bytes())
@@ -52,7 +53,9 @@ impl<'de> Visitor<'de> for Structure<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let mut nested = Nested::default();
-        while let Some(field) = members.next_key_seed(Key(self.structure))? {
+        let mut last = None;
+        while let Some(field) = members.next_key_seed(Key(self.structure, last))? {
+            last = field.or(last);
             let Some((field, wire)) = field.and_then(|field| Some((field, field.wire()?))) else {
                 members.next_value::<IgnoredAny>()?;
                 continue;
@@ -92,8 +95,8 @@ impl Nested {
     }
 }
 
-/// A key as the field it names.
-struct Key(Type);
+/// A key as the field it names; the one before it is a hint.
+struct Key(Type, Option<Field>);
 
 impl<'de> DeserializeSeed<'de> for Key {
     type Value = Option<Field>;
@@ -111,7 +114,7 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.field(key))
+        Ok(self.0.field_after(self.1, key))
     }
 }
 

@@ -13,6 +13,12 @@ pub(super) fn text(text: Text) -> &'static str {
     &TEXTS[offset..offset + length]
 }
 
+/// Whether the text is that one; most often its length tells.
+pub(super) fn is(text: Text, other: &str) -> bool {
+    let (offset, length) = (text as usize >> 8, text as usize & 0xff);
+    length == other.len() && TEXTS.as_bytes()[offset..offset + length] == *other.as_bytes()
+}
+
 /// A structure with its run of fields.
 pub(super) struct TypeRow {
     pub(super) definition: Text,

@@ -1,5 +1,7 @@
 //! How protobuf messages carry the fields.
 
+use super::Field;
+
 /// The place of a field in its structure's message, and what is special about its encoding.
 ///
 /// Most fields have one number. A field that stands inline in JSON can be in a nested message instead: `Volume.emptyDir`
@@ -51,17 +53,6 @@ impl Wire {
         }
     }
 
-    /// What a number means in a message of the structure: this field, or the nested message this field is in.
-    pub fn find(self, nest: Nest, number: u64) -> Option<Found> {
-        let depth = usize::from(nest.depth);
-        let inside = self.0[..depth] == nest.path[..depth];
-        if !inside || u64::from(self.0[depth]) != number {
-            return None;
-        }
-        let leaf = depth == 2 || self.0[depth + 1] == 0;
-        Some(if leaf { Found::Field } else { Found::Nest(nest.inner(self.0[depth])) })
-    }
-
     /// Whether Go's JSON leaves the field out when it holds its type's zero, which protobuf carries all the same.
     pub fn omits_zero(self) -> bool {
         self.0[3] & OMITS_ZERO != 0
@@ -83,12 +74,12 @@ impl Wire {
     }
 }
 
-/// What a number means.
+/// What a number in a message means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// The field that was asked.
-    Field,
-    /// A nested message, with that field among others.
+    /// A field.
+    Field(Field, Wire),
+    /// A nested message that JSON does not show.
     Nest(Nest),
 }
 
@@ -98,9 +89,21 @@ impl Nest {
         self.path.into_iter().take(usize::from(self.depth))
     }
 
-    fn inner(self, number: u8) -> Self {
-        let mut path = self.path;
-        path[usize::from(self.depth)] = number;
-        Self { path, depth: self.depth + 1 }
+    /// The message in its field of that number. There are no more than two levels: the tables have no longer paths.
+    pub(super) fn inner(self, number: u8) -> Self {
+        match self.depth {
+            0 => Self { path: [number, 0], depth: 1 },
+            _ => Self { path: [self.path[0], number], depth: 2 },
+        }
+    }
+
+    /// The rows of the fields that a number in this message stands for: a mask, and what is left of them under it.
+    pub(super) fn pattern(self, number: u8) -> (u32, u32) {
+        let [outer, inner] = self.path;
+        match self.depth {
+            0 => (0xff, u32::from(number)),
+            1 => (0xffff, u32::from_le_bytes([outer, number, 0, 0])),
+            _ => (0x00ff_ffff, u32::from_le_bytes([outer, inner, number, 0])),
+        }
     }
 }

@@ -42,6 +42,20 @@ impl ListMeta {
     }
 }
 
+/// Answers one object of the cache, which keeps its encodings.
+///
+/// # Errors
+/// [`Error::Internal`] when a stored object cannot be decoded.
+pub fn entry(target: &Target<'_>, accepted: Accepted, entry: &Entry) -> Result<Response, Error> {
+    let kept = target.kept;
+    if (accepted.syntax, accepted.form) != (Syntax::Protobuf, Form::Object) || kept.is_view() {
+        return one(target, accepted, StatusCode::OK, &entry.object(), &Mutex::default());
+    }
+    let gvk = kept.resource.gvk();
+    let body = api::protobuf::body(&gvk.api_version(), gvk.kind, entry.message(kept.structure()?)?);
+    Ok(negotiate::encoded(StatusCode::OK, accepted.content_type(), body.into()))
+}
+
 /// Answers one object; `served` is as the cache has it.
 ///
 /// # Errors

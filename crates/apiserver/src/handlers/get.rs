@@ -1,9 +1,5 @@
 //! `get`: one object, straight from the cache.
 
-use std::sync::Mutex;
-
-use http::StatusCode;
-
 use super::{Target, forms};
 use crate::error::Error;
 use crate::negotiate::{self, MEDIA_TYPES};
@@ -21,5 +17,5 @@ pub async fn get(target: Target<'_>, request: Request) -> Result<Response, Error
     let name = &target.path.name;
     let entry = target.kept.cache.get(&target.kept.cache_key(&target.path.namespace, name));
     let entry = entry.ok_or_else(|| Error::not_found(target.kept.resource.group_resource(), name))?;
-    forms::one(&target, accepted, StatusCode::OK, &entry.object(), &Mutex::default())
+    forms::entry(&target, accepted, &entry)
 }
