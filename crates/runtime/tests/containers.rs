@@ -71,7 +71,12 @@ async fn what_cannot_be_started_says_why() {
 async fn stopping_asks_first_and_kills_after_the_grace_period() {
     let node = Node::start().await;
     let sandbox = node.run_sandbox().await;
-    let polite = node.run(&sandbox, shell("polite", "trap 'exit 5' TERM; while :; do sleep 0.05; done")).await;
+    let polite = shell("polite", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done");
+    let polite = node.run(&sandbox, polite).await;
+    // A first process without a handler never sees the signal.
+    while !node.log("polite").contains("ready") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     node.runtime.stop_container(&polite, 20).await.unwrap();
     assert_eq!(node.status(&polite).await.exit_code, 5);
 
