@@ -108,7 +108,8 @@ fn exec_with_a_terminal_follows_its_size(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("terminal")?;
     kubectl.ok(&["run", "target", "--image=debian", "--", "sleep", "3600"])?;
     kubectl.wait_ready("target")?;
-    let inside = "trap 'echo now $(stty size)' WINCH; tty; echo first $(stty size); for n in 1 2 3 4 5 6 7 8; do sleep 0.5; done; exit 7";
+    // The size follows the connection, as upstream: it is there a moment after the process is.
+    let inside = "trap 'echo now $(stty size)' WINCH; tty; sleep 0.5; echo first $(stty size); for n in 1 2 3 4 5 6 7 8; do sleep 0.5; done; exit 7";
     let script = format!(
         "stty rows 40 cols 111; T=$(tty); (sleep 2; stty -F $T rows 50 cols 132) & exec $KUBECTL exec -it target -- bash -c \"{inside}\"",
         inside = inside.replace('$', "\\$")
