@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, default_value = "target/release/isopod")]
     binary: PathBuf,
     /// Image of the Pods; it needs `sh` and `sleep`.
-    #[arg(long, default_value = "busybox")]
+    #[arg(long, default_value = "docker.io/library/busybox:latest")]
     image: String,
     /// Archive to import that image from.
     #[arg(long, value_name = "FILE")]
