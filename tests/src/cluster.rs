@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::images::{ImageServer, project_root};
 use crate::kubectl::Kubectl;
+use crate::ranges::Ranges;
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +39,8 @@ pub struct Cluster {
     flags: Vec<String>,
     images: ImageServer,
     server: Mutex<Option<Child>>,
+    /// Held as long as the cluster lives.
+    _ranges: Ranges,
 }
 
 impl Cluster {
@@ -52,18 +55,17 @@ impl Cluster {
         let registries = root.path().join("registries.yaml");
         fs::write(&registries, images.registry().registries_yaml() + &options.registries)?;
         let port = free_port()?;
-        // Ranges of their own for clusters side by side; the port tells them apart well enough.
-        let [pods, services] = [64 + port % 64, 128 + port % 64];
+        let ranges = Ranges::take()?;
         let mut flags = vec![
             format!("--data-dir={}", root.path().join("data").display()),
             format!("--https-listen-port={port}"),
             "--node-name=node-1".to_owned(),
-            format!("--cluster-cidr=10.{pods}.0.0/16"),
-            format!("--service-cidr=10.{services}.0.0/16"),
+            format!("--cluster-cidr={}", ranges.cluster_cidr()),
+            format!("--service-cidr={}", ranges.service_cidr()),
             format!("--private-registry={}", registries.display()),
         ];
         flags.extend(options.flags);
-        let cluster = Self { binary, root, flags, images, server: Mutex::new(None) };
+        let cluster = Self { binary, root, flags, images, server: Mutex::new(None), _ranges: ranges };
         cluster.start_server()?;
         Ok(cluster)
     }

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod host;
 pub mod images;
 pub mod kubectl;
+pub mod ranges;
 pub mod stream;
 pub mod suite;
 
