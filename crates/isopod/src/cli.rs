@@ -1,10 +1,14 @@
 //! The command line as users type it.
 
+mod kubelet;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use network::Cidr;
+
+pub use kubelet::Kubelet;
 
 /// Kubernetes as one small binary.
 #[derive(Debug, Parser)]
@@ -59,6 +63,9 @@ pub struct Server {
     /// Addresses of Pods; one IPv4 and one IPv6 range at most, separated by a comma
     #[arg(long, default_value = "10.42.0.0/16", value_delimiter = ',', value_name = "CIDR")]
     pub cluster_cidr: Vec<Cidr>,
+    /// Length of the network part of the IPv4 range that one node gets out of those
+    #[arg(long, default_value_t = 24, value_name = "BITS", value_parser = clap::value_parser!(u8).range(8..=30))]
+    pub node_cidr_mask_size: u8,
     /// Addresses of Services
     #[arg(long, default_value = "10.43.0.0/16", value_delimiter = ',', value_name = "CIDR")]
     pub service_cidr: Vec<Cidr>,
@@ -66,6 +73,9 @@ pub struct Server {
     /// [default: /etc/isopod/registries.yaml if there is one]
     #[arg(long, value_name = "FILE")]
     pub private_registry: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub kubelet: Kubelet,
 }
 
 /// `isopod images`.
@@ -110,7 +120,12 @@ mod tests {
     fn values_are_checked_where_they_are_typed() {
         let parse = |arguments: &[&str]| Cli::try_parse_from(["isopod", "server"].iter().chain(arguments));
         assert!(parse(&["--cluster-cidr", "10.1.0.0/16,fd00::/56"]).is_ok());
-        for bad in [&["--cluster-cidr", "10.1.0.0"], &["--https-listen-port", "70000"], &["--bind-address", "here"]] {
+        for bad in [
+            &["--cluster-cidr", "10.1.0.0"],
+            &["--https-listen-port", "70000"],
+            &["--bind-address", "here"],
+            &["--node-cidr-mask-size", "31"],
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -31,8 +31,6 @@ use crate::settings::Settings;
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// What the node says it runs.
 const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
-/// As upstream's default.
-const MAX_PODS: u32 = 110;
 /// Where upstream's kubelet listens; published in the Node's `daemonEndpoints`.
 const KUBELET_PORT: u16 = 10250;
 
@@ -166,7 +164,7 @@ impl Node {
                 kubelet_port: KUBELET_PORT,
                 pod_cidrs: settings.pod_ranges.iter().map(ToString::to_string).collect(),
                 version: KUBELET_VERSION.to_owned(),
-                max_pods: MAX_PODS,
+                max_pods: settings.kubelet.max_pods,
             },
             paths: kubelet::Paths::below(settings.data_dir.path()),
             pods: kubelet::PodConfig { cgroup_root: cgroup_root(&id), ..kubelet::PodConfig::default() },

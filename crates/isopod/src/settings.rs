@@ -31,6 +31,8 @@ pub struct Settings {
     pub service_ranges: Vec<Cidr>,
     /// `registries.yaml`, if there is one.
     pub registries: Option<PathBuf>,
+    /// The kubelet's flags.
+    pub kubelet: cli::Kubelet,
 }
 
 impl Settings {
@@ -56,9 +58,14 @@ impl Settings {
             node_name,
             node_labels,
             node_addresses: vec![primary_address()],
-            pod_ranges: arguments.cluster_cidr.iter().map(Cidr::first_node_range).collect(),
+            pod_ranges: arguments
+                .cluster_cidr
+                .iter()
+                .map(|range| range.first_node_range(arguments.node_cidr_mask_size))
+                .collect(),
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
+            kubelet: arguments.kubelet,
         })
     }
 
@@ -154,5 +161,6 @@ mod tests {
         assert_eq!(settings.server_url(), "https://127.0.0.1:7443");
         assert!(settings.server_names().contains(&"10.43.0.1".to_owned()));
         assert_eq!(settings.pod_ranges[0].to_string(), "10.42.0.0/24");
+        assert_eq!(resolve(&["--node-cidr-mask-size=23"]).unwrap().pod_ranges[0].to_string(), "10.42.0.0/23");
     }
 }

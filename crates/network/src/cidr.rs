@@ -49,10 +49,11 @@ impl Cidr {
         mask(address, self.prefix_length) == Some(self.network)
     }
 
-    /// The part of this range that one node hands out: its first /24, or /64 for IPv6; the whole range if smaller.
+    /// The part of this range that one node hands out: the first with this length of an IPv4 network part, or the first
+    /// /64 for IPv6; the whole range if smaller.
     #[must_use]
-    pub fn first_node_range(&self) -> Self {
-        let node_prefix = if self.is_ipv4() { 24 } else { 64 };
+    pub fn first_node_range(&self, ipv4_prefix_length: u8) -> Self {
+        let node_prefix = if self.is_ipv4() { ipv4_prefix_length } else { 64 };
         Self { network: self.network, prefix_length: self.prefix_length.max(node_prefix) }
     }
 }
@@ -100,12 +101,12 @@ mod tests {
         assert_eq!(range.to_string(), "10.42.0.0/16");
         assert_eq!(range.nth(258).unwrap().to_string(), "10.42.1.2");
         assert_eq!(range.nth(65_536), None);
-        assert_eq!(range.first_node_range().to_string(), "10.42.0.0/24");
+        assert_eq!(range.first_node_range(24).to_string(), "10.42.0.0/24");
         assert!(range.contains("10.42.255.1".parse().unwrap()));
         assert!(!range.contains("10.43.0.1".parse().unwrap()));
         assert!(!range.contains("fd00::1".parse().unwrap()));
         let v6: Cidr = "fd42::/56".parse().unwrap();
-        assert_eq!(v6.first_node_range().nth(2).unwrap().to_string(), "fd42::2");
+        assert_eq!(v6.first_node_range(24).nth(2).unwrap().to_string(), "fd42::2");
         assert_eq!("0.0.0.0/0".parse::<Cidr>().unwrap().size(), 1 << 32);
     }
 
