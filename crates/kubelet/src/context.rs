@@ -53,7 +53,7 @@ impl NodeContext {
     /// Puts the parts together.
     pub fn new(config: &Config, machine: &Machine, runtime_name: String, sink: Arc<dyn EventSink>) -> Self {
         let events = Events::new(sink);
-        let objects = Arc::new(Objects::new(config.client.clone(), Arc::clone(&config.clock)));
+        let objects = Arc::new(Objects::new(config.client.clone()));
         let images = Images::new(
             Arc::clone(&config.runtime.images),
             Arc::clone(&objects),

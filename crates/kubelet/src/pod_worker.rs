@@ -30,6 +30,7 @@ use tracing::{debug, warn};
 use crate::context::NodeContext;
 use crate::crash_backoff::CrashBackoff;
 use crate::go_duration;
+use crate::objects::for_pod::PodObjects;
 use crate::observed::{ObservedPod, observe_pod};
 use crate::plan_pod::{Holds, PlanInput, PodActions, SandboxAction, plan_pod};
 use crate::pod::{self, Uid};
@@ -38,7 +39,7 @@ use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, Waiting, Waiti
 use crate::probes::Prober;
 use crate::status_manager::{StatusWriter, Urgency};
 use crate::sync_loop::Event;
-use crate::sync_pod::{SyncPass, SyncReport, sync_pod};
+use crate::sync_pod::{PassVolumes, SyncPass, SyncReport, sync_pod};
 use crate::volumes::MountedVolumes;
 use last_words::LastWords;
 
@@ -131,6 +132,7 @@ struct PodWorker {
     prober: Prober,
     last_words: LastWords,
     volumes: Option<MountedVolumes>,
+    objects: Arc<PodObjects>,
     waiting: WaitingReasons,
     /// The instance whose back-off was last reported, by container.
     reported_backoffs: HashMap<String, u32>,
@@ -143,6 +145,7 @@ impl PodWorker {
     fn new(context: Arc<NodeContext>, uid: Uid, inbox: watch::Receiver<Desired>, wake: Arc<Notify>) -> Self {
         let status = StatusWriter::start(context.client.clone());
         let prober = Prober::new(Arc::clone(&context.runtime), context.events.clone(), Arc::clone(&wake));
+        let objects = Arc::new(PodObjects::new(Arc::clone(&context.objects), Arc::clone(&wake)));
         let first_seen = context.clock.now();
         Self {
             context,
@@ -157,6 +160,7 @@ impl PodWorker {
             prober,
             last_words: LastWords::default(),
             volumes: None,
+            objects,
             waiting: WaitingReasons::new(),
             reported_backoffs: HashMap::new(),
             first_seen,
@@ -244,9 +248,10 @@ impl PodWorker {
                 return self.end(&pod, TerminationCause::Completed);
             }
             let wake_at = actions.look_again_after().map(|after| Instant::now() + after);
-            if actions.is_empty() && (self.volumes_are_current() || actions.sandbox == SandboxAction::Nothing) {
+            if actions.is_empty() && (self.volumes_are_current(&pod) || actions.sandbox == SandboxAction::Nothing) {
                 self.publish(&pod, status, Urgency::Now);
                 self.retry.forget(&Retry::Pod);
+                self.objects.follow(&pod);
                 return Some(self.pause_until(&pod, wake_at));
             }
             let urgency = if actions.start.is_empty() { Urgency::Now } else { Urgency::Soft };
@@ -258,6 +263,7 @@ impl PodWorker {
                 return None;
             }
             if failed {
+                self.objects.follow(&pod);
                 if let Some(observed) = self.observe().await {
                     let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
                     self.publish(&pod, status, Urgency::Now);
@@ -346,10 +352,22 @@ impl PodWorker {
 
     /// Executes a plan; meanwhile publishes what changes if it takes long, and cancels it when the Pod is to end.
     async fn execute(&mut self, pod: &Arc<Pod>, observed: &ObservedPod, actions: &PodActions) -> SyncReport {
-        let context = Arc::clone(&self.context);
-        let volumes = self.volumes.clone().filter(|_| self.volumes_are_current());
+        let (context, objects) = (Arc::clone(&self.context), Arc::clone(&self.objects));
+        let volumes = match self.volumes.as_ref() {
+            None => PassVolumes::Missing,
+            Some(mounted) if self.volumes_are_current(pod) => PassVolumes::Current(mounted.clone()),
+            Some(mounted) => PassVolumes::Outdated(mounted.clone()),
+        };
         let cancel = CancellationToken::new();
-        let pass = SyncPass { context: &context, pod, observed, actions, volumes: volumes.as_ref(), cancel: &cancel };
+        let pass = SyncPass {
+            context: &context,
+            pod,
+            observed,
+            actions,
+            volumes: &volumes,
+            objects: &objects,
+            cancel: &cancel,
+        };
         let mut execution = std::pin::pin!(sync_pod(&pass));
         let interim_at = Instant::now() + INTERIM_AFTER;
         let mut inbox = self.inbox.clone();
@@ -399,9 +417,9 @@ impl PodWorker {
         Instant::now() + self.retry.fail(Retry::Pod, self.context.clock.now())
     }
 
-    fn volumes_are_current(&self) -> bool {
+    fn volumes_are_current(&self, pod: &Pod) -> bool {
         let now = self.context.clock.now();
-        self.volumes.as_ref().is_some_and(|volumes| volumes.refresh_at.is_none_or(|refresh_at| now < refresh_at))
+        !self.objects.changed() && self.volumes.as_ref().is_some_and(|volumes| volumes.are_current(pod, now))
     }
 
     fn retry_pause(&mut self) -> Pause {

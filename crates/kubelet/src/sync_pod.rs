@@ -23,6 +23,7 @@ use crate::container_config::pod_limits;
 use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
 use crate::context::NodeContext;
 use crate::images::{ImageProblem, PresentImage};
+use crate::objects::for_pod::PodObjects;
 use crate::observed::ObservedPod;
 use crate::plan_pod::{CreateSandboxReason, PodActions, SandboxAction, StartContainer};
 use crate::pod;
@@ -41,10 +42,23 @@ pub struct SyncPass<'a> {
     pub observed: &'a ObservedPod,
     /// The plan.
     pub actions: &'a PodActions,
-    /// Volumes set up by an earlier pass that need nothing now.
-    pub volumes: Option<&'a MountedVolumes>,
+    /// Volumes set up by an earlier pass.
+    pub volumes: &'a PassVolumes,
+    /// What volumes are made from.
+    pub objects: &'a PodObjects,
     /// Cancelled when the Pod is to end: slow work is given up, quick work is finished.
     pub cancel: &'a CancellationToken,
+}
+
+/// What an earlier pass left of the Pod's volumes.
+#[derive(Debug)]
+pub enum PassVolumes {
+    /// Nothing.
+    Missing,
+    /// What they show may have changed, or a token in them must be replaced.
+    Outdated(MountedVolumes),
+    /// Nothing is to be done for them.
+    Current(MountedVolumes),
 }
 
 /// What came of a pass.
@@ -84,7 +98,7 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     kill_unwanted(pass, &mut report).await;
     remove_surplus(pass).await;
     let creates_sandbox = matches!(pass.actions.sandbox, SandboxAction::Create { .. });
-    if pass.actions.start.is_empty() && !creates_sandbox && pass.volumes.is_some() {
+    if pass.actions.start.is_empty() && !creates_sandbox && matches!(pass.volumes, PassVolumes::Current(_)) {
         return report;
     }
     let images = ImageFetches::start(pass);
@@ -112,7 +126,7 @@ async fn remove_surplus(pass: &SyncPass<'_>) {
 
 /// Volumes, or nothing after saying why.
 async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
-    if let Some(volumes) = pass.volumes {
+    if let PassVolumes::Current(volumes) = pass.volumes {
         return Some(volumes.clone());
     }
     let pod_dir = pass.context.pod_dir(&pod::uid(pass.pod));
@@ -123,7 +137,7 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
     }
     let context = VolumeContext {
         host: &*pass.context.host,
-        objects: &pass.context.objects,
+        objects: pass.objects,
         pod_dir: &pod_dir,
         host_ips: &pass.context.host_ips,
         allocatable: &pass.context.allocatable,
@@ -135,7 +149,11 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
             for error in errors {
                 pass.context.events.warning(pass.pod, "FailedMount", error.to_string());
             }
-            None
+            match pass.volumes {
+                // What is mounted goes on showing what it showed.
+                PassVolumes::Outdated(volumes) => Some(volumes.clone().until(context.now)),
+                PassVolumes::Current(_) | PassVolumes::Missing => None,
+            }
         }
     }
 }

@@ -5,15 +5,14 @@
 //! leaves it alone. Files made from API objects are written as a value ([`payload::Payload`]) that replaces its
 //! predecessor atomically. Nothing here survives [`tear_down`].
 
-mod config_map;
 mod downward_api;
 mod empty_dir;
 mod host_path;
+mod keyed;
 pub mod mounts;
 mod ownership;
 pub mod payload;
 mod projected;
-mod secret;
 mod sub_path;
 mod teardown;
 #[cfg(test)]
@@ -24,17 +23,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use futures::future;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use crate::container_config::field_ref::Allocatable;
 use crate::host::Host;
-use crate::objects::Objects;
+use crate::objects::for_pod::PodObjects;
 use crate::pod;
 
 use payload::{Payload, PayloadError};
 
 pub use teardown::tear_down;
+
+/// How long content that could not be updated stays as it is, unless an event says earlier that it changed.
+const UPDATE_RETRY: SignedDuration = SignedDuration::from_secs(60);
 
 /// What setting up volumes needs besides the Pod.
 #[derive(Clone, Copy)]
@@ -42,7 +44,7 @@ pub struct VolumeContext<'a> {
     /// Mounts.
     pub host: &'a dyn Host,
     /// ConfigMaps, Secrets, tokens.
-    pub objects: &'a Objects,
+    pub objects: &'a PodObjects,
     /// `pods/<uid>`.
     pub pod_dir: &'a Path,
     /// The node's addresses, for the downward API.
@@ -54,12 +56,30 @@ pub struct VolumeContext<'a> {
 }
 
 /// A Pod's volumes, ready to be mounted into containers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MountedVolumes {
     /// By the name in the spec.
     pub volumes: BTreeMap<String, MountedVolume>,
     /// When a token in them has to be replaced.
     pub refresh_at: Option<Timestamp>,
+    /// The Pod whose fields they show, if they show any.
+    shown: Option<Box<downward_api::ShownFields>>,
+}
+
+impl MountedVolumes {
+    /// Whether they show what they should, as far as the Pod and time can tell.
+    pub fn are_current(&self, pod: &Pod, now: Timestamp) -> bool {
+        self.refresh_at.is_none_or(|refresh_at| now < refresh_at)
+            && self.shown.as_ref().is_none_or(|shown| shown.are_of(pod))
+    }
+
+    /// The same, to be tried again after a while: they could not be brought up to date.
+    #[must_use]
+    pub fn until(mut self, now: Timestamp) -> Self {
+        let retry_at = now.checked_add(UPDATE_RETRY).ok();
+        self.refresh_at = self.refresh_at.filter(|refresh_at| *refresh_at > now).into_iter().chain(retry_at).min();
+        self
+    }
 }
 
 /// One volume.
@@ -137,8 +157,7 @@ struct FilesPlan<'a> {
 
 #[derive(Debug, Clone, PartialEq)]
 enum FilesSource<'a> {
-    ConfigMap(&'a k8s_openapi::api::core::v1::ConfigMapVolumeSource),
-    Secret(&'a k8s_openapi::api::core::v1::SecretVolumeSource),
+    Keyed(keyed::KeyedSource<'a>, i32),
     DownwardApi(&'a k8s_openapi::api::core::v1::DownwardAPIVolumeSource),
     Projected(&'a k8s_openapi::api::core::v1::ProjectedVolumeSource),
 }
@@ -149,8 +168,10 @@ enum FilesSource<'a> {
 /// One for each volume that cannot be set up; the others are ready when it returns.
 pub async fn set_up(pod: &Pod, context: VolumeContext<'_>) -> Result<MountedVolumes, Vec<VolumeError>> {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+    context.objects.begin();
     let outcomes = future::join_all(volumes.iter().map(|volume| set_up_volume(pod, volume, context))).await;
-    let (mut mounted, mut errors) = (MountedVolumes::default(), Vec::new());
+    let shown = downward_api::ShownFields::of(pod).map(Box::new);
+    let (mut mounted, mut errors) = (MountedVolumes { shown, ..MountedVolumes::default() }, Vec::new());
     for (volume, outcome) in volumes.iter().zip(outcomes) {
         match outcome {
             Ok((one, refresh_at)) => {
@@ -192,6 +213,7 @@ fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<Volu
     let directory = |plugin: &str| pod_dir.join("volumes").join(plugin).join(&volume.name);
     let files =
         |plugin, in_memory, source| VolumePlan::Files(FilesPlan { directory: directory(plugin), in_memory, source });
+    let mode = |default_mode: Option<i32>| default_mode.unwrap_or(payload::DEFAULT_MODE);
     if let Some(source) = &volume.empty_dir {
         let plan = empty_dir::plan(pod, source, directory("kubernetes.io~empty-dir"))?;
         return Ok(VolumePlan::EmptyDir(plan));
@@ -200,10 +222,14 @@ fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<Volu
         return Ok(VolumePlan::HostPath(host_path::plan(source)));
     }
     if let Some(source) = &volume.config_map {
-        return Ok(files("kubernetes.io~configmap", false, FilesSource::ConfigMap(source)));
+        return Ok(files(
+            "kubernetes.io~configmap",
+            false,
+            FilesSource::Keyed(source.into(), mode(source.default_mode)),
+        ));
     }
     if let Some(source) = &volume.secret {
-        return Ok(files("kubernetes.io~secret", true, FilesSource::Secret(source)));
+        return Ok(files("kubernetes.io~secret", true, FilesSource::Keyed(source.into(), mode(source.default_mode))));
     }
     if let Some(source) = &volume.downward_api {
         return Ok(files("kubernetes.io~downward-api", true, FilesSource::DownwardApi(source)));
@@ -216,8 +242,7 @@ fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<Volu
 
 async fn files(pod: &Pod, source: &FilesSource<'_>, context: VolumeContext<'_>) -> Result<Payload, PayloadError> {
     match source {
-        FilesSource::ConfigMap(source) => config_map::volume(pod, source, context).await,
-        FilesSource::Secret(source) => secret::volume(pod, source, context).await,
+        FilesSource::Keyed(source, mode) => keyed::payload(pod, *source, *mode, context).await,
         FilesSource::DownwardApi(source) => downward_api::volume(pod, source, context),
         FilesSource::Projected(source) => projected::volume(pod, source, context).await,
     }

@@ -1,11 +1,47 @@
 //! `downwardAPI`: facts about the Pod as files.
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, DownwardAPIVolumeSource, Pod};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, DownwardAPIVolumeSource, Pod, ResourceRequirements, Volume};
 
 use super::VolumeContext;
 use super::payload::{DEFAULT_MODE, File, Payload, PayloadError};
 use crate::container_config::ConfigError;
 use crate::container_config::field_ref::{pod_field, resource_field};
+use crate::pod;
+
+/// The fields of a Pod that can change under a running Pod and that its volumes show.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ShownFields {
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    resources: Vec<Option<ResourceRequirements>>,
+}
+
+impl ShownFields {
+    /// Those of a Pod, if one of its volumes shows any.
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let volumes = pod.spec.as_ref()?.volumes.as_deref()?;
+        let shows = |volume: &Volume| {
+            let mut sources = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+            volume.downward_api.is_some() || sources.any(|source| source.downward_api.is_some())
+        };
+        volumes.iter().any(shows).then(|| Self::read(pod))
+    }
+
+    /// Whether the Pod has these.
+    pub fn are_of(&self, pod: &Pod) -> bool {
+        *self == Self::read(pod)
+    }
+
+    fn read(pod: &Pod) -> Self {
+        Self {
+            labels: pod.metadata.labels.clone(),
+            annotations: pod.metadata.annotations.clone(),
+            resources: pod::all_containers(pod).map(|(_, container)| container.resources.clone()).collect(),
+        }
+    }
+}
 
 pub(super) fn volume(
     pod: &Pod,

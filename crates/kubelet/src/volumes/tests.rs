@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 use testkit::fake_api::FakeApi;
@@ -11,7 +12,7 @@ use super::mounts::{MountContext, container_mounts};
 use super::*;
 use crate::container_config::ConfigError;
 use crate::host::LinuxHost;
-use crate::testing::{FakeHost, TokioClock, at, pod as spec_pod};
+use crate::testing::{FakeHost, at, pod as spec_pod};
 
 /// A Pod's directory, and an API to take objects from. Whatever is mounted is unmounted in the end.
 struct Volumes {
@@ -35,7 +36,8 @@ impl Volumes {
     }
 
     async fn try_set_up(&self, pod: &Pod) -> Result<MountedVolumes, String> {
-        let objects = Objects::new(self.api.client(), std::sync::Arc::new(TokioClock::new()));
+        let objects = Arc::new(crate::objects::Objects::new(self.api.client()));
+        let objects = PodObjects::new(objects, Arc::default());
         let context = VolumeContext {
             host: &*self.host,
             objects: &objects,
