@@ -7,6 +7,7 @@
 //! `ISOPOD_BIN` names the binary (default: the one beside the tests in `target/`), `ISOPOD_IMAGES` the directory of
 //! `images/build.sh`. Arguments select cases by parts of their names, as with `cargo test -p tests --test kubectl logs`.
 
+pub mod chaos;
 pub mod cluster;
 pub mod host;
 pub mod images;
