@@ -155,6 +155,10 @@ impl<'a> Round<'a> {
         if done {
             self.done.push(fault);
         }
+        // What is broken on disk is mostly missed by the next daemon.
+        if self.injector.is_up() && !self.injector.files.is_empty() && self.seed.chance(50) {
+            self.injector.inject(Fault::Daemon, &mut self.seed)?;
+        }
         if !self.injector.is_up() && self.seed.chance(50) {
             self.injector.revive()?;
         }

@@ -1,5 +1,6 @@
 //! Opening a runtime: finding again what a former daemon left running.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use linux::capability::CapabilitySet;
 use linux::cgroup::Cgroups;
 
+use super::shared::KILLED;
 use super::{Config, Shared};
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
@@ -15,6 +17,7 @@ use crate::layout::{self, SandboxDir};
 use crate::sandbox::Sandbox;
 use crate::sandbox::record::SandboxRecord;
 use crate::shim::protocol::{Answer, Call};
+use crate::shim::spec::{ContainerExit, ContainerPhase};
 use crate::shim_client::{self, ShimClient};
 
 /// Why a runtime could not be opened.
@@ -78,10 +81,15 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
         }
     };
     let shim = connect(shared, &directory, id).await;
+    let (shim, running) = shim.unzip();
+    let running = running.flatten();
     let ready = shim.is_some();
     let sandbox = Arc::new(Sandbox::new(directory, record, shim));
     shared.add_sandbox(sandbox.clone());
-    find_containers(shared, &sandbox);
+    find_containers(shared, &sandbox, running.as_ref());
+    if let Some(running) = &running {
+        end_unknown(shared, &sandbox, running).await;
+    }
     if !ready {
         // As far as it had not been cleaned up when its shim ended.
         sandbox_over(shared, &sandbox).await;
@@ -89,11 +97,14 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
     tracing::info!(sandbox = id, ready, "found sandbox");
 }
 
-async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<ShimClient> {
+/// What a shim says of its containers.
+type Running = BTreeMap<String, ContainerPhase>;
+
+async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<(ShimClient, Option<Running>)> {
     let socket = shim_client::connect(directory).ok()?;
     let shim = shared.serve_shim(id, socket).ok()?;
     match shim.call(Call::Status, Vec::new()).await {
-        Ok((Answer::Status { pause_pid: 1.., .. }, _)) => Some(shim),
+        Ok((Answer::Status { pause_pid: 1.., running, .. }, _)) => Some((shim, running)),
         // Without its infra container a sandbox is over.
         Ok(_) => {
             let _ = shim.command(Call::Stop).await;
@@ -103,7 +114,7 @@ async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Opti
     }
 }
 
-fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>) {
+fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>, running: Option<&Running>) {
     let ids = sandbox.directory.container_ids().unwrap_or_else(|error| {
         tracing::error!(sandbox = sandbox.id(), %error, "containers of sandbox cannot be listed");
         Vec::new()
@@ -113,10 +124,16 @@ fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>) {
         let record: io::Result<ContainerRecord> = layout::read_json(&path);
         match record {
             Ok(record) => {
-                let phase = layout::read_json_if_there(&sandbox.directory.state_file(&id)).unwrap_or_else(|error| {
+                let recorded = layout::read_json_if_there(&sandbox.directory.state_file(&id));
+                if let Err(error) = &recorded {
                     tracing::error!(container = id, %error, "state of container cannot be read");
-                    None
-                });
+                }
+                let phase = found_phase(recorded, running.map(|running| running.get(&id)), shared.now());
+                if let Some(phase) = &phase
+                    && let Err(error) = layout::write_json(&sandbox.directory.state_file(&id), phase)
+                {
+                    tracing::error!(container = id, %error, "state of container cannot be recorded");
+                }
                 shared.add_container(Arc::new(Container::new(record, sandbox.clone(), phase)));
             }
             Err(error) => {
@@ -125,6 +142,36 @@ fn find_containers(shared: &Arc<Shared>, sandbox: &Arc<Sandbox>) {
                     tracing::error!(container = id, %error, "record of container was not removed");
                 }
             }
+        }
+    }
+}
+
+/// How far a container is: its shim knows whether it runs; how it ended is on disk, and if that cannot be read any more
+/// it counts as killed. `running` is the shim's word on this container, absent when the shim says nothing of any.
+fn found_phase(
+    recorded: io::Result<Option<ContainerPhase>>,
+    running: Option<Option<&ContainerPhase>>,
+    now: i64,
+) -> Option<ContainerPhase> {
+    let killed = |started_at| {
+        let exit = ContainerExit { code: KILLED, started_at, finished_at: now, oom_killed: false, start_error: None };
+        Some(ContainerPhase::Exited(exit))
+    };
+    match (running, recorded) {
+        (Some(Some(running)), _) => Some(running.clone()),
+        (Some(None), Ok(Some(ContainerPhase::Running { started_at, .. }))) => killed(started_at),
+        (_, Ok(recorded)) => recorded,
+        (_, Err(_)) => killed(now),
+    }
+}
+
+/// Kills what runs without a record: nobody could tell its Pod about it, which would start it a second time.
+async fn end_unknown(shared: &Shared, sandbox: &Sandbox, running: &Running) {
+    let Some(shim) = sandbox.shim() else { return };
+    for id in running.keys().filter(|id| shared.container(id).is_none()) {
+        tracing::warn!(container = id, sandbox = sandbox.id(), "killing a container without a record");
+        if let Err(error) = shim.command(Call::Kill { container: id.clone() }).await {
+            tracing::error!(container = id, %error, "container without a record was not killed");
         }
     }
 }
@@ -142,4 +189,36 @@ async fn reconcile(shared: &Arc<Shared>) -> Result<(), OpenError> {
     shared.network.retain(&live).await.map_err(failed("the Pod network"))?;
     let containers: Vec<String> = shared.containers().iter().map(|container| container.id().to_owned()).collect();
     shared.root_filesystems.retain(&containers).map_err(failed("the image store"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shim::spec::ResolvedUser;
+
+    fn exit_code(phase: Option<ContainerPhase>) -> Option<i32> {
+        match phase {
+            Some(ContainerPhase::Exited(exit)) => Some(exit.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_shim_knows_what_runs_and_the_disk_how_it_ended() {
+        let runs = ContainerPhase::Running { pid: 7, started_at: 5, user: ResolvedUser::default() };
+        let ended = ContainerPhase::Exited(ContainerExit {
+            code: 3,
+            started_at: 5,
+            finished_at: 6,
+            oom_killed: false,
+            start_error: None,
+        });
+        let broken = || Err(io::ErrorKind::InvalidData.into());
+        assert_eq!(found_phase(broken(), Some(Some(&runs)), 9), Some(runs.clone()));
+        assert_eq!(found_phase(Ok(None), Some(None), 9), None, "created, never started");
+        assert_eq!(exit_code(found_phase(Ok(Some(ended)), Some(None), 9)), Some(3));
+        assert_eq!(exit_code(found_phase(Ok(Some(runs.clone())), Some(None), 9)), Some(KILLED), "ended unrecorded");
+        assert_eq!(exit_code(found_phase(broken(), Some(None), 9)), Some(KILLED), "not started a second time");
+        assert_eq!(found_phase(Ok(Some(runs.clone())), None, 9), Some(runs), "an older shim does not tell");
+    }
 }

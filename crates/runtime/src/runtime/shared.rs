@@ -27,7 +27,7 @@ use crate::shim_client::{self, ShimClient, ShimCommand, ShimNews};
 /// How many events a subscriber may be behind before it has to list again.
 const EVENT_BACKLOG: usize = 1024;
 /// Exit code of containers whose end nobody saw: they were killed with their shim.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 
 /// The runtime behind its calls.
 pub struct Shared {

@@ -4,9 +4,11 @@
 //! and tells everyone connected about [`Event`]s. Open files travel beside the messages. A shim outlives daemons, so a
 //! newer daemon must understand older shims: change these types only by adding optional parts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::spec::{ContainerExit, ResolvedUser};
+use super::spec::{ContainerExit, ContainerPhase, ResolvedUser};
 
 /// A call with its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +113,9 @@ pub enum Answer {
         shim_pid: i32,
         /// The infra container's process, 0 once it has ended.
         pause_pid: i32,
+        /// Containers whose programs run, by id; an older shim does not tell.
+        #[serde(default)]
+        running: Option<BTreeMap<String, ContainerPhase>>,
     },
     /// To [`Call::Start`].
     Started {

@@ -18,7 +18,7 @@ use super::log::{LogFile, Source};
 use super::output::Output;
 use super::protocol::Streams;
 use super::setup::{self, Birth};
-use super::spec::{ContainerExit, ContainerSpec, PidNamespace, ResolvedUser};
+use super::spec::{ContainerExit, ContainerPhase, ContainerSpec, PidNamespace, ResolvedUser};
 use super::stdio::{self, ChildStdio};
 
 /// A container with processes.
@@ -54,6 +54,8 @@ pub enum Stage {
     Running {
         /// Nanoseconds since the epoch.
         started_at: i64,
+        /// Who it runs as.
+        user: ResolvedUser,
     },
 }
 
@@ -118,8 +120,14 @@ impl Tenant {
         }
         let (user, warnings) = (std::mem::take(&mut birth.user), std::mem::take(&mut birth.warnings));
         let started_at = clock::realtime_nanoseconds();
-        self.stage = Stage::Running { started_at };
+        self.stage = Stage::Running { started_at, user: user.clone() };
         Ok((started_at, user, warnings))
+    }
+
+    /// What a daemon is told of it while its program runs.
+    pub fn running(&self) -> Option<ContainerPhase> {
+        let Stage::Running { started_at, user } = &self.stage else { return None };
+        Some(ContainerPhase::Running { pid: self.child.pid, started_at: *started_at, user: user.clone() })
     }
 
     /// Its streams of output.
@@ -232,7 +240,7 @@ impl Tenant {
             eprintln!("{error}");
         }
         let started_at = match self.stage {
-            Stage::Running { started_at } => started_at,
+            Stage::Running { started_at, .. } => started_at,
             Stage::Starting { .. } => 0,
         };
         self.outputs.retain(|output| !output.is_finished());
