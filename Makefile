@@ -3,8 +3,10 @@
 
 IMAGES ?= target/images
 BINARY := target/release/isopod
+SEED ?= 1
+ROUNDS ?= 50
 
-.PHONY: build run demo test lint bench clean-host tools
+.PHONY: build run demo test lint bench chaos clean-host tools
 
 ## build: the release binary
 build:
@@ -31,6 +33,12 @@ lint:
 bench: tools build
 	./images/build.sh $(IMAGES)
 	cargo run --release --locked -p xtask -- bench --binary $(BINARY) --images $(IMAGES)
+
+## chaos: the fault campaign: `make chaos SEED=7 ROUNDS=300`
+chaos: tools build
+	./images/build.sh $(IMAGES)
+	ISOPOD_BIN=$(abspath $(BINARY)) ISOPOD_CHAOS_SEED=$(SEED) ISOPOD_CHAOS_ROUNDS=$(ROUNDS) \
+		cargo test --locked -p tests --test chaos
 
 ## clean-host: stop the default cluster and remove everything isopod made on this host
 clean-host:
