@@ -91,6 +91,14 @@ pub trait RuntimeService: Send + Sync {
     async fn container_stats(&self, container_id: &str) -> Result<ContainerStats>;
     /// Usage of all containers that match.
     async fn list_container_stats(&self, filter: ContainerStatsFilter) -> Result<Vec<ContainerStats>>;
+    /// Usage of one sandbox and of each of its running containers.
+    async fn pod_sandbox_stats(&self, sandbox_id: &str) -> Result<PodSandboxStats>;
+    /// Usage of all ready sandboxes that match.
+    async fn list_pod_sandbox_stats(&self, filter: PodSandboxStatsFilter) -> Result<Vec<PodSandboxStats>>;
+    /// Which metrics [`RuntimeService::list_pod_sandbox_metrics`] holds.
+    async fn list_metric_descriptors(&self) -> Result<Vec<MetricDescriptor>>;
+    /// Metrics of all ready sandboxes, named as cAdvisor names them.
+    async fn list_pod_sandbox_metrics(&self) -> Result<Vec<PodSandboxMetrics>>;
     /// Every created, started, stopped and deleted container and sandbox from now on. The kubelet's only wake-up from
     /// below; a subscriber that falls too far behind gets an end of stream and must list again.
     async fn container_events(&self) -> Result<BoxStream<'static, ContainerEventResponse>>;

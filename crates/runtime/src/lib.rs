@@ -5,6 +5,7 @@
 //! shim         the process that keeps a Pod alive      shim_client          talking to it
 //! streaming    exec and attach over WebSockets         layout               what is where on disk
 //! image        images and their store                  snapshot             root file systems from them
+//! metrics      what cAdvisor would count
 //! reset        leaving nothing behind
 //! ```
 //!
@@ -13,6 +14,7 @@
 pub mod container;
 pub mod image;
 mod layout;
+mod metrics;
 pub mod reset;
 pub mod root_filesystem;
 pub mod runtime;

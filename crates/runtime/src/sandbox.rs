@@ -7,6 +7,7 @@
 pub mod plan;
 pub mod record;
 pub mod run;
+pub mod stats;
 pub mod stop;
 #[cfg(test)]
 mod tests;
@@ -33,18 +34,27 @@ pub struct Sandbox {
     pub(crate) ending: tokio::sync::Mutex<()>,
 }
 
+/// What serves a sandbox.
+#[derive(Clone)]
+pub struct Serving {
+    /// Connection to its shim.
+    pub shim: ShimClient,
+    /// Process of its infra container.
+    pub pause_pid: i32,
+}
+
 /// How far a sandbox is.
 enum Phase {
     /// Its shim serves.
-    Ready(ShimClient),
+    Ready(Serving),
     /// Nothing of it runs any more.
     NotReady,
 }
 
 impl Sandbox {
     /// A sandbox whose shim serves, or one that is over.
-    pub fn new(directory: SandboxDir, record: SandboxRecord, shim: Option<ShimClient>) -> Self {
-        let phase = shim.map_or(Phase::NotReady, Phase::Ready);
+    pub fn new(directory: SandboxDir, record: SandboxRecord, serving: Option<Serving>) -> Self {
+        let phase = serving.map_or(Phase::NotReady, Phase::Ready);
         Self { directory, record, phase: Mutex::new(phase), ending: tokio::sync::Mutex::new(()) }
     }
 
@@ -55,8 +65,17 @@ impl Sandbox {
 
     /// The shim, while the sandbox is ready.
     pub fn shim(&self) -> Option<ShimClient> {
+        self.serving().map(|serving| serving.shim)
+    }
+
+    /// Process of the infra container, while the sandbox is ready.
+    pub fn pause_pid(&self) -> Option<i32> {
+        self.serving().map(|serving| serving.pause_pid)
+    }
+
+    fn serving(&self) -> Option<Serving> {
         match &*self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Ready(shim) => Some(shim.clone()),
+            Phase::Ready(serving) => Some(serving.clone()),
             Phase::NotReady => None,
         }
     }

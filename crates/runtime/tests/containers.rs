@@ -114,3 +114,29 @@ async fn long_lines_and_many_lines_reach_the_log() {
     let expected: Vec<String> = (1..=20000).map(|number| number.to_string()).collect();
     assert_eq!(log, expected.join("\n"));
 }
+
+#[tokio::test]
+async fn usage_is_measured_per_container_and_sandbox() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let container = node.run(&sandbox, idle("main")).await;
+    let value = |value: Option<cri::UInt64Value>| value.map_or(0, |value| value.value);
+    let stats = node.runtime.pod_sandbox_stats(&sandbox).await.unwrap();
+    let linux = stats.linux.unwrap();
+    assert!(value(linux.cpu.unwrap().usage_core_nano_seconds) > 0);
+    assert!(value(linux.process.unwrap().process_count) >= 2, "the infra container and the container's process");
+    let [main] = &linux.containers[..] else { panic!("{:?}", linux.containers) };
+    assert_eq!(main.attributes.as_ref().unwrap().id, container);
+    assert!(value(main.memory.clone().unwrap().usage_bytes) > 0);
+
+    let listed = node.runtime.list_pod_sandbox_stats(cri::PodSandboxStatsFilter::default()).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let described: Vec<_> = node.runtime.list_metric_descriptors().await.unwrap();
+    let metrics = node.runtime.list_pod_sandbox_metrics().await.unwrap();
+    for metric in metrics[0].metrics.iter().chain(metrics[0].container_metrics.iter().flat_map(|c| &c.metrics)) {
+        let descriptor = described.iter().find(|descriptor| descriptor.name == metric.name).unwrap();
+        assert_eq!(descriptor.label_keys.len(), metric.label_values.len(), "{}", metric.name);
+    }
+    node.runtime.stop_pod_sandbox(&sandbox).await.unwrap();
+    assert!(node.runtime.list_pod_sandbox_stats(cri::PodSandboxStatsFilter::default()).await.unwrap().is_empty());
+}

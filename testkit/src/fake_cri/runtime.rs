@@ -263,6 +263,22 @@ impl RuntimeService for FakeCri {
         Ok(Vec::new())
     }
 
+    async fn pod_sandbox_stats(&self, _sandbox_id: &str) -> Result<PodSandboxStats> {
+        Ok(PodSandboxStats::default())
+    }
+
+    async fn list_pod_sandbox_stats(&self, _filter: PodSandboxStatsFilter) -> Result<Vec<PodSandboxStats>> {
+        Ok(Vec::new())
+    }
+
+    async fn list_metric_descriptors(&self) -> Result<Vec<MetricDescriptor>> {
+        Ok(Vec::new())
+    }
+
+    async fn list_pod_sandbox_metrics(&self) -> Result<Vec<PodSandboxMetrics>> {
+        Ok(Vec::new())
+    }
+
     async fn container_events(&self) -> Result<BoxStream<'static, ContainerEventResponse>> {
         let receiver = self.events.subscribe();
         let stream = futures::stream::unfold(receiver, |mut receiver| async {

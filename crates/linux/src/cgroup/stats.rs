@@ -1,5 +1,8 @@
 //! What a cgroup uses.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use super::layout::{Controller, Layout};
@@ -20,11 +23,20 @@ pub struct Usage {
     pub page_faults: u64,
     /// Page faults that needed I/O.
     pub major_page_faults: u64,
+    /// The cgroup's own memory limit, if it has one.
+    pub memory_limit_bytes: Option<u64>,
+    /// Swap in use, where swap is accounted.
+    pub swap_bytes: Option<u64>,
+    /// Tasks now, where they are counted.
+    pub tasks: Option<u64>,
 }
 
 /// Names of the same figures in the two versions' `memory.stat`.
 struct MemoryNames {
     usage: &'static str,
+    limit: &'static str,
+    /// Version 1 counts memory and swap together, version 2 swap alone.
+    swap: &'static str,
     inactive_file: &'static str,
     rss: &'static str,
     faults: &'static str,
@@ -33,6 +45,8 @@ struct MemoryNames {
 
 const V1: MemoryNames = MemoryNames {
     usage: "memory.usage_in_bytes",
+    limit: "memory.limit_in_bytes",
+    swap: "memory.memsw.usage_in_bytes",
     inactive_file: "total_inactive_file",
     rss: "total_rss",
     faults: "total_pgfault",
@@ -41,6 +55,8 @@ const V1: MemoryNames = MemoryNames {
 
 const V2: MemoryNames = MemoryNames {
     usage: "memory.current",
+    limit: "memory.max",
+    swap: "memory.swap.current",
     inactive_file: "inactive_file",
     rss: "anon",
     faults: "pgfault",
@@ -57,6 +73,8 @@ pub(super) fn usage(layout: &Layout, path: &Path) -> Result<Usage> {
     let stat_path = memory.join("memory.stat");
     let stat = read_file(&stat_path)?;
     let figure = |name: &str| value_of(&stat, name).unwrap_or(0);
+    let optional = |name: &str| read_file(&memory.join(name)).ok();
+    let swap = optional(names.swap).and_then(|text| text.trim().parse::<u64>().ok());
     Ok(Usage {
         cpu_nanoseconds: cpu_nanoseconds(layout, path)?,
         memory_usage_bytes,
@@ -64,7 +82,24 @@ pub(super) fn usage(layout: &Layout, path: &Path) -> Result<Usage> {
         memory_rss_bytes: figure(names.rss),
         page_faults: figure(names.faults),
         major_page_faults: figure(names.major_faults),
+        memory_limit_bytes: optional(names.limit).and_then(|text| limit(&text)),
+        swap_bytes: match layout {
+            Layout::V1(_) => swap.map(|both| both.saturating_sub(memory_usage_bytes)),
+            Layout::V2(_) => swap,
+        },
+        tasks: tasks(layout, path),
     })
+}
+
+/// Version 1 says "no limit" with the largest number of pages there can be, version 2 with a word.
+fn limit(text: &str) -> Option<u64> {
+    const UNLIMITED: u64 = i64::MAX as u64 & !0xffff;
+    text.trim().parse().ok().filter(|bytes| *bytes < UNLIMITED)
+}
+
+fn tasks(layout: &Layout, path: &Path) -> Option<u64> {
+    let directory = layout.root(Controller::Pids)?.join(path);
+    read_number(directory.join("pids.current")).ok()
 }
 
 fn cpu_nanoseconds(layout: &Layout, path: &Path) -> Result<u64> {

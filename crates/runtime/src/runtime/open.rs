@@ -14,11 +14,11 @@ use super::{Config, Shared};
 use crate::container::Container;
 use crate::container::record::ContainerRecord;
 use crate::layout::{self, SandboxDir};
-use crate::sandbox::Sandbox;
 use crate::sandbox::record::SandboxRecord;
+use crate::sandbox::{Sandbox, Serving};
 use crate::shim::protocol::{Answer, Call};
 use crate::shim::spec::{ContainerExit, ContainerPhase};
-use crate::shim_client::{self, ShimClient};
+use crate::shim_client;
 
 /// Why a runtime could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +80,11 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
             return;
         }
     };
-    let shim = connect(shared, &directory, id).await;
-    let (shim, running) = shim.unzip();
+    let serving = connect(shared, &directory, id).await;
+    let (serving, running) = serving.unzip();
     let running = running.flatten();
-    let ready = shim.is_some();
-    let sandbox = Arc::new(Sandbox::new(directory, record, shim));
+    let ready = serving.is_some();
+    let sandbox = Arc::new(Sandbox::new(directory, record, serving));
     shared.add_sandbox(sandbox.clone());
     find_containers(shared, &sandbox, running.as_ref());
     if let Some(running) = &running {
@@ -100,11 +100,13 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
 /// What a shim says of its containers.
 type Running = BTreeMap<String, ContainerPhase>;
 
-async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<(ShimClient, Option<Running>)> {
+async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<(Serving, Option<Running>)> {
     let socket = shim_client::connect(directory).ok()?;
     let shim = shared.serve_shim(id, socket).ok()?;
     match shim.call(Call::Status, Vec::new()).await {
-        Ok((Answer::Status { pause_pid: 1.., running, .. }, _)) => Some((shim, running)),
+        Ok((Answer::Status { pause_pid: pause_pid @ 1.., running, .. }, _)) => {
+            Some((Serving { shim, pause_pid }, running))
+        }
         // Without its infra container a sandbox is over.
         Ok(_) => {
             let _ = shim.command(Call::Stop).await;

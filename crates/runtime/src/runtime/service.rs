@@ -6,16 +6,18 @@ use async_trait::async_trait;
 use cri::{
     AttachRequest, AttachResponse, Container as ContainerSummary, ContainerConfig, ContainerEventResponse,
     ContainerFilter, ContainerStats, ContainerStatsFilter, ContainerStatus, Error, ExecRequest, ExecResponse,
-    ExecSyncRequest, ExecSyncResponse, PodSandbox, PodSandboxConfig, PodSandboxFilter, PodSandboxStatus,
+    ExecSyncRequest, ExecSyncResponse, MetricDescriptor, PodSandbox, PodSandboxConfig, PodSandboxFilter,
+    PodSandboxMetrics, PodSandboxState, PodSandboxStateValue, PodSandboxStats, PodSandboxStatsFilter, PodSandboxStatus,
     PortForwardRequest, PortForwardResponse, Result, RuntimeCondition, RuntimeFeatures, RuntimeHandler,
     RuntimeHandlerFeatures, RuntimeService, RuntimeStatus, StatusRequest, StatusResponse, StreamingIo,
     UpdateContainerResourcesRequest, VersionResponse,
 };
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{EmbeddedRuntime, Shared};
+use super::EmbeddedRuntime;
 use crate::container::{Container, create, exec, plan, remove, start, stats, stop};
 use crate::image::blocking::blocking;
+use crate::metrics;
 use crate::sandbox::{self, Sandbox};
 use crate::shim::protocol::{Call, Streams};
 use crate::streaming::Target;
@@ -179,7 +181,41 @@ impl RuntimeService for EmbeddedRuntime {
             label_selector: filter.label_selector,
         };
         let shared = self.shared.clone();
-        blocking(move || measure(&shared, &filter)).await
+        let measure = move || {
+            let containers = shared.containers();
+            stats::stats_of(&shared, containers.iter().filter(|container| container.matches(&filter)))
+        };
+        Ok(blocking(measure).await)
+    }
+
+    async fn pod_sandbox_stats(&self, sandbox_id: &str) -> Result<PodSandboxStats> {
+        let (shared, sandbox) = (self.shared.clone(), self.sandbox(sandbox_id)?);
+        Ok(blocking(move || sandbox::stats::stats(&shared, &sandbox)).await)
+    }
+
+    async fn list_pod_sandbox_stats(&self, filter: PodSandboxStatsFilter) -> Result<Vec<PodSandboxStats>> {
+        let filter = PodSandboxFilter {
+            id: filter.id,
+            state: Some(PodSandboxStateValue { state: PodSandboxState::SandboxReady.into() }),
+            label_selector: filter.label_selector,
+        };
+        let shared = self.shared.clone();
+        let measure = move || {
+            let sandboxes = shared.sandboxes();
+            let wanted = sandboxes.iter().filter(|sandbox| sandbox.matches(&filter));
+            wanted.map(|sandbox| sandbox::stats::stats(&shared, sandbox)).collect()
+        };
+        Ok(blocking(measure).await)
+    }
+
+    async fn list_metric_descriptors(&self) -> Result<Vec<MetricDescriptor>> {
+        Ok(metrics::descriptors())
+    }
+
+    async fn list_pod_sandbox_metrics(&self) -> Result<Vec<PodSandboxMetrics>> {
+        let stats = self.list_pod_sandbox_stats(PodSandboxStatsFilter::default()).await?;
+        let image_of = |id: &str| self.shared.container(id).map(|c| c.record.image_name.clone()).unwrap_or_default();
+        Ok(stats.iter().map(|stats| metrics::metrics(stats, image_of)).collect())
     }
 
     async fn container_events(&self) -> Result<BoxStream<'static, ContainerEventResponse>> {
@@ -191,10 +227,4 @@ impl RuntimeService for EmbeddedRuntime {
         )
         .boxed())
     }
-}
-
-fn measure(shared: &Shared, filter: &ContainerFilter) -> Result<Vec<ContainerStats>> {
-    let containers = shared.containers();
-    let wanted = containers.iter().filter(|container| container.is_running() && container.matches(filter));
-    wanted.map(|container| stats::stats(shared, container)).collect()
 }

@@ -10,12 +10,12 @@ use cri::{ContainerEventType, PodSandboxConfig};
 
 use super::plan::HostFiles;
 use super::record::SandboxRecord;
-use super::{Sandbox, plan};
+use super::{Sandbox, Serving, plan};
 use crate::image::blocking::blocking;
 use crate::layout::{self, SandboxDir};
 use crate::runtime::Shared;
 use crate::shim::protocol::{Answer, Call};
-use crate::shim_client::{self, ShimClient, ShimError};
+use crate::shim_client::{self, ShimError};
 
 /// Creates and starts a sandbox; returns its id.
 ///
@@ -53,19 +53,22 @@ pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler
 }
 
 async fn build(shared: &Arc<Shared>, directory: &SandboxDir, mut record: SandboxRecord) -> cri::Result<Sandbox> {
-    let (shim, shim_pid, network) = start_shim(shared, directory, &record).await?;
-    record.shim_pid = shim_pid;
-    record.network = Some(attach_network(shared, &record, network).await?);
+    let started = start_shim(shared, directory, &record).await?;
+    record.shim_pid = started.shim_pid;
+    record.network = Some(attach_network(shared, &record, started.network).await?);
     let write = || layout::write_json(&directory.sandbox_file(), &record);
     write().map_err(|error| cri::Error::Failed(format!("record sandbox: {error}")))?;
-    Ok(Sandbox::new(directory.clone(), record, Some(shim)))
+    Ok(Sandbox::new(directory.clone(), record, Some(started.serving)))
 }
 
-async fn start_shim(
-    shared: &Arc<Shared>,
-    directory: &SandboxDir,
-    record: &SandboxRecord,
-) -> cri::Result<(ShimClient, i32, OwnedFd)> {
+/// A shim whose infra container runs.
+struct Started {
+    serving: Serving,
+    shim_pid: i32,
+    network: OwnedFd,
+}
+
+async fn start_shim(shared: &Arc<Shared>, directory: &SandboxDir, record: &SandboxRecord) -> cri::Result<Started> {
     let (copy, command) = (record.clone(), shared.shim.clone());
     let at = directory.clone();
     let socket = blocking(move || {
@@ -75,7 +78,9 @@ async fn start_shim(
     .await?;
     let shim = shared.serve_shim(&record.id, socket).map_err(ShimError::Start)?;
     match shim.call(Call::Status, Vec::new()).await? {
-        (Answer::Status { shim_pid, .. }, mut files) if files.len() == 1 => Ok((shim, shim_pid, files.remove(0))),
+        (Answer::Status { shim_pid, pause_pid, .. }, mut files) if files.len() == 1 => {
+            Ok(Started { serving: Serving { shim, pause_pid }, shim_pid, network: files.remove(0) })
+        }
         _ => Err(ShimError::Protocol.into()),
     }
 }

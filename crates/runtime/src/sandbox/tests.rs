@@ -120,3 +120,14 @@ fn records_survive_a_file() {
     let text = serde_json::to_vec(&record).unwrap();
     assert_eq!(serde_json::from_slice::<SandboxRecord>(&text).unwrap(), record);
 }
+
+#[test]
+fn traffic_is_read_per_interface() {
+    let table = "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  \
+                 eth0: 1234 10 2 0 0 0 0 0 5678 20 3 0 0 0 0 0\n";
+    let interfaces = super::stats::parse_interfaces(table);
+    let value = |value: &Option<cri::UInt64Value>| value.as_ref().unwrap().value;
+    let [eth0] = &interfaces[..] else { panic!("{interfaces:?}") };
+    assert_eq!((eth0.name.as_str(), value(&eth0.rx_bytes), value(&eth0.tx_bytes)), ("eth0", 1234, 5678));
+    assert_eq!((value(&eth0.rx_errors), value(&eth0.tx_errors)), (2, 3));
+}
