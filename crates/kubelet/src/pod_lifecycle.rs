@@ -30,6 +30,8 @@ mod tests;
 pub enum Desired {
     /// This Pod, or its end if it has a deletion timestamp.
     Pod(Arc<Pod>),
+    /// The Pod's end, for the kubelet decided so: it was not let in, or had to make way.
+    Failed(Arc<Pod>, Failure),
     /// Nothing: the object is gone. What it was last, if it was ever seen.
     Removed(Arc<Pod>),
 }
@@ -38,9 +40,31 @@ impl Desired {
     /// The Pod as last seen.
     pub fn pod(&self) -> &Arc<Pod> {
         match self {
-            Self::Pod(pod) | Self::Removed(pod) => pod,
+            Self::Pod(pod) | Self::Failed(pod, _) | Self::Removed(pod) => pod,
         }
     }
+
+    /// This, after what was wanted before: a Pod the kubelet ends does not come back with its next update, and a Pod
+    /// whose object is gone stays gone.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        match (self, before) {
+            (Self::Pod(pod), Self::Failed(_, failure)) => Self::Failed(pod, failure.clone()),
+            (Self::Failed(pod, _), Self::Removed(_)) => Self::Removed(pod),
+            // The first reason is the one that counts.
+            (Self::Failed(pod, _), Self::Failed(_, failure)) => Self::Failed(pod, failure.clone()),
+            (desired, _) => desired,
+        }
+    }
+}
+
+/// A Pod's end as the kubelet decided it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What the status will say.
+    pub verdict: Verdict,
+    /// The seconds its containers have; without, the Pod's own grace period.
+    pub grace_seconds: Option<i64>,
 }
 
 /// Where a Pod stands.
@@ -106,6 +130,16 @@ impl PodLifecycle {
             }
             Desired::Pod(pod) if pod.metadata.deletion_timestamp.is_some() => {
                 self.terminate(TerminationCause::Deleted, pod::termination_grace_seconds(pod))
+            }
+            Desired::Failed(pod, failure) => {
+                let deleted = pod.metadata.deletion_timestamp.is_some();
+                let own = pod::termination_grace_seconds(pod);
+                let state = match deleted {
+                    true => self.terminate(TerminationCause::Deleted, own),
+                    false => self,
+                };
+                let grace_seconds = failure.grace_seconds.map_or(own, |seconds| seconds.max(1));
+                state.terminate(TerminationCause::Failed(failure.verdict.clone()), grace_seconds)
             }
             Desired::Pod(_) => self,
         }

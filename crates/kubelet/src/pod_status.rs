@@ -9,6 +9,7 @@ mod phase;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -49,9 +50,22 @@ pub enum Stage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Such as `DeadlineExceeded`.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// For people.
     pub message: String,
+    /// What it means for the rest of the status.
+    pub kind: VerdictKind,
+}
+
+/// How a [`Verdict`] shows beyond reason and message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerdictKind {
+    /// The Pod's own time was up.
+    Stopped,
+    /// The Pod was not let in: nothing of it ever ran here.
+    Rejected,
+    /// The Pod had to make way, which the condition `DisruptionTarget` says.
+    Disrupted,
 }
 
 /// Everything a status depends on.
@@ -84,6 +98,9 @@ pub struct StatusInput<'a> {
 /// Computes the status.
 pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
     let old = input.old;
+    if let Some(rejected) = rejected(input) {
+        return rejected;
+    }
     let (init_container_statuses, container_statuses) = containers::container_statuses(input, old);
     let phase = phase::phase(input, old, &init_container_statuses, &container_statuses);
     let host_ips = host_ips(input, old);
@@ -102,12 +119,31 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
         observed_generation: input.pod.metadata.generation,
         ..old.clone()
     };
-    if let Some(verdict) = input.verdict {
-        status.reason = Some(verdict.reason.to_owned());
+    if let Some(verdict) = input.verdict.filter(|_| phase::is_over(input)) {
+        status.reason = Some(verdict.reason.clone().into_owned());
         status.message = Some(verdict.message.clone());
     }
     status.conditions = Some(conditions::conditions(input, old, &status, phase));
     status
+}
+
+/// The whole status of a Pod that was not let in: it has neither containers nor addresses here.
+fn rejected(input: &StatusInput<'_>) -> Option<PodStatus> {
+    let old = input.old;
+    if let Some(verdict) = input.verdict.filter(|verdict| verdict.kind == VerdictKind::Rejected) {
+        let foreign = old.conditions.iter().flatten().filter(|condition| !conditions::is_owned(condition));
+        return Some(PodStatus {
+            phase: Some(Phase::Failed.as_str().to_owned()),
+            reason: Some(verdict.reason.clone().into_owned()),
+            message: Some(verdict.message.clone()),
+            conditions: Some(foreign.cloned().collect()),
+            start_time: old.start_time.clone().or_else(|| Some(seconds(input.first_seen))),
+            observed_generation: input.pod.metadata.generation,
+            ..old.clone()
+        });
+    }
+    let was_rejected = Phase::of(old) == Phase::Failed && old.reason.is_some() && old.container_statuses.is_none();
+    (was_rejected && input.observed.containers.is_empty()).then(|| old.clone())
 }
 
 fn host_ips(input: &StatusInput<'_>, old: &PodStatus) -> Vec<String> {

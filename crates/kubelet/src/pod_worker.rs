@@ -35,7 +35,7 @@ use crate::observed::{ObservedPod, observe_pod};
 use crate::plan_pod::{Holds, PlanInput, PodActions, SandboxAction, plan_pod};
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, PodLifecycle, TerminationCause};
-use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, Waiting, WaitingReasons};
+use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, VerdictKind, Waiting, WaitingReasons};
 use crate::probes::Prober;
 use crate::status_manager::{StatusWriter, Urgency};
 use crate::sync_loop::Event;
@@ -237,7 +237,7 @@ impl PodWorker {
             let now = self.context.clock.now();
             self.prober.update(&pod, &observed, &self.context.host_ips, now);
             if let Some(verdict) = self.deadline_verdict(&pod) {
-                self.context.events.normal(&pod, verdict.reason, verdict.message.clone());
+                self.context.events.normal(&pod, &verdict.reason, verdict.message.clone());
                 return self.end(&pod, TerminationCause::Failed(verdict));
             }
             let actions = self.plan(&pod, &observed);
@@ -438,7 +438,7 @@ impl PodWorker {
     fn deadline_verdict(&self, pod: &Pod) -> Option<Verdict> {
         let message = "Pod was active on the node longer than the specified deadline".to_owned();
         let over = deadline(pod).is_some_and(|deadline| deadline <= self.context.clock.now());
-        over.then_some(Verdict { reason: "DeadlineExceeded", message })
+        over.then_some(Verdict { reason: "DeadlineExceeded".into(), message, kind: VerdictKind::Stopped })
     }
 }
 
@@ -460,7 +460,7 @@ enum Pause {
 
 fn wants_end(desired: &Desired) -> bool {
     match desired {
-        Desired::Removed(_) => true,
+        Desired::Removed(_) | Desired::Failed(..) => true,
         Desired::Pod(pod) => pod.metadata.deletion_timestamp.is_some(),
     }
 }

@@ -21,7 +21,7 @@ use crate::context::NodeContext;
 use crate::orphans;
 use crate::pleg::RuntimeChange;
 use crate::pod::{self, Uid};
-use crate::pod_lifecycle::Desired;
+use crate::pod_lifecycle::{Desired, Failure};
 use crate::pod_source::PodUpdate;
 use crate::pod_worker::{self, WorkerHandle};
 
@@ -41,6 +41,8 @@ pub enum Event {
     RestartWorker(Uid),
     /// Pods the runtime has, found after the first list.
     Orphans(Vec<Arc<Pod>>),
+    /// A Pod has to end, as the kubelet decided.
+    Fail(Uid, Failure),
 }
 
 /// Pods as the kubelet has them, for the kubelet API and node status.
@@ -102,6 +104,7 @@ impl SyncLoop {
             Event::Runtime(change) => self.wake(&change),
             Event::WorkerEnded(uid) => self.worker_ended(&uid),
             Event::RestartWorker(uid) => self.restart(uid),
+            Event::Fail(uid, failure) => self.fail(&uid, failure),
             Event::Orphans(pods) => {
                 for pod in pods {
                     if !self.workers.contains_key(&pod::uid(&pod)) {
@@ -116,15 +119,24 @@ impl SyncLoop {
     fn desire(&mut self, desired: Desired) {
         let uid = pod::uid(desired.pod());
         self.pods.send_modify(|pods| match &desired {
-            Desired::Pod(pod) => drop(pods.insert(uid.clone(), Arc::clone(pod))),
+            Desired::Pod(pod) | Desired::Failed(pod, _) => drop(pods.insert(uid.clone(), Arc::clone(pod))),
             Desired::Removed(_) => drop(pods.remove(&uid)),
         });
         if let Some(worker) = self.workers.get_mut(&uid) {
+            let desired = desired.after(&worker.desired);
             worker.desired = desired.clone();
             return worker.handle.desire(desired);
         }
         let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), self.events.clone());
         self.workers.insert(uid, Worker { handle, desired });
+    }
+
+    /// Ends a Pod for a reason of the kubelet's own. One that is gone needs no end.
+    fn fail(&mut self, uid: &Uid, failure: Failure) {
+        if let Some(worker) = self.workers.get(uid) {
+            let pod = Arc::clone(worker.desired.pod());
+            self.desire(Desired::Failed(pod, failure));
+        }
     }
 
     /// After a list: what is not in it is gone.
@@ -133,7 +145,7 @@ impl SyncLoop {
             .workers
             .iter()
             .filter(|(uid, worker)| {
-                matches!(worker.desired, Desired::Pod(_)) && !pods.iter().any(|pod| pod::uid(pod) == **uid)
+                matches!(worker.desired, Desired::Pod(_) | Desired::Failed(..)) && !pods.iter().any(|pod| pod::uid(pod) == **uid)
             })
             .map(|(_, worker)| Arc::clone(worker.desired.pod()))
             .collect();

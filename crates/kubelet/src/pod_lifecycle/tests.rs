@@ -1,6 +1,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
+use crate::pod_status::VerdictKind;
 
 fn pod(deletion_grace_seconds: Option<i64>, spec_grace_seconds: Option<i64>) -> Arc<Pod> {
     let mut pod = Pod::default();
@@ -49,4 +50,20 @@ fn a_completed_pod_is_kept_until_it_is_deleted() {
     assert!(matches!(&state, PodLifecycle::Terminated(end) if !end.cause.is_removal()));
     let state = state.desire(&Desired::Pod(pod(Some(30), None)));
     assert!(matches!(&state, PodLifecycle::Terminated(end) if end.cause.is_removal()));
+}
+
+#[test]
+fn a_pod_the_kubelet_fails_does_not_come_back() {
+    let verdict = Verdict { reason: "Evicted".into(), message: "m".to_owned(), kind: VerdictKind::Disrupted };
+    let failure = Failure { verdict: verdict.clone(), grace_seconds: Some(0) };
+    let failed = Desired::Failed(pod(None, Some(30)), failure);
+    let state = PodLifecycle::Syncing.desire(&failed);
+    let cause = TerminationCause::Failed(verdict);
+    assert_eq!(state, PodLifecycle::Terminating(Termination { cause, grace_seconds: 1 }));
+    assert!(matches!(Desired::Pod(pod(None, None)).after(&failed), Desired::Failed(..)));
+    assert!(matches!(failed.clone().after(&Desired::Removed(pod(None, None))), Desired::Removed(_)));
+    assert!(matches!(Desired::Removed(pod(None, None)).after(&failed), Desired::Removed(_)));
+    let deleted = Desired::Pod(pod(Some(9), Some(30))).after(&failed);
+    let PodLifecycle::Terminating(termination) = PodLifecycle::Syncing.desire(&deleted) else { panic!() };
+    assert_eq!((termination.cause, termination.grace_seconds), (TerminationCause::Deleted, 1));
 }

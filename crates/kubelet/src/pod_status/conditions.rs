@@ -2,12 +2,15 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodCondition, PodStatus};
 
-use super::{Phase, StatusInput, seconds};
+use super::{Phase, StatusInput, VerdictKind, seconds};
 use crate::plan_pod::has_usable_sandbox;
 use crate::pod::{self, ContainerKind};
 
 /// The conditions this kubelet computes; every other one belongs to somebody else.
 const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// Set by whoever makes a Pod go before its time; by this kubelet, too.
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
 pub(super) fn is_owned(condition: &PodCondition) -> bool {
     OWNED.contains(&condition.type_.as_str())
@@ -46,7 +49,20 @@ pub(super) fn conditions(
     let owned =
         OWNED.into_iter().zip(findings).map(|(type_, finding)| condition(input, old_conditions, type_, finding));
     let foreign = old_conditions.iter().filter(|condition| !is_owned(condition));
-    foreign.cloned().chain(owned).collect()
+    let disruption = input.verdict.filter(|verdict| verdict.kind == VerdictKind::Disrupted);
+    match disruption {
+        None => foreign.cloned().chain(owned).collect(),
+        Some(verdict) => {
+            let foreign = foreign.filter(|condition| condition.type_ != DISRUPTION_TARGET);
+            let finding = Finding {
+                status: true,
+                reason: Some("TerminationByKubelet"),
+                message: Some(verdict.message.clone()),
+            };
+            let disruption = condition(input, old_conditions, DISRUPTION_TARGET, finding);
+            foreign.cloned().chain(owned).chain([disruption]).collect()
+        }
+    }
 }
 
 fn condition(input: &StatusInput<'_>, old: &[PodCondition], type_: &str, finding: Finding) -> PodCondition {

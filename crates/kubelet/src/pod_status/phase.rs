@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodStatus};
 
 use super::{Stage, StatusInput};
+use crate::observed::ObservedContainer;
 use crate::pod::{self, ContainerKind, RestartPolicy};
 
 /// `status.phase`.
@@ -56,14 +57,20 @@ pub(super) fn phase(
     if before.is_terminal() {
         return before;
     }
-    if input.verdict.is_some() {
-        return Phase::Failed;
-    }
     let computed = computed_phase(input, init_statuses, statuses);
+    if input.verdict.is_some() {
+        // Failed means that nothing runs any more.
+        return if is_over(input) { Phase::Failed } else { computed };
+    }
     match input.stage {
         Stage::Ended if !computed.is_terminal() => Phase::Failed,
         _ => computed,
     }
+}
+
+/// Whether every container has stopped.
+pub(super) fn is_over(input: &StatusInput<'_>) -> bool {
+    input.stage == Stage::Ended || !input.observed.containers.iter().any(ObservedContainer::is_running)
 }
 
 fn computed_phase(input: &StatusInput<'_>, init_statuses: &[ContainerStatus], statuses: &[ContainerStatus]) -> Phase {

@@ -270,7 +270,7 @@ fn a_deleted_pod_ends_as_its_containers_did_whatever_its_policy() {
 #[test]
 fn a_verdict_fails_the_pod_and_is_its_reason() {
     let mut case = Case::new(ONE).has("app", 0, running()).stage(Stage::Terminating);
-    case.verdict = Some(Verdict { reason: "DeadlineExceeded", message: "too long".to_owned() });
+    case.verdict = Some(Verdict { reason: "DeadlineExceeded".into(), message: "too long".to_owned(), kind: VerdictKind::Stopped });
     let status = case.status();
     assert_eq!(status.phase.as_deref(), Some("Failed"));
     assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("DeadlineExceeded"), Some("too long")));
