@@ -168,6 +168,7 @@ impl Node {
             },
             paths: kubelet::Paths::below(settings.data_dir.path()),
             pods: kubelet::PodConfig { cgroup_root: cgroup_root(&id), ..kubelet::PodConfig::default() },
+            resources: settings.resources.clone(),
         })
         .await
         .context("cannot start the kubelet")?;

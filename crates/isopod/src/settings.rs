@@ -33,6 +33,8 @@ pub struct Settings {
     pub registries: Option<PathBuf>,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
+    /// How the node's resources are shared out.
+    pub resources: kubelet::resources::ResourceConfig,
 }
 
 impl Settings {
@@ -65,6 +67,7 @@ impl Settings {
                 .collect(),
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
+            resources: arguments.kubelet.resources.resolve()?,
             kubelet: arguments.kubelet,
         })
     }

@@ -9,6 +9,7 @@ use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
 use crate::host::Host;
+use crate::resources::ResourceConfig;
 
 /// Everything a kubelet needs from outside.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub paths: Paths,
     /// How Pods are run.
     pub pods: PodConfig,
+    /// How the node's resources are shared out.
+    pub resources: ResourceConfig,
 }
 
 /// The node as it registers itself.

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::core::v1::pod::QosClass;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod};
 use platform::clock::SharedClock;
+use tokio::sync::watch;
 
 use crate::config::{Config, Paths, PodConfig};
 use crate::container_config::dns::ResolvConf;
@@ -15,9 +16,11 @@ use crate::events::{EventSink, Events};
 use crate::host::Host;
 use crate::images::Images;
 use crate::machine::Machine;
+use crate::node_status;
 use crate::objects::Objects;
 use crate::pod::{self, Uid};
 use crate::qos;
+use crate::resources::{NodeResources, cgroups};
 
 /// Shared by all workers.
 pub struct NodeContext {
@@ -43,8 +46,18 @@ pub struct NodeContext {
     pub host_ips: Vec<String>,
     /// The runtime's name, the scheme of container ids.
     pub runtime_name: String,
-    /// What the node can give to Pods.
+    /// What stands in for limits that are not there.
     pub allocatable: Allocatable,
+    /// What the node has.
+    pub resources: NodeResources,
+    /// The Node object as last seen.
+    pub node: watch::Sender<Arc<Node>>,
+    /// What the node is short of: the types of its conditions.
+    pub pressure: watch::Sender<Vec<&'static str>>,
+    /// CPU that Burstable Pods request together.
+    pub burstable_cpu_milli: watch::Sender<i64>,
+    /// The most processes of one Pod; none for no limit.
+    pub pod_pids_limit: Option<i64>,
     /// The host's resolver configuration.
     pub resolv_conf: ResolvConf,
 }
@@ -60,6 +73,7 @@ impl NodeContext {
             events.clone(),
             Arc::clone(&config.clock),
         );
+        let resources = NodeResources::of(machine, config.node.max_pods, &config.resources);
         let resolv_conf = std::fs::read_to_string(&config.paths.resolv_conf).unwrap_or_default();
         Self {
             client: config.client.clone(),
@@ -73,7 +87,12 @@ impl NodeContext {
             pods: config.pods.clone(),
             host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),
             runtime_name,
-            allocatable: machine.allocatable(),
+            allocatable: resources.downward(),
+            resources,
+            node: watch::channel(Arc::new(node_status::new_node(&config.node, NodeStatus::default()))).0,
+            pressure: watch::channel(Vec::new()).0,
+            burstable_cpu_milli: watch::channel(0).0,
+            pod_pids_limit: config.resources.pod_pids_limit,
             resolv_conf: ResolvConf::parse(&resolv_conf),
         }
     }
@@ -90,12 +109,7 @@ impl NodeContext {
 
     /// The Pod's cgroup.
     pub fn cgroup(&self, pod: &Pod) -> String {
-        let level = match qos::class_of(pod) {
-            QosClass::Guaranteed => "",
-            QosClass::Burstable => "burstable/",
-            QosClass::BestEffort => "besteffort/",
-        };
-        format!("{}/{level}pod{}", self.kubepods(), pod::uid(pod))
+        format!("{}{}/pod{}", self.kubepods(), cgroups::of_class(qos::class_of(pod)), pod::uid(pod))
     }
 
     /// The cgroups a Pod can have: one, unless it is known from the runtime only, which does not tell its class.
@@ -103,7 +117,8 @@ impl NodeContext {
         if pod.spec.is_some() {
             return vec![self.cgroup(pod)];
         }
-        ["", "burstable/", "besteffort/"].map(|level| format!("{}/{level}pod{}", self.kubepods(), pod::uid(pod))).into()
+        let classes = [QosClass::Guaranteed, QosClass::Burstable, QosClass::BestEffort];
+        classes.map(|class| format!("{}{}/pod{}", self.kubepods(), cgroups::of_class(class), pod::uid(pod))).into()
     }
 
     /// The cgroup of all Pods.

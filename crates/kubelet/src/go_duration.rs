@@ -21,9 +21,48 @@ pub fn format(duration: Duration) -> String {
     }
 }
 
+/// Reads what Go reads, without fractions below milliseconds: `1m30s`, `1.5h`, `300ms`, `0`. None for anything else.
+pub fn parse(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut milliseconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit = &rest[digits..];
+        let letters = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
+        let factor = match &unit[..letters] {
+            "h" => 3_600_000.0,
+            "m" => 60_000.0,
+            "s" => 1000.0,
+            "ms" => 1.0,
+            _ => return None,
+        };
+        milliseconds += number * factor;
+        rest = &unit[letters..];
+    }
+    (!text.is_empty()).then(|| Duration::from_secs_f64(milliseconds / 1000.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for seconds in [1, 90, 300, 3600, 5400] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(parse(&format(duration)), Some(duration));
+        }
+        assert_eq!(parse("1.5h"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("300ms"), Some(Duration::from_millis(300)));
+        assert_eq!(parse("0"), Some(Duration::ZERO));
+        for bad in ["", "5", "-1s", "1x", "s", "1..2s"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn reads_as_go_prints_it() {

@@ -8,12 +8,14 @@
 //! What must never happen here: naming a runtime or a network, deciding outside of a plan, waiting in the sync loop,
 //! and keeping anything in memory that could not be found again after a restart without changing the end state.
 
+mod admission;
 pub mod config;
 mod container_config;
 mod context;
 mod crash_backoff;
 mod events;
-mod go_duration;
+pub mod eviction;
+pub mod go_duration;
 mod hooks;
 pub mod host;
 mod http_check;
@@ -22,6 +24,7 @@ mod labels;
 mod log_rotation;
 pub mod machine;
 mod node_lease;
+mod node_source;
 mod node_status;
 mod objects;
 mod observed;
@@ -35,6 +38,7 @@ mod pod_status;
 mod pod_worker;
 mod probes;
 mod qos;
+pub mod resources;
 pub mod server;
 mod status_manager;
 mod sync_loop;
@@ -47,7 +51,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use client::{EventFormat, EventRecorder, EventSource, EventType};
-use linux::cgroup::Limits;
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -120,12 +123,8 @@ impl Kubelet {
         let runtime_name = version.runtime_name.clone();
         let context = Arc::new(NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder)));
         let kubepods = context.kubepods();
-        for path in [kubepods.clone(), format!("{kubepods}/burstable"), format!("{kubepods}/besteffort")] {
-            let limits = if path.ends_with("besteffort") {
-                Limits { cpu_shares: Some(2), ..Limits::default() }
-            } else {
-                Limits::default()
-            };
+        for (path, limits) in resources::cgroups::plan(&context.resources) {
+            let path = format!("{kubepods}{path}");
             config.host.create_cgroup(&path, &limits).map_err(|source| StartError::Cgroup { path, source })?;
         }
         Ok(Self {
@@ -165,6 +164,10 @@ impl Kubelet {
         let lease_name = node_name.clone();
         let lease_client = client.clone();
         background("node lease", &cancel, async move { node_lease::run(lease_client, &lease_name, clock).await });
+        let (node_client, own_name, node) = (client.clone(), node_name.clone(), self.context.node.clone());
+        background("node source", &cancel, async move { node_source::run(node_client, &own_name, node).await });
+        let burstable = self.context.burstable_cpu_milli.subscribe();
+        background("qos cgroups", &cancel, resources::cgroups::follow(Arc::clone(&self.context), burstable));
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         background("pod source", &cancel, async move { pod_source::run(client, &node_name, events).await });

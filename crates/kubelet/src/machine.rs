@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::container_config::field_ref::Allocatable;
-
 #[cfg(test)]
 mod tests;
 
@@ -75,18 +73,6 @@ impl Machine {
             os_image: parse_os_release(&text("/etc/os-release")),
             hostname: uname.nodename().to_string_lossy().into_owned(),
             pid_limit: text("/proc/sys/kernel/pid_max").parse().unwrap_or(0),
-        }
-    }
-
-    /// What Pods can have: all but what is kept to react before the machine runs dry.
-    pub fn allocatable(&self) -> Allocatable {
-        let huge_pages: u64 = self.huge_pages.values().sum();
-        let memory = self.memory_bytes.saturating_sub(huge_pages).saturating_sub(MEMORY_RESERVE_BYTES);
-        Allocatable {
-            cpu_milli: i64::try_from(self.cpus * 1000).unwrap_or(i64::MAX),
-            memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
-            // A tenth of the disk is where eviction begins.
-            ephemeral_storage_bytes: i64::try_from(self.disk_bytes / 10 * 9).unwrap_or(i64::MAX),
         }
     }
 }

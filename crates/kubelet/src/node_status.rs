@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, NodeConfig};
 use crate::machine::{Machine, Pressure};
+use crate::resources::NodeResources;
 
 pub use compute::{StatusFacts, node_status};
 
@@ -38,6 +39,7 @@ pub struct NodeStatusWriter {
     nodes: Api<Node>,
     node: NodeConfig,
     machine: Machine,
+    resources: NodeResources,
     runtime: cri::Runtime,
     runtime_version: String,
     clock: SharedClock,
@@ -52,6 +54,7 @@ impl NodeStatusWriter {
         Self {
             nodes: Api::all(config.client.clone()),
             node: config.node.clone(),
+            resources: NodeResources::of(&machine, config.node.max_pods, &config.resources),
             machine,
             runtime: config.runtime.clone(),
             runtime_version,
@@ -155,6 +158,7 @@ impl NodeStatusWriter {
         node_status(&StatusFacts {
             node: &self.node,
             machine: &self.machine,
+            resources: &self.resources,
             runtime_version: &self.runtime_version,
             runtime: runtime.as_ref().map_err(ToString::to_string),
             images: &images,
@@ -165,7 +169,8 @@ impl NodeStatusWriter {
     }
 }
 
-fn new_node(config: &NodeConfig, status: NodeStatus) -> Node {
+/// The Node as it is registered.
+pub(crate) fn new_node(config: &NodeConfig, status: NodeStatus) -> Node {
     let arch = go_arch();
     let mut labels = BTreeMap::from([
         // The Node's name: unique even where several nodes share a machine.

@@ -112,6 +112,33 @@ pub fn init_kind(container: &Container) -> ContainerKind {
     if container.restart_policy.as_deref() == Some("Always") { ContainerKind::Sidecar } else { ContainerKind::Init }
 }
 
+/// `spec.priority`.
+pub fn priority(pod: &Pod) -> i32 {
+    pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0)
+}
+
+/// From this priority on a Pod is critical to the system.
+const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
+
+/// Whether the Pod is critical: a static one, its mirror, or one of a system priority.
+pub fn is_critical(pod: &Pod) -> bool {
+    is_static(pod) || priority(pod) >= SYSTEM_CRITICAL_PRIORITY
+}
+
+/// Whether the Pod is critical to its node.
+pub fn is_node_critical(pod: &Pod) -> bool {
+    let class = pod.spec.as_ref().and_then(|spec| spec.priority_class_name.as_deref());
+    is_critical(pod) && class == Some("system-node-critical")
+}
+
+/// Whether the Pod came from a file of the node, as itself or as the object that mirrors it.
+pub fn is_static(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    let get = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(String::as_str);
+    get("kubernetes.io/config.mirror").is_some()
+        || get("kubernetes.io/config.source").is_some_and(|source| source != "api")
+}
+
 /// Whether the Pod shares the host's network.
 pub fn is_host_network(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false)

@@ -7,6 +7,8 @@
 //! Guarantees: one worker per UID at any time; a Pod the runtime has but the API has not is ended; a worker that
 //! panics is started again and finds its Pod where the runtime has it.
 
+mod admitting;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::admission::Demand;
 use crate::context::NodeContext;
 use crate::orphans;
 use crate::pleg::RuntimeChange;
@@ -41,8 +44,6 @@ pub enum Event {
     RestartWorker(Uid),
     /// Pods the runtime has, found after the first list.
     Orphans(Vec<Arc<Pod>>),
-    /// A Pod has to end, as the kubelet decided.
-    Fail(Uid, Failure),
 }
 
 /// Pods as the kubelet has them, for the kubelet API and node status.
@@ -62,6 +63,10 @@ pub struct SyncLoop {
 struct Worker {
     handle: WorkerHandle,
     desired: Desired,
+    /// What the Pod takes of the node.
+    demand: Demand,
+    /// CPU it requests as a Burstable Pod.
+    burstable_cpu_milli: i64,
 }
 
 impl SyncLoop {
@@ -104,7 +109,6 @@ impl SyncLoop {
             Event::Runtime(change) => self.wake(&change),
             Event::WorkerEnded(uid) => self.worker_ended(&uid),
             Event::RestartWorker(uid) => self.restart(uid),
-            Event::Fail(uid, failure) => self.fail(&uid, failure),
             Event::Orphans(pods) => {
                 for pod in pods {
                     if !self.workers.contains_key(&pod::uid(&pod)) {
@@ -124,11 +128,24 @@ impl SyncLoop {
         });
         if let Some(worker) = self.workers.get_mut(&uid) {
             let desired = desired.after(&worker.desired);
+            let was_active = worker.is_active();
             worker.desired = desired.clone();
-            return worker.handle.desire(desired);
+            let is_active = worker.is_active();
+            worker.handle.desire(desired);
+            if was_active != is_active {
+                self.note_requests();
+            }
+            return;
         }
+        let demand = Demand::of(desired.pod());
+        let desired = match desired {
+            Desired::Pod(pod) => self.admit(pod, &demand),
+            other => other,
+        };
         let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), self.events.clone());
-        self.workers.insert(uid, Worker { handle, desired });
+        let burstable_cpu_milli = demand.burstable_cpu_milli();
+        self.workers.insert(uid, Worker { handle, desired, demand, burstable_cpu_milli });
+        self.note_requests();
     }
 
     /// Ends a Pod for a reason of the kubelet's own. One that is gone needs no end.
@@ -145,11 +162,15 @@ impl SyncLoop {
             .workers
             .iter()
             .filter(|(uid, worker)| {
-                matches!(worker.desired, Desired::Pod(_) | Desired::Failed(..)) && !pods.iter().any(|pod| pod::uid(pod) == **uid)
+                matches!(worker.desired, Desired::Pod(_) | Desired::Failed(..))
+                    && !pods.iter().any(|pod| pod::uid(pod) == **uid)
             })
             .map(|(_, worker)| Arc::clone(worker.desired.pod()))
             .collect();
         gone.into_iter().for_each(|pod| self.desire(Desired::Removed(pod)));
+        // Who came first is let in first.
+        let mut pods = pods;
+        pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         pods.into_iter().for_each(|pod| self.desire(Desired::Pod(pod)));
         if !self.listed {
             self.listed = true;
@@ -175,6 +196,7 @@ impl SyncLoop {
         if worker.handle.finished() {
             self.workers.remove(uid);
             self.pods.send_modify(|pods| drop(pods.remove(uid)));
+            self.note_requests();
             return;
         }
         error!(pod = pod::full_name(worker.desired.pod()), "Pod worker died, starting it again soon");
@@ -188,9 +210,8 @@ impl SyncLoop {
     }
 
     fn restart(&mut self, uid: Uid) {
-        if let Some(worker) = self.workers.remove(&uid) {
-            let handle = pod_worker::start(Arc::clone(&self.context), worker.desired.clone(), self.events.clone());
-            self.workers.insert(uid, Worker { handle, desired: worker.desired });
+        if let Some(worker) = self.workers.get_mut(&uid) {
+            worker.handle = pod_worker::start(Arc::clone(&self.context), worker.desired.clone(), self.events.clone());
         }
     }
 }

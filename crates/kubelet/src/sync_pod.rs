@@ -217,7 +217,7 @@ async fn run_sandbox(
     cgroup: &str,
     config: cri::PodSandboxConfig,
 ) -> Result<Sandbox, String> {
-    context.host.create_cgroup(cgroup, &pod_limits(pod)).map_err(|error| describe(&error))?;
+    context.host.create_cgroup(cgroup, &pod_limits(pod, context.pod_pids_limit)).map_err(|error| describe(&error))?;
     std::fs::create_dir_all(&config.log_directory)
         .map_err(|error| format!("create {}: {error}", config.log_directory))?;
     let handler = "";

@@ -23,19 +23,21 @@ pub fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: 
     }
 }
 
-/// Limits of the Pod's own cgroup, which holds its containers together.
-pub fn pod_limits(pod: &Pod) -> Limits {
+/// Limits of the Pod's own cgroup, which holds its containers together. The number of processes is the node's to limit.
+pub fn pod_limits(pod: &Pod, pids_limit: Option<i64>) -> Limits {
     let totals = PodTotals::of(pod);
+    let bounded = qos::class_of(pod) != QosClass::BestEffort;
     let shares = match qos::class_of(pod) {
         QosClass::BestEffort => 2,
         QosClass::Guaranteed | QosClass::Burstable => qos::cpu_shares(totals.cpu_request_milli),
     };
-    let quota = totals.cpu_limit_milli.map(qos::cpu_quota_us);
+    let quota = totals.cpu_limit_milli.filter(|_| bounded).map(qos::cpu_quota_us);
     Limits {
         cpu_shares: u64::try_from(shares).ok(),
         cpu_quota_us: quota,
         cpu_period_us: quota.and(u64::try_from(CPU_PERIOD_US).ok()),
-        memory_bytes: totals.memory_limit_bytes,
+        memory_bytes: totals.memory_limit_bytes.filter(|_| bounded),
+        pids: pids_limit,
         ..Limits::default()
     }
 }

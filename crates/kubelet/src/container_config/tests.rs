@@ -72,12 +72,16 @@ fn resources_become_shares_quota_limit_and_score() {
 #[test]
 fn the_pods_cgroup_is_limited_only_when_every_container_is() {
     let limit = "resources: {limits: {cpu: 500m, memory: 100Mi}, requests: {cpu: 500m, memory: 100Mi}}";
-    let both = pod_limits(&spec_pod(&format!(
-        "{{containers: [{{name: a, image: x, {limit}}}, {{name: b, image: x, {limit}}}]}}"
-    )));
+    let both = pod_limits(
+        &spec_pod(&format!("{{containers: [{{name: a, image: x, {limit}}}, {{name: b, image: x, {limit}}}]}}")),
+        Some(100),
+    );
+    assert_eq!(both.pids, Some(100));
     assert_eq!((both.cpu_quota_us, both.memory_bytes, both.cpu_shares), (Some(100_000), Some(200 << 20), Some(1024)));
-    let one =
-        pod_limits(&spec_pod(&format!("{{containers: [{{name: a, image: x, {limit}}}, {{name: b, image: x}}]}}")));
+    let one = pod_limits(
+        &spec_pod(&format!("{{containers: [{{name: a, image: x, {limit}}}, {{name: b, image: x}}]}}")),
+        None,
+    );
     assert_eq!((one.cpu_quota_us, one.memory_bytes, one.cpu_shares), (None, None, Some(512)));
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use api::quantity::Quantity;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSwapStatus,
@@ -15,6 +14,7 @@ use super::go_arch;
 use crate::config::NodeConfig;
 use crate::machine::{Machine, Pressure};
 use crate::pod_status::seconds;
+use crate::resources::{Amounts, NodeResources};
 
 /// Upstream lists no more images than this, the largest first.
 const MAX_IMAGES: usize = 50;
@@ -26,6 +26,8 @@ pub struct StatusFacts<'a> {
     pub node: &'a NodeConfig,
     /// The machine.
     pub machine: &'a Machine,
+    /// What it has, and what Pods can have of it.
+    pub resources: &'a NodeResources,
     /// Name and version of the runtime: `isopod://0.1.0`.
     pub runtime_version: &'a str,
     /// What the runtime says of itself, or why it does not.
@@ -44,8 +46,8 @@ pub struct StatusFacts<'a> {
 pub fn node_status(facts: &StatusFacts<'_>) -> NodeStatus {
     NodeStatus {
         addresses: Some(addresses(facts.node)),
-        capacity: Some(capacity(facts)),
-        allocatable: Some(allocatable(facts)),
+        capacity: Some(text(&facts.resources.capacity)),
+        allocatable: Some(text(&facts.resources.allocatable)),
         conditions: Some(conditions(facts)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(facts.node.kubelet_port) }),
@@ -74,32 +76,8 @@ fn addresses(node: &NodeConfig) -> Vec<NodeAddress> {
     internal.chain([address("Hostname", node.name.clone())]).collect()
 }
 
-fn capacity(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
-    let machine = facts.machine;
-    let bytes = |bytes: u64| Quantity::from_bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
-    let whole = |value: u64| Quantity::from_value(i64::try_from(value).unwrap_or(i64::MAX));
-    let mut resources = BTreeMap::from([
-        ("cpu".to_owned(), whole(machine.cpus)),
-        ("memory".to_owned(), bytes(machine.memory_bytes)),
-        ("ephemeral-storage".to_owned(), bytes(machine.disk_bytes)),
-        ("pods".to_owned(), whole(u64::from(facts.node.max_pods))),
-    ]);
-    resources.extend(machine.huge_pages.iter().map(|(name, size)| (name.clone(), bytes(*size))));
-    text(resources)
-}
-
-fn allocatable(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
-    let allocatable = facts.machine.allocatable();
-    let mut resources = capacity(facts);
-    resources.extend(text(BTreeMap::from([
-        ("memory".to_owned(), Quantity::from_bytes(allocatable.memory_bytes)),
-        ("ephemeral-storage".to_owned(), Quantity::from_value(allocatable.ephemeral_storage_bytes)),
-    ])));
-    resources
-}
-
-fn text(resources: BTreeMap<String, Quantity>) -> BTreeMap<String, ApiQuantity> {
-    resources.into_iter().map(|(name, amount)| (name, ApiQuantity(amount.to_string()))).collect()
+fn text(resources: &Amounts) -> BTreeMap<String, ApiQuantity> {
+    resources.iter().map(|(name, amount)| (name.clone(), ApiQuantity(amount.to_string()))).collect()
 }
 
 /// What a condition says.

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use testkit::fake_api::FakeApi;
 
 use super::*;
+use crate::resources::ResourceConfig;
 use crate::testing::at;
 
 fn node() -> NodeConfig {
@@ -37,6 +38,7 @@ fn status(
     node_status(&StatusFacts {
         node: &node(),
         machine: &machine(),
+        resources: &NodeResources::of(&machine(), 110, &ResourceConfig::default()),
         runtime_version: "isopod://0.1.0",
         runtime,
         images: &images,
@@ -114,6 +116,7 @@ fn transition_times_stay_while_a_condition_holds() {
 fn writer(api: &FakeApi) -> NodeStatusWriter {
     let clock: SharedClock = Arc::new(crate::testing::TokioClock::new());
     NodeStatusWriter {
+        resources: NodeResources::default(),
         nodes: Api::all(api.client()),
         node: node(),
         machine: machine(),

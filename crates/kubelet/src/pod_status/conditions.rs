@@ -54,11 +54,8 @@ pub(super) fn conditions(
         None => foreign.cloned().chain(owned).collect(),
         Some(verdict) => {
             let foreign = foreign.filter(|condition| condition.type_ != DISRUPTION_TARGET);
-            let finding = Finding {
-                status: true,
-                reason: Some("TerminationByKubelet"),
-                message: Some(verdict.message.clone()),
-            };
+            let finding =
+                Finding { status: true, reason: Some("TerminationByKubelet"), message: Some(verdict.message.clone()) };
             let disruption = condition(input, old_conditions, DISRUPTION_TARGET, finding);
             foreign.cloned().chain(owned).chain([disruption]).collect()
         }

@@ -268,12 +268,32 @@ fn a_deleted_pod_ends_as_its_containers_did_whatever_its_policy() {
 }
 
 #[test]
-fn a_verdict_fails_the_pod_and_is_its_reason() {
+fn a_verdict_fails_the_pod_once_nothing_of_it_runs() {
+    let verdict = |reason: &'static str, kind| Verdict { reason: reason.into(), message: "m".to_owned(), kind };
     let mut case = Case::new(ONE).has("app", 0, running()).stage(Stage::Terminating);
-    case.verdict = Some(Verdict { reason: "DeadlineExceeded".into(), message: "too long".to_owned(), kind: VerdictKind::Stopped });
+    case.verdict = Some(verdict("Evicted", VerdictKind::Disrupted));
+    let status = case.status();
+    assert_eq!((status.phase.as_deref(), status.reason), (Some("Running"), None));
+    let disruption = status.conditions.unwrap().into_iter().find(|one| one.type_ == "DisruptionTarget").unwrap();
+    assert_eq!((disruption.status.as_str(), disruption.reason.as_deref()), ("True", Some("TerminationByKubelet")));
+    let mut case = Case::new(ONE).has("app", 0, exited(0)).stage(Stage::Ended);
+    case.verdict = Some(verdict("DeadlineExceeded", VerdictKind::Stopped));
     let status = case.status();
     assert_eq!(status.phase.as_deref(), Some("Failed"));
-    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("DeadlineExceeded"), Some("too long")));
+    assert_eq!((status.reason.as_deref(), status.message.as_deref()), (Some("DeadlineExceeded"), Some("m")));
+    assert!(!status.conditions.unwrap().iter().any(|one| one.type_ == "DisruptionTarget"));
+}
+
+#[test]
+fn a_rejected_pod_has_a_reason_and_no_containers() {
+    let mut case = Case::new(ONE).stage(Stage::Ended);
+    let (reason, kind) = ("OutOfcpu".into(), VerdictKind::Rejected);
+    case.verdict = Some(Verdict { reason, message: "Pod was rejected: m".to_owned(), kind });
+    let status = case.status();
+    assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("OutOfcpu")));
+    assert!(status.container_statuses.is_none() && status.start_time.is_some() && status.host_ip.is_none());
+    let deleted = Case::new(ONE).stage(Stage::Ended).before(serde_json::to_value(&status).unwrap());
+    assert_eq!(deleted.status(), status);
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Node {
             },
             paths: Paths::below(directory.path()),
             pods: PodConfig::default(),
+            resources: Default::default(),
         };
         let context = NodeContext::new(&config, &Machine::default(), "fake".to_owned(), Arc::new(events.clone()));
         let mut node = Self {

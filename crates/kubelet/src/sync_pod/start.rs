@@ -148,7 +148,7 @@ fn configure(
         env,
         mounts,
         volume_groups: &[],
-        node_memory_bytes: context.allocatable.memory_bytes,
+        node_memory_bytes: context.resources.memory_bytes(),
     };
     container_config(pass.pod, container, inputs)
 }

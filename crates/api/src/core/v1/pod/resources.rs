@@ -38,7 +38,7 @@ pub fn pod_limits(pod: &Pod) -> Amounts<'_> {
 }
 
 /// The containers' part of [`pod_requests`].
-pub(crate) fn aggregate_requests(spec: &PodSpec) -> Amounts<'_> {
+pub fn aggregate_requests(spec: &PodSpec) -> Amounts<'_> {
     aggregate(spec, Which::Requests)
 }
 

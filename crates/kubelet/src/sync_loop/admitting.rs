@@ -1,0 +1,74 @@
+//! Letting Pods in, and what the node as a whole is told about those that are in.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use tracing::info;
+
+use super::{SyncLoop, Worker};
+use crate::admission::{self, Admission, AdmissionInput, Demand};
+use crate::pod::{self, Uid};
+use crate::pod_lifecycle::{Desired, Failure};
+use crate::pod_status::{Phase, Verdict, VerdictKind};
+
+const PREEMPTED: &str = "Preempted in order to admit critical pod";
+
+impl SyncLoop {
+    /// What becomes of a Pod that was not here before. One that has been let in by an earlier kubelet is not asked for
+    /// again: it may run already.
+    pub(super) fn admit(&mut self, pod: Arc<Pod>, demand: &Demand) -> Desired {
+        let phase = pod.status.as_ref().map_or(Phase::Pending, Phase::of);
+        let known = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        if known || phase.is_terminal() || pod.metadata.deletion_timestamp.is_some() {
+            return Desired::Pod(pod);
+        }
+        let others: Vec<&Demand> =
+            self.workers.values().filter(|worker| worker.is_active()).map(|worker| &worker.demand).collect();
+        let answer = admission::admit(&AdmissionInput {
+            pod: &pod,
+            demand,
+            others: &others,
+            node: &self.context.node.borrow(),
+            allocatable: &self.context.resources.allocatable,
+            pressure: &self.context.pressure.borrow(),
+        });
+        match answer {
+            Admission::Admitted => Desired::Pod(pod),
+            Admission::AfterPreempting(victims) => {
+                victims.iter().for_each(|victim| self.preempt(victim));
+                Desired::Pod(pod)
+            }
+            Admission::Rejected(verdict) => {
+                info!(pod = pod::full_name(&pod), reason = %verdict.reason, message = verdict.message, "Pod rejected");
+                let message = verdict.message.trim_start_matches("Pod was rejected: ").to_owned();
+                self.context.events.warning(&pod, &verdict.reason, message);
+                Desired::Failed(pod, Failure { verdict, grace_seconds: None })
+            }
+        }
+    }
+
+    fn preempt(&mut self, uid: &Uid) {
+        let Some(worker) = self.workers.get(uid) else { return };
+        self.context.events.warning(worker.desired.pod(), "Preempting", PREEMPTED);
+        let verdict =
+            Verdict { reason: "Preempting".into(), message: PREEMPTED.to_owned(), kind: VerdictKind::Disrupted };
+        self.fail(uid, Failure { verdict, grace_seconds: None });
+    }
+
+    /// Tells the cgroups of all Pods how many CPUs the Burstable ones ask for together.
+    pub(super) fn note_requests(&self) {
+        let active = self.workers.values().filter(|worker| worker.is_active());
+        let total = active.map(|worker| worker.burstable_cpu_milli).fold(0, i64::saturating_add);
+        self.context.burstable_cpu_milli.send_if_modified(|known| std::mem::replace(known, total) != total);
+    }
+}
+
+impl Worker {
+    /// Whether the Pod still takes something of the node.
+    pub(super) fn is_active(&self) -> bool {
+        let status = self.desired.pod().status.as_ref();
+        let rejected = |failure: &Failure| failure.verdict.kind == VerdictKind::Rejected;
+        !matches!(&self.desired, Desired::Failed(_, failure) if rejected(failure))
+            && !status.is_some_and(|status| Phase::of(status).is_terminal())
+    }
+}
