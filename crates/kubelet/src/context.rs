@@ -19,6 +19,7 @@ use crate::machine::Machine;
 use crate::node_status;
 use crate::objects::Objects;
 use crate::pod::{self, Uid};
+use crate::probes::Schedule;
 use crate::qos;
 use crate::resources::{NodeResources, cgroups};
 
@@ -38,6 +39,8 @@ pub struct NodeContext {
     pub clock: SharedClock,
     /// What users are told.
     pub events: Events,
+    /// When probes run.
+    pub probes: Arc<Schedule>,
     /// Directories.
     pub paths: Paths,
     /// How Pods are run.
@@ -83,6 +86,7 @@ impl NodeContext {
             host: Arc::clone(&config.host),
             clock: Arc::clone(&config.clock),
             events,
+            probes: Arc::new(Schedule::start()),
             paths: config.paths.clone(),
             pods: config.pods.clone(),
             host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),

@@ -55,8 +55,8 @@ pub async fn run(
     }
     if let Some(get) = &hook.http_get {
         let path = get.path.clone().unwrap_or_default();
-        let outcome = http_check::get(container, get, pod_ip).await;
-        return outcome.map(drop).map_err(|source| HookError::Http { path, container: container.name.clone(), source });
+        let outcome = http_check::run_hook(container, get, pod_ip).await;
+        return outcome.map_err(|source| HookError::Http { path, container: container.name.clone(), source });
     }
     if let Some(sleep) = &hook.sleep {
         tokio::time::sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0))).await;

@@ -144,7 +144,8 @@ struct PodWorker {
 impl PodWorker {
     fn new(context: Arc<NodeContext>, uid: Uid, inbox: watch::Receiver<Desired>, wake: Arc<Notify>) -> Self {
         let status = StatusWriter::start(context.client.clone());
-        let prober = Prober::new(Arc::clone(&context.runtime), context.events.clone(), Arc::clone(&wake));
+        let (schedule, runtime) = (Arc::clone(&context.probes), Arc::clone(&context.runtime));
+        let prober = Prober::new(schedule, runtime, context.events.clone(), Arc::clone(&wake));
         let objects = Arc::new(PodObjects::new(Arc::clone(&context.objects), Arc::clone(&wake)));
         let first_seen = context.clock.now();
         Self {

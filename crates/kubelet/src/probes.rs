@@ -1,54 +1,59 @@
 //! Startup, readiness and liveness probes.
 //!
-//! Every probe of every running container is a small task that sleeps on the runtime's one timer wheel. It counts
-//! outcomes against its thresholds ([`Tally`]), records what is settled in the Pod's results, and wakes the Pod's
-//! worker when that is news. Probes of an instance start when it runs (readiness and liveness when it has started) and
-//! end with it.
+//! A Pod's [`Prober`] puts a job for every probe of every running container into the node's one [`Schedule`]. A job
+//! asks ([`action`]), counts outcomes against its thresholds ([`run`]), records what is settled in the Pod's results,
+//! and wakes the Pod's worker when that is news. Probes of an instance start when it runs (readiness and liveness when
+//! it has started) and end with it; when the Pod ends only readiness is still asked for.
+//!
+//! What a container was found to be before this kubelet started stays true until a probe says otherwise: a restart of
+//! the daemon makes no Pod unready.
 
 mod action;
+mod grpc;
 mod results;
+mod run;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use client::EventType;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
-use platform::tasks::{TaskKind, spawn};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use crate::events::Events;
-use crate::observed::{ContainerState, ObservedPod};
+use crate::observed::{ContainerState, ObservedContainer, ObservedPod};
 use crate::pod;
+use run::{ProbeRun, Tally};
+use schedule::Ticket;
 
 pub use results::{ProbeFailure, ProbeKind, ProbeResults};
+pub use schedule::Schedule;
 
 /// The probes of one Pod.
 pub struct Prober {
+    schedule: Arc<Schedule>,
     runtime: Arc<dyn cri::RuntimeService>,
     events: Events,
     wake: Arc<Notify>,
     results: Arc<Mutex<ProbeResults>>,
-    tasks: HashMap<(String, ProbeKind), ProbeTask>,
-}
-
-/// A probe's task; it ends when this is dropped.
-struct ProbeTask(JoinHandle<()>);
-
-impl Drop for ProbeTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    tickets: HashMap<(String, ProbeKind), Ticket>,
+    adopted: bool,
 }
 
 impl Prober {
     /// No probe runs yet. News wake whoever waits on `wake`.
-    pub fn new(runtime: Arc<dyn cri::RuntimeService>, events: Events, wake: Arc<Notify>) -> Self {
-        Self { runtime, events, wake, results: Arc::default(), tasks: HashMap::new() }
+    pub fn new(
+        schedule: Arc<Schedule>,
+        runtime: Arc<dyn cri::RuntimeService>,
+        events: Events,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Self { schedule, runtime, events, wake, results: Arc::default(), tickets: HashMap::new(), adopted: false }
     }
 
     /// What is settled by now.
@@ -58,10 +63,10 @@ impl Prober {
 
     /// Starts the probes that running containers need now, ends those of containers that are gone.
     pub fn update(&mut self, pod: &Arc<Pod>, observed: &ObservedPod, host_ips: &[String], now: Timestamp) {
-        let running =
-            |id: &str| observed.containers.iter().any(|container| container.id == id && container.is_running());
-        self.tasks.retain(|(id, _), _| running(id));
-        lock(&self.results).retain(running);
+        if !std::mem::replace(&mut self.adopted, true) {
+            lock(&self.results).adopt(pod, observed);
+        }
+        self.forget_gone(observed);
         let ip = if pod::is_host_network(pod) {
             host_ips.first().cloned()
         } else {
@@ -73,31 +78,64 @@ impl Prober {
             let started = lock(&self.results).is_started(spec, &container.id);
             for (kind, probe) in wanted(spec, started) {
                 let key = (container.id.clone(), kind);
-                if self.tasks.contains_key(&key) {
-                    continue;
+                if !self.tickets.contains_key(&key) {
+                    let age = now.duration_since(started_at).try_into().unwrap_or(Duration::ZERO);
+                    let delay = self.first_delay(&key, probe, age);
+                    let job = self.job(pod, spec, container, ip.clone(), kind, probe);
+                    self.tickets.insert(key, self.schedule.add(Arc::new(job), delay));
                 }
-                let age = now.duration_since(started_at).try_into().unwrap_or(Duration::ZERO);
-                let run = ProbeRun {
-                    runtime: Arc::clone(&self.runtime),
-                    events: self.events.clone(),
-                    wake: Arc::clone(&self.wake),
-                    results: Arc::clone(&self.results),
-                    pod: Arc::clone(pod),
-                    container: spec.clone(),
-                    container_id: container.id.clone(),
-                    pod_ip: ip.clone(),
-                    kind,
-                    probe: probe.clone(),
-                };
-                let delay = seconds(probe.initial_delay_seconds, 0).saturating_sub(age);
-                self.tasks.insert(key, ProbeTask(spawn(TaskKind::Worker, "probe", run.run(delay))));
             }
         }
     }
 
-    /// Ends all probes: the Pod is ending.
-    pub fn stop(&mut self) {
-        self.tasks.clear();
+    /// Ends the probes of containers that do not run any more. They are unready then.
+    pub fn forget_gone(&mut self, observed: &ObservedPod) {
+        let running =
+            |id: &str| observed.containers.iter().any(|container| container.id == id && container.is_running());
+        self.tickets.retain(|(id, _), _| running(id));
+        lock(&self.results).retain(running);
+    }
+
+    /// The Pod is ending: from now on it only matters whether it should get traffic.
+    pub fn only_readiness(&mut self) {
+        self.tickets.retain(|(_, kind), _| *kind == ProbeKind::Readiness);
+    }
+
+    /// The initial delay, counted from the container's start. Probes of containers that were known to be well before
+    /// this kubelet started do not all come at once.
+    fn first_delay(&self, key: &(String, ProbeKind), probe: &Probe, age: Duration) -> Duration {
+        let delay = seconds(probe.initial_delay_seconds, 0).saturating_sub(age);
+        if !lock(&self.results).is_adopted(&key.0) {
+            return delay;
+        }
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let share = hasher.finish() % 1000;
+        delay + seconds(probe.period_seconds, 10) * u32::try_from(share).unwrap_or(0) / 1000
+    }
+
+    fn job(
+        &self,
+        pod: &Arc<Pod>,
+        spec: &Container,
+        container: &ObservedContainer,
+        pod_ip: Option<String>,
+        kind: ProbeKind,
+        probe: &Probe,
+    ) -> ProbeRun {
+        ProbeRun {
+            runtime: Arc::clone(&self.runtime),
+            events: self.events.clone(),
+            wake: Arc::clone(&self.wake),
+            results: Arc::clone(&self.results),
+            pod: Arc::clone(pod),
+            container: spec.clone(),
+            container_id: container.id.clone(),
+            pod_ip,
+            kind,
+            probe: probe.clone(),
+            tally: Mutex::new(Tally::new(probe)),
+        }
     }
 }
 
@@ -110,94 +148,10 @@ fn wanted(container: &Container, started: bool) -> Vec<(ProbeKind, &Probe)> {
     startup.into_iter().chain(later).collect()
 }
 
-struct ProbeRun {
-    runtime: Arc<dyn cri::RuntimeService>,
-    events: Events,
-    wake: Arc<Notify>,
-    results: Arc<Mutex<ProbeResults>>,
-    pod: Arc<Pod>,
-    container: Container,
-    container_id: String,
-    pod_ip: Option<String>,
-    kind: ProbeKind,
-    probe: Probe,
-}
-
-impl ProbeRun {
-    async fn run(self, delay: Duration) {
-        tokio::time::sleep(delay).await;
-        let mut tally = Tally::new(&self.probe);
-        loop {
-            let outcome = self.attempt().await;
-            if let Some(settled) = tally.count(outcome.is_ok()) {
-                let news = lock(&self.results).record(&self.container_id, self.kind, settled);
-                if news {
-                    self.wake.notify_one();
-                }
-                // A container that started needs no more asking; one that is to be killed neither.
-                let done = match self.kind {
-                    ProbeKind::Startup => true,
-                    ProbeKind::Liveness => !settled,
-                    ProbeKind::Readiness => false,
-                };
-                if done {
-                    return;
-                }
-            }
-            tokio::time::sleep(seconds(self.probe.period_seconds, 10)).await;
-        }
-    }
-
-    /// Probes once and reports a failure.
-    async fn attempt(&self) -> Result<(), ()> {
-        let limit = seconds(self.probe.timeout_seconds, 1);
-        let action =
-            action::run(&*self.runtime, &self.container_id, &self.container, &self.probe, self.pod_ip.as_deref());
-        let outcome = match tokio::time::timeout(limit, action).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(action::timeout_message(&self.probe, limit)),
-        };
-        outcome.map_err(|output| {
-            let message = format!("{} probe failed: {output}", self.kind.title());
-            self.events.container(&self.pod, &self.container.name, EventType::Warning, "Unhealthy", message);
-        })
-    }
-}
-
-/// Counts outcomes in a row until a threshold is reached.
-#[derive(Debug, Clone)]
-struct Tally {
-    success_threshold: u32,
-    failure_threshold: u32,
-    last: Option<bool>,
-    in_a_row: u32,
-}
-
-impl Tally {
-    fn new(probe: &Probe) -> Self {
-        let threshold =
-            |value: Option<i32>, default| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
-        Self {
-            success_threshold: threshold(probe.success_threshold, 1),
-            failure_threshold: threshold(probe.failure_threshold, 3),
-            last: None,
-            in_a_row: 0,
-        }
-    }
-
-    /// The settled outcome once there were enough in a row.
-    fn count(&mut self, success: bool) -> Option<bool> {
-        self.in_a_row = if self.last == Some(success) { self.in_a_row.saturating_add(1) } else { 1 };
-        self.last = Some(success);
-        let threshold = if success { self.success_threshold } else { self.failure_threshold };
-        (self.in_a_row >= threshold).then_some(success)
-    }
-}
-
 fn seconds(value: Option<i32>, default: u64) -> Duration {
     Duration::from_secs(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default))
 }
 
-fn lock(results: &Mutex<ProbeResults>) -> MutexGuard<'_, ProbeResults> {
-    results.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

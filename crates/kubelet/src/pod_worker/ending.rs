@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,7 +19,7 @@ impl PodWorker {
     /// Stops everything that runs and gives back what it used. A shorter grace period takes effect at once.
     pub(super) async fn terminate(&mut self) -> Option<Pause> {
         let PodLifecycle::Terminating(termination) = self.lifecycle.clone() else { return None };
-        self.prober.stop();
+        self.prober.only_readiness();
         let pod = self.pod();
         let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         info!(pod = pod::full_name(&pod), cause = ?termination.cause, grace = termination.grace_seconds, "ending Pod");
@@ -28,14 +28,21 @@ impl PodWorker {
             self.publish(&pod, status, Urgency::Now);
         }
         let context = Arc::clone(&self.context);
-        let stopping = stop_pod(&context, &pod, &observed, termination.grace_seconds);
-        tokio::select! {
-            stopped = stopping => if let Err(error) = stopped {
-                context.events.warning(&pod, "FailedKillPod", format!("error killing pod: {error}"));
-                return Some(self.retry_pause());
-            },
-            () = self.shorter_grace(&termination) => return None,
+        let mut stopping = std::pin::pin!(stop_pod(&context, &pod, &observed, termination.grace_seconds));
+        loop {
+            tokio::select! {
+                stopped = &mut stopping => match stopped {
+                    Ok(()) => break,
+                    Err(error) => {
+                        context.events.warning(&pod, "FailedKillPod", format!("error killing pod: {error}"));
+                        return Some(self.retry_pause());
+                    }
+                },
+                () = self.shorter_grace(&termination) => return None,
+                () = self.wake.notified() => self.note_readiness(&pod, &termination).await,
+            }
         }
+        self.prober.forget_gone(&ObservedPod::default());
         // Exit codes are known now; removing the containers forgets them.
         let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
@@ -48,6 +55,20 @@ impl PodWorker {
             return None;
         }
         self.remove_all(&pod, &observed, status, &termination).await
+    }
+
+    /// Publishes that a Pod is not ready any more, or ready again, while its containers are being stopped.
+    async fn note_readiness(&mut self, pod: &Arc<Pod>, termination: &Termination) {
+        if termination.cause == TerminationCause::ObjectGone {
+            return;
+        }
+        let Some(observed) = self.observe().await else { return };
+        self.prober.forget_gone(&observed);
+        let status = self.ending_status(pod, &observed, Stage::Terminating, termination);
+        // What has ended meanwhile is told when everything has.
+        if flipped(self.published.as_ref(), &status) {
+            self.publish(pod, status, Urgency::Now);
+        }
     }
 
     /// Removes what a Pod that ended before left.
@@ -135,4 +156,13 @@ impl PodWorker {
             _ => {}
         }
     }
+}
+
+/// Whether a container that runs is said to be ready now and was not before, or the other way round.
+fn flipped(published: Option<&PodStatus>, status: &PodStatus) -> bool {
+    let statuses = |status: &PodStatus| status.container_statuses.clone().unwrap_or_default();
+    let before = published.map(statuses).unwrap_or_default();
+    let runs = |one: &ContainerStatus| one.state.as_ref().is_some_and(|state| state.running.is_some());
+    let was_ready = |name: &str| before.iter().find(|one| one.name == name).is_some_and(|one| one.ready);
+    statuses(status).iter().any(|one| runs(one) && one.ready != was_ready(&one.name))
 }

@@ -1,5 +1,7 @@
 //! Whole Pods against a fake API, a fake runtime and a clock that only moves when everybody waits.
 
+mod probes;
+
 use std::sync::Arc;
 use std::time::Duration;
 

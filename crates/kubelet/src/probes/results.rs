@@ -1,8 +1,10 @@
 //! What the probes of one Pod's containers found, as a value: plans and status read it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::observed::ObservedPod;
 
 /// The three probes a container can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,9 +41,35 @@ pub enum ProbeFailure {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProbeResults {
     outcomes: HashMap<(String, ProbeKind), bool>,
+    /// Instances whose outcomes were found by an earlier kubelet.
+    adopted: HashSet<String>,
 }
 
 impl ProbeResults {
+    /// Takes over what the Pod's status says of the instances that still run.
+    pub(super) fn adopt(&mut self, pod: &Pod, observed: &ObservedPod) {
+        let status = pod.status.as_ref();
+        let regular = status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten();
+        let init = status.and_then(|status| status.init_container_statuses.as_ref()).into_iter().flatten();
+        for status in regular.chain(init).filter(|status| status.started == Some(true)) {
+            let id = status.container_id.as_deref().and_then(|id| id.split_once("://"));
+            let Some((_, id)) = id.filter(|(_, id)| observed.latest(&status.name).is_some_and(|it| it.id == *id))
+            else {
+                continue;
+            };
+            self.adopted.insert(id.to_owned());
+            self.record(id, ProbeKind::Startup, true);
+            if status.ready {
+                self.record(id, ProbeKind::Readiness, true);
+            }
+        }
+    }
+
+    /// Whether an earlier kubelet had probed the instance.
+    pub(super) fn is_adopted(&self, container_id: &str) -> bool {
+        self.adopted.contains(container_id)
+    }
+
     /// Records an outcome; answers whether it is news.
     pub fn record(&mut self, container_id: &str, kind: ProbeKind, success: bool) -> bool {
         self.outcomes.insert((container_id.to_owned(), kind), success) != Some(success)
@@ -50,6 +78,7 @@ impl ProbeResults {
     /// Forgets containers other than those for which `keep` holds.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.outcomes.retain(|(id, _), _| keep(id));
+        self.adopted.retain(|id| keep(id));
     }
 
     /// Whether a running container has started: it has no startup probe, or that succeeded.

@@ -49,3 +49,21 @@ fn a_container_with_probes_is_not_ready_before_they_succeed() {
     assert!(results.record("1", ProbeKind::Liveness, false));
     assert_eq!(results.failure("1"), Some(ProbeFailure::Liveness));
 }
+
+#[test]
+fn what_an_earlier_kubelet_found_stays_true() {
+    let mut pod = crate::testing::pod(
+        "containers: [{name: app, image: nginx, startupProbe: {}, readinessProbe: {}}, {name: new, image: nginx}]",
+    );
+    pod.status = serde_json::from_value(serde_json::json!({ "containerStatuses": [
+        { "name": "app", "containerID": "isopod://app-0", "started": true, "ready": true },
+        { "name": "new", "containerID": "isopod://new-0", "started": true, "ready": true },
+    ]}))
+    .ok();
+    let running = |name: &str, attempt| crate::testing::instance(&pod, name, attempt, crate::testing::running());
+    let observed = ObservedPod { containers: vec![running("app", 0), running("new", 1)], ..ObservedPod::default() };
+    let mut results = ProbeResults::default();
+    results.adopt(&pod, &observed);
+    assert!(results.is_ready(&pod::containers(&pod)[0], "app-0"));
+    assert!(results.is_adopted("app-0") && !results.is_adopted("new-0") && !results.is_adopted("new-1"));
+}
