@@ -5,7 +5,9 @@
 
 mod cluster;
 mod crud;
+mod full_node;
 mod idle;
+mod latency;
 mod pods;
 mod processes;
 mod report;
@@ -41,6 +43,9 @@ pub struct Arguments {
     /// How many Pods to start one after the other, and then at once.
     #[arg(long, default_value_t = 50)]
     pods: usize,
+    /// How many Pods fill the node.
+    #[arg(long, default_value_t = 300)]
+    full: usize,
     /// How long to look at the idle server.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     idle_seconds: u64,
@@ -81,12 +86,15 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     report.line("exec to API ready", milliseconds(times.api_ready));
     report.line("exec to Node Ready", milliseconds(times.node_ready));
 
-    idle::measure(&cluster, Duration::from_secs(arguments.idle_seconds), &mut report).await?;
+    let idle_period = Duration::from_secs(arguments.idle_seconds);
+    idle::measure(&cluster, "idle", idle_period, &mut report).await?;
     if !arguments.without_pods {
         if let Some(archive) = archive {
             cluster.import(&archive)?;
         }
-        pods::measure(&cluster, &arguments.image, arguments.pods, &mut report).await?;
+        let mut pods = pods::measure(&cluster, &arguments.image, arguments.pods, &mut report).await?;
+        latency::measure(&cluster, &arguments.image, &mut report).await?;
+        full_node::measure(&cluster, &mut pods, arguments.full, idle_period, &mut report).await?;
     }
     for clients in [1, 16] {
         crud::measure(&cluster, clients, arguments.operations, &mut report).await?;

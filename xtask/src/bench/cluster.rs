@@ -73,6 +73,9 @@ impl Settings {
         flags.extend(flag("--cluster-cidr", &arguments.cluster_cidr));
         flags.extend(flag("--service-cidr", &arguments.service_cidr));
         flags.extend(flag("--node-name", "bench"));
+        // Room for the full node beside the others.
+        flags.extend(flag("--max-pods", "1000"));
+        flags.extend(flag("--node-cidr-mask-size", "22"));
         flags.extend(arguments.server.iter().cloned());
         let binary = &arguments.binary;
         let binary = binary.canonicalize().with_context(|| format!("find {}", binary.display()))?;
@@ -126,6 +129,11 @@ impl Cluster {
     /// All its processes.
     pub fn family(&self) -> Result<Family> {
         Family::find(self.server(), &self.server.settings.binary, &self.server.settings.data_directory)
+    }
+
+    /// Where the server keeps everything.
+    pub fn data_directory(&self) -> &Path {
+        &self.server.settings.data_directory
     }
 
     /// Imports images.

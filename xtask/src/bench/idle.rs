@@ -11,10 +11,10 @@ use super::report::{Report, mebibytes};
 /// After the start things settle: certificates are flushed, caches fill.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Memory, CPU and disk writes of all processes.
-pub async fn measure(cluster: &Cluster, period: Duration, report: &mut Report) -> Result<()> {
+/// Memory, CPU and disk writes of all processes of a server that is left alone.
+pub async fn measure(cluster: &Cluster, what: &str, period: Duration, report: &mut Report) -> Result<()> {
     tokio::time::sleep(SETTLE).await;
-    memory(cluster, "idle memory (PSS)", report)?;
+    memory(cluster, &format!("{what}: memory (PSS)"), report)?;
     let family = cluster.family()?;
     let before = total(&family)?;
     tokio::time::sleep(period).await;
@@ -22,9 +22,9 @@ pub async fn measure(cluster: &Cluster, period: Duration, report: &mut Report) -
     let cpu = after.cpu.saturating_sub(before.cpu);
     let share = 100.0 * cpu.as_secs_f64() / period.as_secs_f64();
     let seconds = period.as_secs();
-    report.line(&format!("idle CPU over {seconds} s"), format!("{} ms = {share:.2} % of a core", cpu.as_millis()));
+    report.line(&format!("{what}: CPU over {seconds} s"), format!("{} ms = {share:.2} % of a core", cpu.as_millis()));
     let written = after.written_bytes.saturating_sub(before.written_bytes);
-    report.line(&format!("idle disk writes over {seconds} s"), format!("{written} bytes"));
+    report.line(&format!("{what}: disk writes over {seconds} s"), format!("{written} bytes"));
     Ok(())
 }
 

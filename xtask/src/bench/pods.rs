@@ -16,21 +16,23 @@ use tokio::sync::mpsc;
 use super::cluster::Cluster;
 use super::report::{Report, Samples, mebibytes, milliseconds};
 
-const NAMESPACE: &str = "bench";
+/// Where the bench makes its objects.
+pub const NAMESPACE: &str = "bench";
 /// A Pod that takes longer than this is broken.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Ends at once when told to, so that deleting measures isopod and not a grace period.
 const SCRIPT: &str = "trap 'exit 0' TERM; sleep 3600 & wait";
 
 /// Pods one after the other, then all at once.
-pub async fn measure(cluster: &Cluster, image: &str, count: usize, report: &mut Report) -> Result<()> {
+pub async fn measure(cluster: &Cluster, image: &str, count: usize, report: &mut Report) -> Result<Pods> {
     let client = cluster.client()?;
     create_namespace(&client).await?;
     let mut pods = Pods::watch(client, image.to_owned()).await?;
     let first = pods.one("first").await?;
     report.line("first Pod: create to Ready", milliseconds(first.ready));
     sequential(&mut pods, count, report).await?;
-    burst(&mut pods, count, cluster, report).await
+    burst(&mut pods, count, cluster, report).await?;
+    Ok(pods)
 }
 
 async fn sequential(pods: &mut Pods, count: usize, report: &mut Report) -> Result<()> {
@@ -66,7 +68,8 @@ async fn burst(pods: &mut Pods, count: usize, cluster: &Cluster, report: &mut Re
     Ok(())
 }
 
-fn rate(count: usize, elapsed: Duration) -> String {
+/// `2.00 s = 25.0 Pods/s`.
+pub fn rate(count: usize, elapsed: Duration) -> String {
     format!("{:.2} s = {:.1} Pods/s", elapsed.as_secs_f64(), count as f64 / elapsed.as_secs_f64())
 }
 
@@ -90,10 +93,13 @@ async fn create_namespace(client: &Client) -> Result<()> {
 
 /// When what happened to a Pod was first seen.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    running: Option<Instant>,
-    ready: Option<Instant>,
-    gone: Option<Instant>,
+pub struct Seen {
+    /// Phase Running.
+    pub running: Option<Instant>,
+    /// Condition Ready.
+    pub ready: Option<Instant>,
+    /// Deleted.
+    pub gone: Option<Instant>,
 }
 
 /// How long one Pod took.
@@ -104,7 +110,7 @@ struct Times {
 }
 
 /// The Pods of the bench's Namespace, watched.
-struct Pods {
+pub struct Pods {
     api: Api<Pod>,
     image: String,
     seen: HashMap<String, Seen>,
@@ -138,8 +144,8 @@ impl Pods {
         Ok(Times { running, ready, gone })
     }
 
-    /// The namespace is new: until it has its ServiceAccount, Pods may be refused.
-    async fn create(&self, name: &str) -> Result<()> {
+    /// Creates a Pod. The namespace is new: until it has its ServiceAccount, Pods may be refused.
+    pub async fn create(&self, name: &str) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.api.create(&PostParams::default(), &pod(name, &self.image)).await {
@@ -152,13 +158,14 @@ impl Pods {
         }
     }
 
-    async fn delete(&self, name: &str) -> Result<()> {
+    /// Deletes a Pod.
+    pub async fn delete(&self, name: &str) -> Result<()> {
         let deleted = self.api.delete(name, &DeleteParams::default()).await;
         deleted.map(|_| ()).with_context(|| format!("delete Pod {name}"))
     }
 
     /// Waits until something was seen of a Pod, and returns when.
-    async fn until(&mut self, name: &str, what: impl Fn(&Seen) -> Option<Instant>) -> Result<Instant> {
+    pub async fn until(&mut self, name: &str, what: impl Fn(&Seen) -> Option<Instant>) -> Result<Instant> {
         let deadline = tokio::time::Instant::now() + TIMEOUT;
         loop {
             if let Some(at) = self.seen.get(name).and_then(&what) {
@@ -256,7 +263,8 @@ fn is_running(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether its condition says so.
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

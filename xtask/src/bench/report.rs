@@ -24,18 +24,24 @@ impl Report {
     }
 }
 
-/// Durations of one kind.
-#[derive(Debug, Default)]
-pub struct Samples(Vec<Duration>);
+/// Measurements of one kind: durations if nothing else is said.
+#[derive(Debug)]
+pub struct Samples<T = Duration>(Vec<T>);
 
-impl Samples {
+impl<T> Default for Samples<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Copy + Ord + Default> Samples<T> {
     /// Adds one.
-    pub fn push(&mut self, sample: Duration) {
+    pub fn push(&mut self, sample: T) {
         self.0.push(sample);
     }
 
     /// The sample that this share of all samples does not exceed; zero without samples.
-    pub fn quantile(&self, share: f64) -> Duration {
+    pub fn quantile(&self, share: f64) -> T {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let rank = (share * sorted.len() as f64).ceil() as usize;
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_samples() {
-        let mut samples = Samples::default();
+        let mut samples = Samples::<Duration>::default();
         assert_eq!(samples.quantile(0.5), Duration::ZERO);
         (1..=100).rev().for_each(|n| samples.push(Duration::from_millis(n)));
         for (share, expected) in [(0.0, 1), (0.5, 50), (0.99, 99), (1.0, 100)] {
