@@ -66,6 +66,11 @@ impl Quantity {
         Self { nanos: milli as i128 * MILLI, format: Format::DecimalSi }
     }
 
+    /// A number of billionths, such as CPU in `123456n`.
+    pub const fn from_nano(nano: i64) -> Self {
+        Self { nanos: nano as i128, format: Format::DecimalSi }
+    }
+
     /// A number of bytes, written with binary suffixes such as `512Mi`.
     pub const fn from_bytes(bytes: i64) -> Self {
         Self { nanos: bytes as i128 * ONE, format: Format::BinarySi }

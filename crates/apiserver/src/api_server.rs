@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::identity::UserInfo;
 use crate::in_process::InProcess;
+use crate::node_usage::NodeUsages;
 use crate::registry::{self, Kept, Resource};
 use crate::server;
 use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
@@ -75,6 +76,7 @@ pub struct Server {
     pub(crate) tokens: TokenAuthenticator,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
+    pub(crate) usage: NodeUsages,
     pub(crate) expiry: Expiry,
     /// Ends watches, so that connections can drain.
     pub(crate) shutdown: CancellationToken,
@@ -169,6 +171,7 @@ impl ApiServer {
             tokens,
             authorizer,
             node_dialer: config.node_dialer,
+            usage: NodeUsages::default(),
             expiry,
             shutdown,
         };

@@ -22,6 +22,7 @@ mod forms;
 mod get;
 mod health;
 mod list;
+mod metrics;
 mod options;
 mod patch;
 mod paths;
@@ -48,10 +49,12 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Result<Response, 
     let Some(path) = request.info.resource.clone() else { return paths::answer(server, &request).await };
     let resource = registry::lookup(&path.group, &path.version, &path.resource).ok_or(Error::UnknownPath)?;
     let action = find_action(resource, &path)?;
-    if request.method == Method::HEAD || request.method == Method::OPTIONS {
+    let proxied = action == Some(Action::Proxy);
+    if !proxied && (request.method == Method::HEAD || request.method == Method::OPTIONS) {
         return Err(Error::MethodNotAllowed);
     }
     match &resource.backing {
+        Backing::Metrics(metrics) => metrics::answer(server, resource, *metrics, &path, request).await,
         Backing::Virtual(backing) => reviews::answer(server, resource, *backing, &path, request).await,
         Backing::Stored(_) | Backing::View { .. } => {
             let kept = server.kept(resource).ok_or(Error::UnknownPath)?;
@@ -104,6 +107,9 @@ async fn whole(target: Target<'_>, request: Request) -> Result<Response, Error> 
 
 /// A request for a subresource.
 async fn below(target: Target<'_>, action: Action, request: Request) -> Result<Response, Error> {
+    if action == Action::Proxy {
+        return node_proxy::proxy::forward(target, request).await;
+    }
     let subresource = &target.path.subresource;
     let info = target.kept.resource.info.subresources.iter().find(|info| info.name == subresource);
     if !info.is_some_and(|info| info.verbs.contains(&request.info.verb.as_str())) {

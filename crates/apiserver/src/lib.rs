@@ -20,6 +20,7 @@ mod in_process;
 mod json_text;
 mod negotiate;
 mod node_proxy;
+mod node_usage;
 pub mod openapi;
 mod protobuf;
 pub mod query;

@@ -7,12 +7,14 @@ use futures::StreamExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, BodyStream, Limited};
+use http_body_util::{BodyExt, BodyStream, Empty, Limited};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use platform::tasks::{self, TaskKind};
 use tracing::debug;
 
+use crate::api_server::Server;
 use crate::body::{Body, BodyError};
 use crate::error::{Error, GroupResource};
 use crate::handlers::Target;
@@ -21,12 +23,15 @@ use crate::request::{Request, Response};
 
 mod container;
 mod kubelet_url;
+pub mod proxy;
 
 use container::choose_container;
 
 const PODS: GroupResource = GroupResource { group: "", resource: "pods" };
 /// So much of a kubelet's error text is passed on.
 const MAX_ERROR_BYTES: usize = 4096;
+/// The longest document this server reads from a kubelet for itself.
+const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 /// Headers that are between a client and this server, and no business of a kubelet.
 const PRIVATE: [&str; 2] = ["authorization", "cookie"];
 const PRIVATE_PREFIX: &str = "impersonate-";
@@ -53,9 +58,40 @@ pub async fn forward(target: Target<'_>, call: NodeCall, request: Request) -> Re
     refuse_completed(&pod, call)?;
     let url = kubelet_url::path(call, namespace, name, &container, &request.query)?;
     debug!(node, url, "forwarding to a kubelet");
-    let stream = target.server.node_dialer.dial(&node).await;
-    let stream = stream.map_err(|error| Error::Internal(format!("error dialing backend: {error}")))?;
-    pipe(TokioIo::new(stream), url, &node, call, request).await
+    let stream = target.server.node_dialer.dial(&node).await.map_err(dial_failure)?;
+    match exchange(TokioIo::new(stream), &url, &node, request).await? {
+        Exchange::Switched(response) => Ok(response),
+        Exchange::Answered(_, answer) if call == NodeCall::Log && !answer.status().is_success() => {
+            Err(log_refusal(answer).await)
+        }
+        Exchange::Answered(sender, answer) => Ok(pass_on(sender, answer)),
+    }
+}
+
+/// A small document of a node's kubelet, read for this server's own use.
+///
+/// # Errors
+/// [`Error::Internal`] when the node cannot be reached or has no such document.
+pub async fn fetch(server: &Server, node: &str, path: &str) -> Result<Bytes, Error> {
+    let stream = server.node_dialer.dial(node).await.map_err(dial_failure)?;
+    let unreachable = |error: hyper::Error| Error::Internal(format!("error dialing backend: {error}"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+    tasks::spawn(TaskKind::Worker, "kubelet connection", async move {
+        if let Err(error) = connection.await {
+            debug!(%error, "kubelet connection");
+        }
+    });
+    let request = http::Request::get(path).header(HOST, "node").body(Empty::<Bytes>::new());
+    let request = request.map_err(|error| Error::Internal(format!("asking a kubelet: {error}")))?;
+    let answer = sender.send_request(request).await.map_err(unreachable)?;
+    let code = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_DOCUMENT_BYTES).collect().await;
+    let body = body.map_err(|error| Error::Internal(format!("reading a kubelet's answer: {error}")))?.to_bytes();
+    if code.is_success() { Ok(body) } else { Err(Error::Internal(format!("the kubelet of {node} answered {code}"))) }
+}
+
+fn dial_failure(error: std::io::Error) -> Error {
+    Error::Internal(format!("error dialing backend: {error}"))
 }
 
 /// A Pod that has no node yet has no logs either.
@@ -75,39 +111,46 @@ fn refuse_completed(pod: &Pod, call: NodeCall) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends the request over a connection to the kubelet, and its answer back.
-async fn pipe<S>(
-    io: TokioIo<S>,
-    url: String,
-    node: &str,
-    call: NodeCall,
-    mut request: Request,
-) -> Result<Response, Error>
+/// What came of a request that was passed on.
+enum Exchange {
+    /// Both sides speak another protocol now, and bytes are being copied.
+    Switched(Response),
+    /// An answer, and what keeps its connection open.
+    Answered(SendRequest<Forwarded>, http::Response<Incoming>),
+}
+
+/// Body of a request on its way on.
+type Forwarded = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Sends the request over a connection to whoever answers it.
+async fn exchange<S>(io: TokioIo<S>, url: &str, host: &str, mut request: Request) -> Result<Exchange, Error>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let unreachable = |error: hyper::Error| Error::Internal(format!("error dialing backend: {error}"));
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(unreachable)?;
+    let (mut sender, connection) = http1::handshake(io).await.map_err(unreachable)?;
     tasks::spawn(TaskKind::Worker, "kubelet connection", async move {
         if let Err(error) = connection.with_upgrades().await {
             debug!(%error, "kubelet connection");
         }
     });
     let upgrade = request.upgrade.take();
-    let forwarded = outgoing(&url, node, &mut request)?;
+    let forwarded = outgoing(url, host, &mut request)?;
     let mut answer = sender.send_request(forwarded).await.map_err(unreachable)?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(client) = upgrade else {
-            return Err(Error::bad_request("the client did not ask to switch protocols"));
-        };
-        let kubelet = hyper::upgrade::on(&mut answer);
-        tasks::spawn(TaskKind::Worker, "stream to a kubelet", async move { copy(client, kubelet).await });
-        let (parts, _) = answer.into_parts();
-        return Ok(http::Response::from_parts(parts, Body::empty()));
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Exchange::Answered(sender, answer));
     }
-    if call == NodeCall::Log && !answer.status().is_success() {
-        return Err(log_refusal(answer).await);
-    }
+    let Some(client) = upgrade else {
+        return Err(Error::bad_request("the client did not ask to switch protocols"));
+    };
+    let kubelet = hyper::upgrade::on(&mut answer);
+    tasks::spawn(TaskKind::Worker, "stream to a kubelet", async move { copy(client, kubelet).await });
+    let (parts, _) = answer.into_parts();
+    Ok(Exchange::Switched(http::Response::from_parts(parts, Body::empty())))
+}
+
+/// An answer as this server's own. The connection lives as long as the answer is read.
+fn pass_on(sender: SendRequest<Forwarded>, answer: http::Response<Incoming>) -> Response {
     let (mut parts, body) = answer.into_parts();
     parts.headers.remove(CONNECTION);
     let frames = BodyStream::new(body).filter_map(|frame| async move {
@@ -116,19 +159,18 @@ where
             Err(error) => Some(Err(BodyError::from(error))),
         }
     });
-    // The connection lives as long as the answer is read.
     let frames = frames.map(move |frame| {
         let _ = &sender;
         frame
     });
-    Ok(http::Response::from_parts(parts, Body::Stream(frames.boxed())))
+    http::Response::from_parts(parts, Body::Stream(frames.boxed()))
 }
 
 fn outgoing(
     url: &str,
     node: &str,
     request: &mut Request,
-) -> Result<http::Request<UnsyncBoxBody<Bytes, BodyError>>, Error> {
+) -> Result<http::Request<Forwarded>, Error> {
     let body = std::mem::take(&mut request.body).into_inner();
     let mut outgoing = http::Request::builder().method(request.method.clone()).uri(url).body(body);
     if let Ok(outgoing) = &mut outgoing {

@@ -10,11 +10,12 @@ pub mod core;
 mod entry;
 pub mod events;
 mod kept;
+pub mod metrics;
 pub mod resource;
 pub mod store;
 pub mod strategy;
 
-pub use entry::{Action, Backing, NodeCall, Resource, Stored, Virtual};
+pub use entry::{Action, Backing, Metrics, NodeCall, Resource, Stored, Virtual};
 pub use kept::{Kept, all_kept, cache_specs};
 pub use resource::{ResourceInfo, SubresourceInfo};
 
@@ -36,6 +37,8 @@ pub static RESOURCES: &[&Resource] = &[
     &authorization::SELF_SUBJECT_RULES_REVIEWS,
     &authorization::SUBJECT_ACCESS_REVIEWS,
     &coordination::lease::LEASES,
+    &metrics::NODE_METRICS,
+    &metrics::POD_METRICS,
 ];
 
 /// The resource of a URL.
@@ -50,5 +53,7 @@ pub fn lookup(group: &str, version: &str, plural: &str) -> Option<&'static Resou
 pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 /// The verbs of a part of an object.
 pub const PART_VERBS: &[&str] = &["get", "patch", "update"];
+/// The verbs of what is passed on to whoever is behind it.
+pub const PROXY_VERBS: &[&str] = &["create", "delete", "get", "patch", "update"];
 /// The verb of what only answers.
 pub const CREATE: &[&str] = &["create"];

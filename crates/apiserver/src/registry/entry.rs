@@ -36,6 +36,17 @@ pub enum Backing {
     },
     /// Nothing: a request is answered, not kept.
     Virtual(Virtual),
+    /// Nothing: what nodes measure, read from them when somebody asks.
+    Metrics(Metrics),
+}
+
+/// Whose use of resources is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metrics {
+    /// `nodes`
+    Nodes,
+    /// `pods`
+    Pods,
 }
 
 /// Objects in the store.
@@ -82,6 +93,8 @@ pub enum Action {
     Token,
     /// Is answered by the Pod's node.
     Node(NodeCall),
+    /// Is answered by whatever listens in the Pod, or by the node's kubelet.
+    Proxy,
 }
 
 /// What a node does for clients.
@@ -118,7 +131,7 @@ impl Resource {
         match &self.backing {
             Backing::Stored(stored) => Some(stored.path),
             Backing::View { of, .. } => Some(of),
-            Backing::Virtual(_) => None,
+            Backing::Virtual(_) | Backing::Metrics(_) => None,
         }
     }
 
@@ -127,7 +140,7 @@ impl Resource {
         match &self.backing {
             Backing::Stored(stored) => Some(stored.strategy),
             Backing::View { strategy, .. } => Some(*strategy),
-            Backing::Virtual(_) => None,
+            Backing::Virtual(_) | Backing::Metrics(_) => None,
         }
     }
 

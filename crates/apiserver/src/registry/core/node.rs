@@ -4,7 +4,7 @@ use api::Gvk;
 use api::k8s_openapi::api::core::v1::Node;
 
 use crate::registry::strategy::{Part, Strategy};
-use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
+use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
 use crate::watch_cache::SelectableField;
 
 const GVK: Gvk = Gvk { group: "", version: "v1", kind: "Node" };
@@ -19,14 +19,21 @@ pub static NODES: Resource = Resource {
         categories: &[],
         namespaced: false,
         verbs: ALL_VERBS,
-        subresources: &[SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS }],
+        subresources: &[
+            SubresourceInfo {
+                name: "proxy",
+                gvk: Gvk { group: "", version: "v1", kind: "NodeProxyOptions" },
+                verbs: PROXY_VERBS,
+            },
+            SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS },
+        ],
     },
     backing: Backing::Stored(Stored {
         path: "nodes",
         strategy: &Rules,
         selectable: &[SelectableField::flag("spec.unschedulable")],
     }),
-    actions: &[("status", Action::Part(Part::Status))],
+    actions: &[("proxy", Action::Proxy), ("status", Action::Part(Part::Status))],
 };
 
 /// The rules of Nodes. A new Node may carry a status: that is how a kubelet registers.

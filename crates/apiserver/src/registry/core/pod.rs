@@ -8,7 +8,7 @@ use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::registry::core::binding;
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{
-    ALL_VERBS, Action, Backing, CREATE, NodeCall, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo,
+    ALL_VERBS, Action, Backing, CREATE, NodeCall, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo,
 };
 use crate::watch_cache::SelectableField;
 
@@ -41,6 +41,11 @@ pub static PODS: Resource = Resource {
             options("exec", "PodExecOptions"),
             SubresourceInfo { name: "log", gvk: GVK, verbs: &["get"] },
             options("portforward", "PodPortForwardOptions"),
+            SubresourceInfo {
+                name: "proxy",
+                gvk: Gvk { group: "", version: "v1", kind: "PodProxyOptions" },
+                verbs: PROXY_VERBS,
+            },
             SubresourceInfo { name: "resize", gvk: GVK, verbs: &["get"] },
             SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS },
         ],
@@ -67,6 +72,7 @@ pub static PODS: Resource = Resource {
         ("exec", Action::Node(NodeCall::Exec)),
         ("log", Action::Node(NodeCall::Log)),
         ("portforward", Action::Node(NodeCall::PortForward)),
+        ("proxy", Action::Proxy),
         ("resize", Action::Read),
         ("status", Action::Part(Part::Status)),
     ],
