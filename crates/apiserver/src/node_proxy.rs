@@ -166,11 +166,7 @@ fn pass_on(sender: SendRequest<Forwarded>, answer: http::Response<Incoming>) -> 
     http::Response::from_parts(parts, Body::Stream(frames.boxed()))
 }
 
-fn outgoing(
-    url: &str,
-    node: &str,
-    request: &mut Request,
-) -> Result<http::Request<Forwarded>, Error> {
+fn outgoing(url: &str, node: &str, request: &mut Request) -> Result<http::Request<Forwarded>, Error> {
     let body = std::mem::take(&mut request.body).into_inner();
     let mut outgoing = http::Request::builder().method(request.method.clone()).uri(url).body(body);
     if let Ok(outgoing) = &mut outgoing {

@@ -50,7 +50,8 @@ pub async fn forward(target: Target<'_>, request: Request) -> Result<Response, E
     };
     let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let url = format!("{rest}{query}");
-    let answer = if namespaced { to_pod(&target, &url, request).await? } else { to_node(&target, &url, request).await? };
+    let answer =
+        if namespaced { to_pod(&target, &url, request).await? } else { to_node(&target, &url, request).await? };
     match answer {
         Exchange::Switched(response) => Ok(response),
         Exchange::Answered(sender, answer) => Ok(pass_on(sender, answer)),
@@ -63,7 +64,8 @@ async fn to_node(target: &Target<'_>, url: &str, request: Request) -> Result<Exc
     let node = target.server.typed::<Node>("nodes", "", backend.name).await?;
     let node = node.ok_or_else(|| Error::not_found(NODES, backend.name))?;
     let status = node.status.unwrap_or_default();
-    let kubelet = status.daemon_endpoints.and_then(|endpoints| endpoints.kubelet_endpoint).map(|it| it.port.to_string());
+    let kubelet =
+        status.daemon_endpoints.and_then(|endpoints| endpoints.kubelet_endpoint).map(|it| it.port.to_string());
     debug!(node = backend.name, url, "proxy to a node");
     if backend.port.is_empty() || Some(backend.port) == kubelet.as_deref() {
         let stream = target.server.node_dialer.dial(backend.name).await.map_err(dial_failure)?;

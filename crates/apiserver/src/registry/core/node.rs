@@ -4,7 +4,9 @@ use api::Gvk;
 use api::k8s_openapi::api::core::v1::Node;
 
 use crate::registry::strategy::{Part, Strategy};
-use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
+use crate::registry::{
+    ALL_VERBS, Action, Backing, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo,
+};
 use crate::watch_cache::SelectableField;
 
 const GVK: Gvk = Gvk { group: "", version: "v1", kind: "Node" };

@@ -8,7 +8,8 @@ use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::registry::core::binding;
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{
-    ALL_VERBS, Action, Backing, CREATE, NodeCall, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo,
+    ALL_VERBS, Action, Backing, CREATE, NodeCall, PART_VERBS, PROXY_VERBS, Resource, ResourceInfo, Stored,
+    SubresourceInfo,
 };
 use crate::watch_cache::SelectableField;
 
