@@ -119,7 +119,8 @@ impl FakeCri {
     }
 
     fn now(&self) -> i64 {
-        i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX)
+        let now = i64::try_from(self.clock.now().as_nanosecond()).unwrap_or(i64::MAX);
+        self.state().tick(now)
     }
 
     fn call(&self, text: String) {
@@ -142,7 +143,8 @@ impl FakeCri {
     }
 
     fn announce(&self, id: &str, kind: cri::ContainerEventType) {
-        let event = self.state().event(id, kind, self.now());
+        let now = self.now();
+        let event = self.state().event(id, kind, now);
         self.changed.notify_waiters();
         // An error means that nobody listens.
         let _ = self.events.send(event);

@@ -11,6 +11,7 @@
 pub mod error;
 pub mod messages;
 pub mod network;
+mod signal;
 pub mod streaming;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use futures::stream::BoxStream;
 pub use error::{Error, Result};
 pub use messages::*;
 pub use network::{PodNetwork, PodNetworkAttachment, PodNetworkRequest, PodPortMapping};
+pub use signal::Signal;
 pub use streaming::StreamingIo;
 
 /// A runtime as the kubelet holds it: all three parts of one implementation.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Signal;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum CgroupDriver {
@@ -222,6 +224,8 @@ pub struct ContainerConfig {
     pub windows: Option<WindowsContainerConfig>,
     #[prost(message, repeated, tag = "17")]
     pub cdi_devices: Vec<CDIDevice>,
+    #[prost(enumeration = "Signal", tag = "18")]
+    pub stop_signal: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -354,6 +358,8 @@ pub struct ContainerStatus {
     pub image_id: String,
     #[prost(message, optional, tag = "18")]
     pub user: Option<ContainerUser>,
+    #[prost(enumeration = "Signal", tag = "19")]
+    pub stop_signal: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -5,6 +5,7 @@
 //! server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::{ApiServer, UserInfo};
@@ -167,7 +168,11 @@ impl Node {
                 max_pods: settings.kubelet.max_pods,
             },
             paths: kubelet::Paths::below(settings.data_dir.path()),
-            pods: kubelet::PodConfig { cgroup_root: cgroup_root(&id), ..kubelet::PodConfig::default() },
+            pods: kubelet::PodConfig {
+                cgroup_root: cgroup_root(&id),
+                max_container_restart_period: Duration::from_secs(settings.kubelet.max_container_restart_period.into()),
+                ..kubelet::PodConfig::default()
+            },
             resources: settings.resources.clone(),
         })
         .await

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
+use crate::crash_backoff;
 use crate::host::Host;
 use crate::resources::ResourceConfig;
 
@@ -87,6 +89,8 @@ pub struct PodConfig {
     pub cluster_dns: Vec<IpAddr>,
     /// The cluster's DNS domain.
     pub cluster_domain: String,
+    /// The longest wait before a container that keeps exiting is started again.
+    pub max_container_restart_period: Duration,
     /// A log file is rotated when it is larger.
     pub container_log_max_bytes: u64,
     /// Log files kept per container, the present one included.
@@ -99,6 +103,7 @@ impl Default for PodConfig {
             cgroup_root: String::new(),
             cluster_dns: Vec::new(),
             cluster_domain: "cluster.local".to_owned(),
+            max_container_restart_period: crash_backoff::MAX,
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,
         }

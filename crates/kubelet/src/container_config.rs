@@ -53,6 +53,9 @@ pub enum ConfigError {
     /// A field or resource the downward API does not offer.
     #[error(transparent)]
     Downward(#[from] FieldError),
+    /// An ephemeral container's target that does not run.
+    #[error("unable to find target container \"{0}\"")]
+    TargetNotFound(String),
     /// A resource of a container that is not there.
     #[error("container {0} not found")]
     ContainerNotFound(String),
@@ -129,6 +132,8 @@ pub struct ContainerInputs<'a> {
     pub volume_groups: &'a [i64],
     /// The node's memory, for the OOM score.
     pub node_memory_bytes: i64,
+    /// The container whose process namespace it joins.
+    pub target_id: Option<String>,
 }
 
 /// The container as the runtime is asked to create it.
@@ -140,7 +145,11 @@ pub fn container_config(
     container: &Container,
     inputs: ContainerInputs<'_>,
 ) -> Result<cri::ContainerConfig, ConfigError> {
-    let security = container_security(pod, container, inputs.image, inputs.volume_groups)?;
+    let mut security = container_security(pod, container, inputs.image, inputs.volume_groups)?;
+    if let (Some(target_id), Some(options)) = (inputs.target_id, &mut security.namespace_options) {
+        options.set_pid(cri::NamespaceMode::Target);
+        options.target_id = target_id;
+    }
     let (command, args) = command::command_and_args(container, &inputs.env);
     Ok(cri::ContainerConfig {
         metadata: Some(cri::ContainerMetadata { name: container.name.clone(), attempt: inputs.attempt }),
@@ -160,12 +169,18 @@ pub fn container_config(
         stdin: container.stdin.unwrap_or(false),
         stdin_once: container.stdin_once.unwrap_or(false),
         tty: container.tty.unwrap_or(false),
+        stop_signal: stop_signal(container).unwrap_or_default().into(),
         linux: Some(cri::LinuxContainerConfig {
             resources: Some(container_resources(pod, container, inputs.node_memory_bytes)),
             security_context: Some(security),
         }),
         ..cri::ContainerConfig::default()
     })
+}
+
+/// The signal that asks a container to stop, where its spec chooses one.
+fn stop_signal(container: &Container) -> Option<cri::Signal> {
+    cri::Signal::from_name(container.lifecycle.as_ref()?.stop_signal.as_deref()?)
 }
 
 /// The log file, relative to the Pod's log directory.

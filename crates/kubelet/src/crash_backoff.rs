@@ -1,51 +1,67 @@
 //! How long a container that keeps exiting waits before it is started again.
 //!
 //! The first restart is immediate. Each restart doubles the wait that the *next* exit causes, counted from that exit;
-//! a container that ran for a while starts over.
+//! a container that ran for a while starts over, and so does one whose image changed.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Container;
 
-/// The wait after the second exit.
+use crate::labels::container_hash;
+
+/// The wait after the second exit, unless a node's longest wait is shorter.
 pub const INITIAL: Duration = Duration::from_secs(10);
-/// The longest wait.
+/// The longest wait unless a node is told otherwise.
 pub const MAX: Duration = Duration::from_secs(300);
 /// A container that was left alone for this long has recovered.
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
 /// The waits of one Pod's containers, by container name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CrashBackoff {
+    max: Duration,
     entries: HashMap<String, Entry>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entry {
     delay: Duration,
     restarted_at: Timestamp,
+    /// Of the container as it was restarted.
+    hash: String,
 }
 
 impl CrashBackoff {
+    /// Nothing waits yet; nothing ever will for longer than `max`.
+    pub fn new(max: Duration) -> Self {
+        Self { max, entries: HashMap::new() }
+    }
+
     /// The wait in force for a container that exited at `finished_at`, and how much of it is left at `now`; `None`
     /// when it may start.
-    pub fn waiting(&self, container: &str, finished_at: Timestamp, now: Timestamp) -> Option<Wait> {
-        let entry = self.entries.get(container)?;
-        if elapsed(entry.restarted_at, finished_at) > RESET_AFTER {
-            return None;
-        }
+    pub fn waiting(&self, container: &Container, finished_at: Timestamp, now: Timestamp) -> Option<Wait> {
+        let entry = self.entry(container, finished_at)?;
         let left = entry.delay.saturating_sub(elapsed(finished_at, now));
         (!left.is_zero()).then_some(Wait { delay: entry.delay, left })
     }
 
-    /// Records that a container which had exited before was started again at `now`.
-    pub fn restarted(&mut self, container: &str, now: Timestamp) {
-        let delay = match self.entries.get(container) {
-            Some(entry) if elapsed(entry.restarted_at, now) <= RESET_AFTER => (entry.delay * 2).min(MAX),
-            _ => INITIAL,
+    /// Records that a container which had exited at `finished_at` was started again at `now`.
+    pub fn restarted(&mut self, container: &Container, finished_at: Timestamp, now: Timestamp) {
+        let delay = match self.entry(container, finished_at) {
+            Some(entry) => (entry.delay * 2).min(self.max),
+            None => INITIAL.min(self.max),
         };
-        self.entries.insert(container.to_owned(), Entry { delay, restarted_at: now });
+        let entry = Entry { delay, restarted_at: now, hash: container_hash(container) };
+        self.entries.insert(container.name.clone(), entry);
+    }
+
+    /// What is remembered of the container, unless it recovered before it exited or became another one.
+    fn entry(&self, container: &Container, finished_at: Timestamp) -> Option<&Entry> {
+        let entry = self.entries.get(&container.name)?;
+        let recovered = elapsed(entry.restarted_at, finished_at) > RESET_AFTER;
+        (!recovered && entry.hash == container_hash(container)).then_some(entry)
     }
 }
 
@@ -65,42 +81,71 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).expect("in range")
+    fn container(image: &str) -> Container {
+        Container { name: "c".to_owned(), image: Some(image.to_owned()), ..Container::default() }
+    }
+
+    fn delays(max: Duration, exits: usize) -> Vec<u64> {
+        let (mut backoff, c) = (CrashBackoff::new(max), container("x"));
+        let mut now = 0;
+        let mut delays = Vec::new();
+        for _ in 0..exits {
+            let finished = now;
+            let wait = backoff.waiting(&c, at(finished), at(now));
+            delays.push(wait.map_or(0, |wait| wait.delay.as_secs()));
+            now += wait.map_or(0, |wait| wait.left.as_secs() as i64);
+            assert_eq!(backoff.waiting(&c, at(now - 300), at(now)), None);
+            backoff.restarted(&c, at(finished), at(now));
+        }
+        delays
     }
 
     #[test]
     fn first_restart_is_immediate_then_waits_double() {
-        let mut backoff = CrashBackoff::default();
-        let mut now = 0;
-        let mut delays = Vec::new();
-        for _ in 0..7 {
-            let wait = backoff.waiting("c", at(now), at(now));
-            delays.push(wait.map_or(0, |wait| wait.delay.as_secs()));
-            now += wait.map_or(0, |wait| wait.left.as_secs() as i64);
-            assert_eq!(backoff.waiting("c", at(now - 300), at(now)), None);
-            backoff.restarted("c", at(now));
-        }
-        assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300]);
+        assert_eq!(delays(MAX, 7), [0, 10, 20, 40, 80, 160, 300]);
+    }
+
+    #[test]
+    fn a_node_may_wait_less() {
+        assert_eq!(delays(Duration::from_secs(30), 5), [0, 10, 20, 30, 30]);
+        assert_eq!(delays(Duration::from_secs(2), 4), [0, 2, 2, 2]);
     }
 
     #[test]
     fn the_wait_counts_from_the_exit() {
-        let mut backoff = CrashBackoff::default();
-        backoff.restarted("c", at(0));
-        let wait = backoff.waiting("c", at(100), at(104)).expect("waits");
+        let (mut backoff, c) = (CrashBackoff::new(MAX), container("x"));
+        backoff.restarted(&c, at(0), at(0));
+        let wait = backoff.waiting(&c, at(100), at(104)).expect("waits");
         assert_eq!((wait.delay.as_secs(), wait.left.as_secs()), (10, 6));
-        assert_eq!(backoff.waiting("other", at(100), at(104)), None);
+        let other = Container { name: "other".to_owned(), ..Container::default() };
+        assert_eq!(backoff.waiting(&other, at(100), at(104)), None);
     }
 
     #[test]
     fn ten_minutes_of_running_reset_it() {
-        let mut backoff = CrashBackoff::default();
-        (0..4).for_each(|_| backoff.restarted("c", at(0)));
-        assert!(backoff.waiting("c", at(500), at(501)).is_some());
-        assert_eq!(backoff.waiting("c", at(601), at(601)), None);
-        backoff.restarted("c", at(601));
-        assert_eq!(backoff.waiting("c", at(602), at(602)).map(|wait| wait.delay), Some(INITIAL));
+        let (mut backoff, c) = (CrashBackoff::new(MAX), container("x"));
+        (0..4).for_each(|_| backoff.restarted(&c, at(0), at(0)));
+        assert!(backoff.waiting(&c, at(500), at(501)).is_some());
+        assert_eq!(backoff.waiting(&c, at(601), at(601)), None);
+        backoff.restarted(&c, at(601), at(601));
+        assert_eq!(backoff.waiting(&c, at(602), at(602)).map(|wait| wait.delay), Some(INITIAL));
+    }
+
+    #[test]
+    fn the_wait_itself_is_no_recovery() {
+        let (mut backoff, c) = (CrashBackoff::new(MAX), container("x"));
+        (0..6).for_each(|_| backoff.restarted(&c, at(0), at(0)));
+        // It ran for 400 s and waited for 300 s more: it has not run for ten minutes.
+        backoff.restarted(&c, at(400), at(700));
+        assert_eq!(backoff.waiting(&c, at(701), at(701)).map(|wait| wait.delay), Some(MAX));
+    }
+
+    #[test]
+    fn another_image_is_another_container() {
+        let mut backoff = CrashBackoff::new(MAX);
+        (0..4).for_each(|_| backoff.restarted(&container("x"), at(0), at(0)));
+        assert_eq!(backoff.waiting(&container("y"), at(1), at(1)), None);
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use client::EventType;
-use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 
-use crate::pod;
+use crate::pod::{self, ContainerKind};
 
 /// Where Events go: the API, or a test's list. Never waits.
 pub trait EventSink: Send + Sync {
@@ -72,10 +72,10 @@ fn reference(pod: &Pod, field_path: Option<String>) -> ObjectReference {
 }
 
 fn field_path(pod: &Pod, name: &str) -> Option<String> {
-    let is = |container: &&Container| container.name == name;
-    if pod::init_containers(pod).iter().any(|container| is(&container)) {
-        Some(format!("spec.initContainers{{{name}}}"))
-    } else {
-        pod::containers(pod).iter().find(is).map(|_| format!("spec.containers{{{name}}}"))
-    }
+    let list = match pod::find_container(pod, name)?.0 {
+        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+        ContainerKind::Regular => "containers",
+        ContainerKind::Ephemeral => "ephemeralContainers",
+    };
+    Some(format!("spec.{list}{{{name}}}"))
 }

@@ -182,8 +182,9 @@ impl Images {
 
     /// Forgets a Pod that is gone.
     pub fn forget_pod(&self, pod: &Pod) {
-        for (_, container) in pod::all_containers(pod) {
-            self.forget(&(pod::uid(pod), container.image.clone().unwrap_or_default()));
+        let ephemeral = pod::ephemeral_containers(pod).iter().map(|container| &container.image);
+        for image in pod::all_containers(pod).map(|(_, container)| &container.image).chain(ephemeral) {
+            self.forget(&(pod::uid(pod), image.clone().unwrap_or_default()));
         }
     }
 

@@ -44,6 +44,8 @@ pub struct ObservedContainer {
     pub sandbox_id: String,
     /// How many instances came before it.
     pub attempt: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
     /// Hash of the spec it was made from.
     pub hash: String,
     /// The image as the runtime calls it.
@@ -54,6 +56,8 @@ pub struct ObservedContainer {
     pub state: ContainerState,
     /// Whom its first process runs as, if the runtime tells.
     pub user: Option<ContainerUser>,
+    /// The signal that asks it to stop, if the runtime tells.
+    pub stop_signal: Option<&'static str>,
     /// Its log file.
     pub log_path: String,
     /// Where its termination message is on the host, by its path in the container.
@@ -136,17 +140,15 @@ pub async fn observe_pod(runtime: &dyn cri::RuntimeService, uid: &Uid) -> Result
         }
     }
     let filter = cri::ContainerFilter { label_selector, ..Default::default() };
-    let mut containers = Vec::new();
     for container in runtime.list_containers(filter).await? {
         match runtime.container_status(&container.id).await {
-            Ok(status) => containers.push((status.created_at, observed_container(&container, status))),
+            Ok(status) => pod.containers.push(observed_container(&container, status)),
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    containers.sort_by_key(|(created_at, container)| std::cmp::Reverse((container.attempt, *created_at)));
+    pod.containers.sort_by_key(|container| std::cmp::Reverse((container.attempt, container.created_at)));
     pod.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.attempt));
-    pod.containers = containers.into_iter().map(|(_, container)| container).collect();
     Ok(pod)
 }
 
@@ -168,6 +170,7 @@ impl ObservedSandbox {
 
 fn observed_container(listed: &cri::Container, status: cri::ContainerStatus) -> ObservedContainer {
     let state = container_state(&status);
+    let stop_signal = status.stop_signal().name();
     let metadata = status.metadata.unwrap_or_default();
     let annotation = |key: &str| status.annotations.get(key).cloned().unwrap_or_default();
     let user = status.user.and_then(|user| user.linux).map(|linux| ContainerUser {
@@ -181,12 +184,14 @@ fn observed_container(listed: &cri::Container, status: cri::ContainerStatus) -> 
         id: status.id,
         name: status.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or(metadata.name),
         sandbox_id: listed.pod_sandbox_id.clone(),
+        created_at: time(status.created_at),
         attempt: annotation(labels::RESTART_COUNT).parse().unwrap_or(metadata.attempt),
         hash: annotation(labels::CONTAINER_HASH),
         image: status.image.map(|image| image.image).unwrap_or_default(),
         image_id: status.image_ref,
         state,
         user,
+        stop_signal,
         log_path: status.log_path,
         mounts: status.mounts.into_iter().map(|mount| (mount.container_path, mount.host_path)).collect(),
         annotations: status.annotations,

@@ -10,8 +10,12 @@
 //! - Init containers run one by one in order; a sidecar counts as done once it is started.
 //! - Then every container that does not run is started if its restart policy says so and its back-off is over.
 //! - A running container is killed when its image changed or a probe gave up on it.
+//! - An ephemeral container is started once, as soon as there is a sandbox.
+//! - An exit that restarts the whole Pod makes history of every instance from before it: what still runs is killed, and
+//!   the Pod starts over in the same sandbox, init containers first ([`Epoch`]).
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,12 +27,17 @@ use crate::observed::{ContainerState, ObservedContainer, ObservedPod};
 use crate::pod::{self, ContainerKind, RestartPolicy};
 use crate::probes::{ProbeFailure, ProbeResults};
 
+mod epoch;
 #[cfg(test)]
 mod tests;
+
+pub use epoch::Epoch;
 
 /// Exited instances kept per container: the newest, which status speaks about, and the one before, for its last state
 /// and `logs --previous`.
 const KEPT_INSTANCES: usize = 2;
+/// How a process ends that is killed.
+const KILLED_EXIT_CODE: i32 = 137;
 
 /// When containers that could not be started are tried again, by name.
 pub type Holds = BTreeMap<String, Timestamp>;
@@ -121,6 +130,8 @@ pub enum KillReason {
     Probe(ProbeFailure),
     /// The runtime lost track of it.
     Unknown,
+    /// A container's exit makes the whole Pod start over.
+    RestartAll,
 }
 
 /// A container to create and start.
@@ -128,12 +139,12 @@ pub enum KillReason {
 pub struct StartContainer {
     /// Name.
     pub name: String,
-    /// Init, sidecar or regular.
+    /// Which kind of container it is.
     pub kind: ContainerKind,
     /// How many instances came before.
     pub attempt: u32,
-    /// Whether one of them ended, so that the next wait doubles.
-    pub restarted: bool,
+    /// When the last of them ended, if it did: the wait after the next exit doubles.
+    pub restarted_after: Option<Timestamp>,
 }
 
 /// A container in crash back-off.
@@ -160,17 +171,57 @@ impl PodActions {
 
 /// Decides what to do for a Pod that is not being ended.
 pub fn plan_pod(input: &PlanInput<'_>) -> PodActions {
-    let mut actions = PodActions { remove: plan_removals(input.observed), ..PodActions::default() };
+    let input = &Planning { input, epoch: Epoch::of(input.pod, input.observed) };
+    let mut actions = PodActions { remove: plan_removals(input), ..PodActions::default() };
     if let Some((reason, attempt)) = sandbox_defect(input.pod, input.observed) {
         plan_new_sandbox(input, reason, attempt, &mut actions);
         return actions;
     }
+    actions.kill = plan_restart_of_all(input);
+    if !actions.kill.is_empty() {
+        return actions;
+    }
+    plan_ephemeral_containers(input, &mut actions);
     if plan_init_containers(input, &mut actions) {
         for container in pod::containers(input.pod) {
             plan_container(input, container, &mut actions);
         }
     }
     actions
+}
+
+/// The input, and which instances count.
+struct Planning<'a> {
+    input: &'a PlanInput<'a>,
+    epoch: Epoch,
+}
+
+impl<'a> Deref for Planning<'a> {
+    type Target = PlanInput<'a>;
+
+    fn deref(&self) -> &PlanInput<'a> {
+        self.input
+    }
+}
+
+impl<'a> Planning<'a> {
+    /// The newest instance since the Pod started over last.
+    fn latest(&self, container: &Container) -> Option<&'a ObservedContainer> {
+        let latest = self.input.observed.latest(&container.name);
+        latest.filter(|latest| self.epoch.includes(latest))
+    }
+
+    /// The newest instance if it is of the present sandbox, too: a new one is initialized anew.
+    fn current(&self, container: &Container) -> Option<&'a ObservedContainer> {
+        let sandbox = self.input.observed.sandbox().map(|sandbox| sandbox.id.as_str());
+        self.latest(container).filter(|latest| Some(latest.sandbox_id.as_str()) == sandbox)
+    }
+
+    /// Whether the container ended for good.
+    fn is_done(&self, container: &Container) -> bool {
+        let exit = self.latest(container).and_then(ObservedContainer::exit);
+        exit.is_some_and(|exit| !pod::restarts(self.pod, ContainerKind::Regular, container, exit.exit_code))
+    }
 }
 
 /// Why the newest sandbox cannot be used, and the attempt number of its successor.
@@ -193,11 +244,11 @@ pub fn has_usable_sandbox(pod: &Pod, observed: &ObservedPod) -> bool {
     sandbox_defect(pod, observed).is_none()
 }
 
-fn plan_new_sandbox(input: &PlanInput<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
-    let PlanInput { pod, observed, .. } = input;
+fn plan_new_sandbox(input: &Planning<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
+    let (pod, observed) = (input.pod, input.observed);
     // A Pod that never restarts does not outlive its first sandbox once anything ran in it.
     let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && !observed.containers.is_empty();
-    if spent || is_complete(pod, observed) {
+    if spent || pod::containers(pod).iter().all(|container| input.is_done(container)) {
         actions.sandbox = SandboxAction::Nothing;
         return;
     }
@@ -207,33 +258,38 @@ fn plan_new_sandbox(input: &PlanInput<'_>, reason: CreateSandboxReason, attempt:
     match pod::init_containers(pod).first() {
         Some(container) => plan_start(input, pod::init_kind(container), container, actions),
         None => {
-            for container in pod::containers(pod) {
-                let done = observed
-                    .latest(&container.name)
-                    .and_then(ObservedContainer::exit)
-                    .is_some_and(|exit| !pod::restarts(pod, ContainerKind::Regular, container, exit.exit_code));
-                if !done {
-                    plan_start(input, ContainerKind::Regular, container, actions);
-                }
+            for container in pod::containers(pod).iter().filter(|container| !input.is_done(container)) {
+                plan_start(input, ContainerKind::Regular, container, actions);
             }
         }
     }
 }
 
-/// Whether every container ended for good.
-fn is_complete(pod: &Pod, observed: &ObservedPod) -> bool {
-    pod::containers(pod).iter().all(|container| {
-        let exit = observed.latest(&container.name).and_then(ObservedContainer::exit);
-        exit.is_some_and(|exit| !pod::restarts(pod, ContainerKind::Regular, container, exit.exit_code))
-    })
+/// What still runs from before an exit that restarts the whole Pod.
+fn plan_restart_of_all(input: &Planning<'_>) -> Vec<KillContainer> {
+    let alive = |container: &&ObservedContainer| {
+        matches!(container.state, ContainerState::Running { .. } | ContainerState::Unknown)
+    };
+    let past = input.observed.containers.iter().filter(|container| !input.epoch.includes(container)).filter(alive);
+    past.map(|container| kill(container, KillReason::RestartAll, true)).collect()
+}
+
+/// Ephemeral containers that were never made; how they end concerns nobody.
+fn plan_ephemeral_containers(input: &Planning<'_>, actions: &mut PodActions) {
+    for container in pod::ephemeral_containers(input.pod) {
+        if input.observed.latest(&container.name).is_none() {
+            plan_start(input, ContainerKind::Ephemeral, &pod::as_container(container), actions);
+        }
+    }
 }
 
 /// Plans the next init container; answers whether the containers' turn has come.
-fn plan_init_containers(input: &PlanInput<'_>, actions: &mut PodActions) -> bool {
+fn plan_init_containers(input: &Planning<'_>, actions: &mut PodActions) -> bool {
     let init_containers = pod::init_containers(input.pod);
-    let initialized = has_been_initialized(input.pod, input.observed);
+    // Once a regular container was created, plain init containers are history.
+    let initialized = pod::containers(input.pod).iter().any(|container| input.current(container).is_some());
     // Older instances may be removed; whatever stands before the furthest one that ever started is done.
-    let reached = init_containers.iter().rposition(|container| in_present_sandbox(input.observed, container));
+    let reached = init_containers.iter().rposition(|container| input.current(container).is_some());
     for (index, container) in init_containers.iter().enumerate() {
         let passed = initialized || reached.is_some_and(|reached| index < reached);
         let done = match pod::init_kind(container) {
@@ -247,62 +303,50 @@ fn plan_init_containers(input: &PlanInput<'_>, actions: &mut PodActions) -> bool
     true
 }
 
-/// Whether a regular container was ever created, after which plain init containers are history.
-fn has_been_initialized(pod: &Pod, observed: &ObservedPod) -> bool {
-    pod::containers(pod).iter().any(|container| in_present_sandbox(observed, container))
-}
-
-/// Whether the container's newest instance is of the present sandbox: a new one is initialized anew.
-fn in_present_sandbox(observed: &ObservedPod, container: &Container) -> bool {
-    let sandbox = observed.sandbox().map(|sandbox| sandbox.id.as_str());
-    observed.latest(&container.name).is_some_and(|latest| Some(latest.sandbox_id.as_str()) == sandbox)
-}
-
 /// Answers whether the sidecar is up, so that what follows it may start.
-fn plan_sidecar(input: &PlanInput<'_>, container: &Container, passed: bool, actions: &mut PodActions) -> bool {
-    match input.observed.latest(&container.name) {
+fn plan_sidecar(input: &Planning<'_>, container: &Container, passed: bool, actions: &mut PodActions) -> bool {
+    match input.current(container) {
         Some(latest) if latest.is_running() => {
             plan_running(input, ContainerKind::Sidecar, container, latest, actions);
-            passed || input.probes.is_started(container, &latest.id)
+            return passed || input.probes.is_started(container, &latest.id);
         }
-        _ => {
-            plan_start(input, ContainerKind::Sidecar, container, actions);
-            passed
+        Some(latest) if latest.state == ContainerState::Unknown => {
+            actions.kill.push(kill(latest, KillReason::Unknown, true));
         }
+        _ => {}
     }
+    plan_start(input, ContainerKind::Sidecar, container, actions);
+    passed
 }
 
 /// Answers whether the init container succeeded.
-fn plan_init_container(input: &PlanInput<'_>, container: &Container, actions: &mut PodActions) -> bool {
-    let latest = input.observed.latest(&container.name);
-    match latest.map(|latest| (&latest.state, in_present_sandbox(input.observed, container))) {
-        Some((ContainerState::Running { .. }, true)) => false,
-        Some((ContainerState::Exited(exit), true)) if exit.exit_code == 0 => true,
-        Some((ContainerState::Exited(exit), true))
+fn plan_init_container(input: &Planning<'_>, container: &Container, actions: &mut PodActions) -> bool {
+    let latest = input.current(container);
+    match latest.map(|latest| (&latest.state, latest)) {
+        Some((ContainerState::Running { .. }, _)) => return false,
+        Some((ContainerState::Exited(exit), _)) if exit.exit_code == 0 => return true,
+        Some((ContainerState::Exited(exit), _))
             if !pod::restarts(input.pod, ContainerKind::Init, container, exit.exit_code) =>
         {
-            false
+            return false;
         }
-        _ => {
-            plan_start(input, ContainerKind::Init, container, actions);
-            false
-        }
+        Some((ContainerState::Unknown, latest)) => actions.kill.push(kill(latest, KillReason::Unknown, true)),
+        _ => {}
     }
+    plan_start(input, ContainerKind::Init, container, actions);
+    false
 }
 
-fn plan_container(input: &PlanInput<'_>, container: &Container, actions: &mut PodActions) {
-    let Some(latest) = input.observed.latest(&container.name) else {
+fn plan_container(input: &Planning<'_>, container: &Container, actions: &mut PodActions) {
+    let Some(latest) = input.latest(container) else {
         return plan_start(input, ContainerKind::Regular, container, actions);
     };
     match &latest.state {
         ContainerState::Running { .. } => plan_running(input, ContainerKind::Regular, container, latest, actions),
         // Created and never started: the start failed, or the daemon died in between.
         ContainerState::Created => plan_start(input, ContainerKind::Regular, container, actions),
-        ContainerState::Exited(exit) => {
-            if pod::restarts(input.pod, ContainerKind::Regular, container, exit.exit_code) {
-                plan_start(input, ContainerKind::Regular, container, actions);
-            }
-        }
+        ContainerState::Exited(_) if input.is_done(container) => {}
+        ContainerState::Exited(_) => plan_start(input, ContainerKind::Regular, container, actions),
         ContainerState::Unknown => {
             actions.kill.push(kill(latest, KillReason::Unknown, true));
             plan_start(input, ContainerKind::Regular, container, actions);
@@ -312,17 +356,17 @@ fn plan_container(input: &PlanInput<'_>, container: &Container, actions: &mut Po
 
 /// A running container is left alone unless it has to be replaced; its successor starts once it is gone.
 fn plan_running(
-    input: &PlanInput<'_>,
+    input: &Planning<'_>,
     kind: ContainerKind,
     container: &Container,
     latest: &ObservedContainer,
     actions: &mut PodActions,
 ) {
-    let probe_failure = input.probes.failure(&latest.id);
     if latest.hash != container_hash(container) {
         actions.kill.push(kill(latest, KillReason::DefinitionChanged, true));
-    } else if let Some(failure) = probe_failure {
-        let restarts = kind == ContainerKind::Sidecar || pod::restart_policy(input.pod) != RestartPolicy::Never;
+    } else if let Some(failure) = input.probes.failure(&latest.id) {
+        // Killed, it exits with the code of a signal.
+        let restarts = pod::restarts(input.pod, kind, container, KILLED_EXIT_CODE);
         actions.kill.push(kill(latest, KillReason::Probe(failure), restarts));
     }
 }
@@ -332,12 +376,12 @@ fn kill(container: &ObservedContainer, reason: KillReason, restarts: bool) -> Ki
 }
 
 /// Starts the container, unless it has to wait out its back-off or failed to start just now.
-fn plan_start(input: &PlanInput<'_>, kind: ContainerKind, container: &Container, actions: &mut PodActions) {
+fn plan_start(input: &Planning<'_>, kind: ContainerKind, container: &Container, actions: &mut PodActions) {
     let name = container.name.clone();
     let latest = input.observed.latest(&name);
     let exit = latest.and_then(ObservedContainer::exit);
     if let Some(exit) = exit
-        && let Some(wait) = input.backoff.waiting(&name, exit.finished_at, input.now)
+        && let Some(wait) = input.backoff.waiting(container, exit.finished_at, input.now)
     {
         return actions.waiting.push(WaitingContainer { name, wait });
     }
@@ -347,14 +391,16 @@ fn plan_start(input: &PlanInput<'_>, kind: ContainerKind, container: &Container,
         return;
     }
     let attempt = latest.map_or(0, |latest| latest.attempt + 1);
-    actions.start.push(StartContainer { name, kind, attempt, restarted: exit.is_some() });
+    let restarted_after = exit.map(|exit| exit.finished_at);
+    actions.start.push(StartContainer { name, kind, attempt, restarted_after });
 }
 
-/// Instances beyond the newest ones of each container, unless they run.
-fn plan_removals(observed: &ObservedPod) -> Vec<String> {
-    let surplus = observed.containers.iter().enumerate().filter(|(index, container)| {
-        let newer = observed.containers[..*index].iter().filter(|other| other.name == container.name).count();
-        newer >= KEPT_INSTANCES && !container.is_running()
+/// Instances beyond the newest ones of each container, unless they run, or their exit is why the Pod started over.
+fn plan_removals(input: &Planning<'_>) -> Vec<String> {
+    let containers = &input.observed.containers;
+    let surplus = containers.iter().enumerate().filter(|(index, container)| {
+        let newer = containers[..*index].iter().filter(|other| other.name == container.name).count();
+        newer >= KEPT_INSTANCES && !container.is_running() && !input.epoch.began_with(container)
     });
     surplus.map(|(_, container)| container.id.clone()).collect()
 }

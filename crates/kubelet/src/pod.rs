@@ -1,10 +1,11 @@
 //! What the rest of the kubelet asks a Pod object, in one place: identity, policy and the questions whose answer
 //! depends on more than one field.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, EphemeralContainer, Pod};
 
 /// A Pod's UID: the only identity under which the kubelet files anything. A Pod that is deleted and made again under
 /// the same name is another Pod.
@@ -50,7 +51,8 @@ impl RestartPolicy {
     }
 }
 
-/// Whether a container runs to completion before the others, beside them from the start, or is one of them.
+/// Whether a container runs to completion before the others, beside them from the start, is one of them, or was added
+/// to look at them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContainerKind {
     /// An init container that runs to completion.
@@ -59,6 +61,8 @@ pub enum ContainerKind {
     Sidecar,
     /// One of `spec.containers`.
     Regular,
+    /// One of `spec.ephemeralContainers`: started once, whatever the others do, and never again.
+    Ephemeral,
 }
 
 /// The UID, or an empty one for an object that never passed an API server.
@@ -102,9 +106,77 @@ pub fn all_containers(pod: &Pod) -> impl Iterator<Item = (ContainerKind, &Contai
     init.chain(containers(pod).iter().map(|container| (ContainerKind::Regular, container)))
 }
 
-/// The container of this name, init containers included.
-pub fn find_container<'a>(pod: &'a Pod, name: &str) -> Option<(ContainerKind, &'a Container)> {
-    all_containers(pod).find(|(_, container)| container.name == name)
+/// `spec.ephemeralContainers`.
+pub fn ephemeral_containers(pod: &Pod) -> &[EphemeralContainer] {
+    pod.spec.as_ref().and_then(|spec| spec.ephemeral_containers.as_deref()).unwrap_or_default()
+}
+
+/// The container of this name in any of the Pod's lists.
+pub fn find_container<'a>(pod: &'a Pod, name: &str) -> Option<(ContainerKind, Cow<'a, Container>)> {
+    let listed = all_containers(pod).find(|(_, container)| container.name == name);
+    let ephemeral = || ephemeral_containers(pod).iter().find(|container| container.name == name);
+    listed
+        .map(|(kind, container)| (kind, Cow::Borrowed(container)))
+        .or_else(|| Some((ContainerKind::Ephemeral, Cow::Owned(as_container(ephemeral()?)))))
+}
+
+/// An ephemeral container as the container it is once it runs.
+pub fn as_container(container: &EphemeralContainer) -> Container {
+    let EphemeralContainer {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        lifecycle,
+        liveness_probe,
+        name,
+        ports,
+        readiness_probe,
+        resize_policy,
+        resources,
+        restart_policy,
+        restart_policy_rules,
+        security_context,
+        startup_probe,
+        stdin,
+        stdin_once,
+        target_container_name: _,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+    } = container.clone();
+    Container {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        lifecycle,
+        liveness_probe,
+        name,
+        ports,
+        readiness_probe,
+        resize_policy,
+        resources,
+        restart_policy,
+        restart_policy_rules,
+        security_context,
+        startup_probe,
+        stdin,
+        stdin_once,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+    }
 }
 
 /// Which of the two kinds an init container is.
@@ -144,14 +216,15 @@ pub fn is_host_network(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false)
 }
 
-/// Whether a container that exited with this code is started again, while its Pod is not ending.
+/// Whether a container that exited with this code is started again, while its Pod is not ending. A sidecar always is:
+/// `Always` is what makes it one.
 pub fn restarts(pod: &Pod, kind: ContainerKind, container: &Container, exit_code: i32) -> bool {
-    if kind == ContainerKind::Sidecar {
-        return true;
+    match kind {
+        ContainerKind::Sidecar => return true,
+        ContainerKind::Ephemeral => return false,
+        ContainerKind::Init | ContainerKind::Regular => {}
     }
-    if let Some(rules) = &container.restart_policy_rules
-        && rules.iter().any(|rule| rule_matches(rule, exit_code))
-    {
+    if matching_rule(container, exit_code).is_some() {
         return true;
     }
     let policy = match &container.restart_policy {
@@ -166,8 +239,24 @@ pub fn restarts(pod: &Pod, kind: ContainerKind, container: &Container, exit_code
     }
 }
 
+/// Whether the exit makes the whole Pod start over: a rule says `RestartAllContainers`.
+pub fn restarts_all(container: &Container, exit_code: i32) -> bool {
+    matching_rule(container, exit_code).is_some_and(|rule| rule.action == "RestartAllContainers")
+}
+
+/// Whether some exit could make the whole Pod start over.
+pub fn may_restart_all(pod: &Pod) -> bool {
+    let rules = all_containers(pod).flat_map(|(_, container)| container.restart_policy_rules.iter().flatten());
+    rules.into_iter().any(|rule| rule.action == "RestartAllContainers")
+}
+
+/// The first rule about this exit code: it outranks the container's policy.
+fn matching_rule(container: &Container, exit_code: i32) -> Option<&ContainerRestartRule> {
+    container.restart_policy_rules.iter().flatten().find(|rule| rule_matches(rule, exit_code))
+}
+
 fn rule_matches(rule: &ContainerRestartRule, exit_code: i32) -> bool {
-    let Some(exit_codes) = rule.exit_codes.as_ref().filter(|_| rule.action == "Restart") else { return false };
+    let Some(exit_codes) = &rule.exit_codes else { return false };
     let listed = exit_codes.values.as_ref().is_some_and(|values| values.contains(&exit_code));
     match exit_codes.operator.as_str() {
         "In" => listed,

@@ -101,14 +101,15 @@ pub fn pod_status(input: &StatusInput<'_>) -> PodStatus {
     if let Some(rejected) = rejected(input) {
         return rejected;
     }
-    let (init_container_statuses, container_statuses) = containers::container_statuses(input, old);
-    let phase = phase::phase(input, old, &init_container_statuses, &container_statuses);
+    let statuses = containers::container_statuses(input, old);
+    let phase = phase::phase(input, old, &statuses.init, &statuses.regular);
     let host_ips = host_ips(input, old);
     let pod_ips = pod_ips(input, old, &host_ips);
     let mut status = PodStatus {
         conditions: None,
-        container_statuses: Some(container_statuses),
-        init_container_statuses: (!init_container_statuses.is_empty()).then_some(init_container_statuses),
+        container_statuses: Some(statuses.regular),
+        init_container_statuses: (!statuses.init.is_empty()).then_some(statuses.init),
+        ephemeral_container_statuses: (!statuses.ephemeral.is_empty()).then_some(statuses.ephemeral),
         host_ip: host_ips.first().cloned(),
         host_ips: list(&host_ips, |ip| HostIP { ip }),
         pod_ip: pod_ips.first().cloned(),

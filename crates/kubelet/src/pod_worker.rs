@@ -39,7 +39,7 @@ use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, VerdictKind, W
 use crate::probes::Prober;
 use crate::status_manager::{StatusWriter, Urgency};
 use crate::sync_loop::Event;
-use crate::sync_pod::{PassVolumes, SyncPass, SyncReport, sync_pod};
+use crate::sync_pod::{PassVolumes, PostStarts, SyncPass, SyncReport, sync_pod};
 use crate::volumes::MountedVolumes;
 use last_words::LastWords;
 
@@ -148,6 +148,7 @@ impl PodWorker {
         let prober = Prober::new(schedule, runtime, context.events.clone(), Arc::clone(&wake));
         let objects = Arc::new(PodObjects::new(Arc::clone(&context.objects), Arc::clone(&wake)));
         let first_seen = context.clock.now();
+        let max_restart_wait = context.pods.max_container_restart_period;
         Self {
             context,
             uid,
@@ -155,7 +156,7 @@ impl PodWorker {
             wake,
             status,
             lifecycle: PodLifecycle::Syncing,
-            backoff: CrashBackoff::default(),
+            backoff: CrashBackoff::new(max_restart_wait),
             retry: Backoff::new(RETRY_LADDER),
             holds: Holds::new(),
             prober,
@@ -360,6 +361,7 @@ impl PodWorker {
             Some(mounted) => PassVolumes::Outdated(mounted.clone()),
         };
         let cancel = CancellationToken::new();
+        let post_starts = PostStarts::default();
         let pass = SyncPass {
             context: &context,
             pod,
@@ -367,6 +369,7 @@ impl PodWorker {
             actions,
             volumes: &volumes,
             objects: &objects,
+            post_starts: &post_starts,
             cancel: &cancel,
         };
         let mut execution = std::pin::pin!(sync_pod(&pass));
@@ -381,7 +384,8 @@ impl PodWorker {
             tokio::select! {
                 report = &mut execution => return report,
                 () = woken => {
-                    if let Some(observed) = self.observe().await {
+                    if let Some(mut observed) = self.observe().await {
+                        post_starts.hide_from(&mut observed);
                         let status = self.compute_status(pod, &observed, Stage::Syncing, None);
                         self.publish(pod, status, Urgency::Now);
                     }
@@ -394,8 +398,8 @@ impl PodWorker {
     /// Takes over what a pass found out.
     fn absorb(&mut self, actions: &PodActions, report: SyncReport) {
         let now = self.context.clock.now();
-        for container in &report.restarted {
-            self.backoff.restarted(container, now);
+        for (container, exited_at) in &report.restarted {
+            self.backoff.restarted(container, *exited_at, now);
         }
         for start in &actions.start {
             self.waiting.remove(&start.name);

@@ -75,13 +75,13 @@ impl Prober {
         for container in &observed.containers {
             let ContainerState::Running { started_at } = container.state else { continue };
             let Some((_, spec)) = pod::find_container(pod, &container.name) else { continue };
-            let started = lock(&self.results).is_started(spec, &container.id);
-            for (kind, probe) in wanted(spec, started) {
+            let started = lock(&self.results).is_started(&spec, &container.id);
+            for (kind, probe) in wanted(&spec, started) {
                 let key = (container.id.clone(), kind);
                 if !self.tickets.contains_key(&key) {
                     let age = now.duration_since(started_at).try_into().unwrap_or(Duration::ZERO);
                     let delay = self.first_delay(&key, probe, age);
-                    let job = self.job(pod, spec, container, ip.clone(), kind, probe);
+                    let job = self.job(pod, &spec, container, ip.clone(), kind, probe);
                     self.tickets.insert(key, self.schedule.add(Arc::new(job), delay));
                 }
             }

@@ -5,13 +5,17 @@
 //! others alone; without a sandbox or volumes nothing starts. Events tell users. Nothing here writes status.
 
 mod kill;
+mod post_start;
 mod start;
+mod termination_order;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::oneshot;
@@ -30,7 +34,8 @@ use crate::pod;
 use crate::pod_status::{Waiting, WaitingReasons};
 use crate::volumes::{self, MountedVolumes, VolumeContext};
 
-pub use kill::{kill_container, stop_pod};
+pub use kill::stop_pod;
+pub use post_start::PostStarts;
 
 /// One pass over a Pod.
 pub struct SyncPass<'a> {
@@ -46,6 +51,8 @@ pub struct SyncPass<'a> {
     pub volumes: &'a PassVolumes,
     /// What volumes are made from.
     pub objects: &'a PodObjects,
+    /// Where hooks that run are noted.
+    pub post_starts: &'a PostStarts,
     /// Cancelled when the Pod is to end: slow work is given up, quick work is finished.
     pub cancel: &'a CancellationToken,
 }
@@ -66,8 +73,8 @@ pub enum PassVolumes {
 pub struct SyncReport {
     /// Whether a container was started or stopped, so that a new plan may find more to do.
     pub progressed: bool,
-    /// Containers that were started after an earlier instance had ended.
-    pub restarted: Vec<String>,
+    /// Containers that were started after an earlier instance had ended, and when it had.
+    pub restarted: Vec<(Container, Timestamp)>,
     /// Why containers did not start.
     pub waiting: WaitingReasons,
     /// When to try those again that say so; the others with growing patience.
@@ -111,8 +118,7 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
 }
 
 async fn kill_unwanted(pass: &SyncPass<'_>, report: &mut SyncReport) {
-    let grace_seconds = pod::termination_grace_seconds(pass.pod);
-    join_all(pass.actions.kill.iter().map(|kill| kill_container(pass.context, pass.pod, kill, grace_seconds))).await;
+    join_all(pass.actions.kill.iter().map(|kill| kill::kill_container(pass, kill))).await;
     report.progressed |= !pass.actions.kill.is_empty();
 }
 
@@ -249,7 +255,7 @@ fn describe(error: &dyn std::error::Error) -> String {
 async fn env_objects(pass: &SyncPass<'_>) -> Result<EnvObjects, String> {
     let mut references = EnvReferences::default();
     for (container, _) in starting(pass) {
-        references.add(container);
+        references.add(&container);
     }
     let namespace = pod::namespace(pass.pod);
     let objects = &pass.context.objects;
@@ -266,7 +272,7 @@ async fn env_objects(pass: &SyncPass<'_>) -> Result<EnvObjects, String> {
 }
 
 /// Containers of the plan with their specs.
-fn starting<'a>(pass: &'a SyncPass<'_>) -> impl Iterator<Item = (&'a Container, &'a StartContainer)> {
+fn starting<'a>(pass: &'a SyncPass<'_>) -> impl Iterator<Item = (Cow<'a, Container>, &'a StartContainer)> {
     pass.actions.start.iter().filter_map(|start| Some((pod::find_container(pass.pod, &start.name)?.1, start)))
 }
 
@@ -281,8 +287,8 @@ impl ImageFetches {
     fn start(pass: &SyncPass<'_>) -> Self {
         let abandon = pass.cancel.child_token();
         let pending = starting(pass).map(|(container, _)| {
-            let receiver = fetch(Arc::clone(pass.context), Arc::clone(pass.pod), container.clone(), abandon.clone());
-            (container.name.clone(), receiver)
+            let (name, container) = (container.name.clone(), container.into_owned());
+            (name, fetch(Arc::clone(pass.context), Arc::clone(pass.pod), container, abandon.clone()))
         });
         Self { pending: pending.collect(), abandon }
     }

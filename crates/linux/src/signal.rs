@@ -39,6 +39,21 @@ pub fn number(text: &str) -> Option<i32> {
     (RTMIN..=RTMAX).contains(&number).then_some(number)
 }
 
+/// The name of a signal, such as `SIGTERM` or `SIGRTMIN+3`.
+pub fn name(number: i32) -> Option<String> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    if let Some(name) = NAMES.get(index) {
+        return Some(format!("SIG{name}"));
+    }
+    match number {
+        RTMIN => Some("SIGRTMIN".to_owned()),
+        RTMAX => Some("SIGRTMAX".to_owned()),
+        35..=49 => Some(format!("SIGRTMIN+{}", number - RTMIN)),
+        50..=63 => Some(format!("SIGRTMAX-{}", RTMAX - number)),
+        _ => None,
+    }
+}
+
 /// A file that becomes readable when this thread's process gets one of the signals, which no longer act by themselves.
 ///
 /// # Errors

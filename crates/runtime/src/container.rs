@@ -109,6 +109,7 @@ impl Container {
             mounts: config.mounts.clone(),
             log_path: self.record.spec.log_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
             resources: Some(ContainerResources { linux: resources, windows: None }),
+            stop_signal: stop_signal(self.record.stop_signal).into(),
             ..ContainerStatus::default()
         };
         match self.phase() {
@@ -169,4 +170,9 @@ fn exit_reason(exit: &ContainerExit) -> &'static str {
         ContainerExit { code: 0, .. } => "Completed",
         _ => "Error",
     }
+}
+
+/// The signal's name for CRI; one that CRI has no name for stays unsaid.
+fn stop_signal(number: i32) -> cri::Signal {
+    linux::signal::name(number).and_then(|name| cri::Signal::from_name(&name)).unwrap_or_default()
 }

@@ -81,7 +81,8 @@ impl RuntimeService for FakeCri {
     }
 
     async fn remove_pod_sandbox(&self, sandbox_id: &str) -> Result<()> {
-        let event = self.state().event(sandbox_id, ContainerEventType::ContainerDeletedEvent, self.now());
+        let now = self.now();
+        let event = self.state().event(sandbox_id, ContainerEventType::ContainerDeletedEvent, now);
         let removed = {
             let mut state = self.state();
             state.containers.retain(|_, container| container.sandbox_id != sandbox_id);

@@ -13,6 +13,9 @@ pub struct Kubelet {
     /// Pods that this node takes at most
     #[arg(long, default_value_t = 110, value_name = "COUNT")]
     pub max_pods: u32,
+    /// Longest wait before a container that keeps exiting is started again, 1 to 300
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=300), value_name = "SECONDS")]
+    pub max_container_restart_period: u16,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub resources: Resources,

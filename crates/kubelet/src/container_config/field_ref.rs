@@ -52,5 +52,5 @@ pub fn resource_field(
         ("memory".to_owned(), ApiQuantity(allocatable.memory_bytes.to_string())),
         ("ephemeral-storage".to_owned(), ApiQuantity(allocatable.ephemeral_storage_bytes.to_string())),
     ]);
-    Ok(resource_text(container, selector, &amounts)?)
+    Ok(resource_text(&container, selector, &amounts)?)
 }

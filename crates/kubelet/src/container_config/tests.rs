@@ -32,6 +32,7 @@ fn config_of(spec: &str, image: &PresentImage) -> Result<cri::ContainerConfig, C
         mounts: Vec::new(),
         volume_groups: &[],
         node_memory_bytes: 1 << 30,
+        target_id: None,
     };
     container_config(&pod, &pod.spec.as_ref().unwrap().containers[0], inputs)
 }

@@ -29,7 +29,7 @@ impl Case {
         Self {
             pod: pod(spec),
             observed: ObservedPod { sandboxes: vec![sandbox(0, true)], containers: Vec::new() },
-            backoff: CrashBackoff::default(),
+            backoff: CrashBackoff::new(crate::crash_backoff::MAX),
             probes: ProbeResults::default(),
             holds: Holds::new(),
             now: 30,
@@ -45,6 +45,12 @@ impl Case {
     fn has(mut self, name: &str, attempt: u32, state: ContainerState) -> Self {
         self.observed.containers.push(instance(&self.pod, name, attempt, state));
         self
+    }
+
+    /// The container was restarted at this second.
+    fn restarted(&mut self, name: &str, second: i64) {
+        let (_, container) = pod::find_container(&self.pod, name).unwrap();
+        self.backoff.restarted(&container, at(second), at(second));
     }
 
     fn plan(&self) -> PodActions {
@@ -128,19 +134,19 @@ fn restart_rules_outrank_the_policy() {
 #[test]
 fn a_crashing_container_waits_out_its_backoff() {
     let mut case = Case::new(ONE).has("app", 3, exited(1));
-    case.backoff.restarted("app", at(10));
+    case.restarted("app", 10);
     case.now = 24;
     case.check(&["wait app 6s"]);
     assert_eq!(case.plan().look_again_after(), Some(Duration::from_secs(6)));
     case.now = 30;
     case.check(&["start app#4"]);
-    assert!(case.plan().start[0].restarted);
+    assert_eq!(case.plan().start[0].restarted_after, Some(at(20)));
 }
 
 #[test]
 fn other_containers_do_not_share_a_backoff() {
     let mut case = Case::new(TWO).has("app", 1, exited(1)).has("log", 0, exited(1));
-    case.backoff.restarted("app", at(10));
+    case.restarted("app", 10);
     case.now = 21;
     case.check(&["start log#1", "wait app 9s"]);
 }
@@ -272,4 +278,102 @@ fn a_container_the_runtime_lost_track_of_is_killed_and_replaced() {
 fn two_dead_instances_are_kept_and_older_ones_removed() {
     let case = Case::new(ONE).has("app", 3, running()).has("app", 2, exited(1)).has("app", 1, exited(1));
     case.has("app", 0, exited(1)).check(&["remove app-1", "remove app-0"]);
+}
+
+#[test]
+fn init_containers_are_tried_again_as_their_policy_says() {
+    for (policy, exit_code, expected) in [
+        ("Always", 1, &["start a#1"] as &[&str]),
+        ("OnFailure", 1, &["start a#1"]),
+        ("Never", 1, &[]),
+        ("Never", 0, &["start b#0"]),
+        ("Always", 0, &["start b#0"]),
+    ] {
+        Case::new(&with_policy(INIT, policy)).has("a", 0, exited(exit_code)).check(expected);
+    }
+    let own = "{initContainers: [{name: a, image: x, restartPolicy: Never}], containers: [{name: app, image: x}]}";
+    Case::new(own).has("a", 0, exited(1)).check(&[]);
+}
+
+#[test]
+fn a_failing_init_container_waits_out_its_backoff() {
+    let mut case = Case::new(INIT).has("a", 2, exited(1));
+    case.restarted("a", 10);
+    case.now = 24;
+    case.check(&["wait a 6s"]);
+}
+
+#[test]
+fn a_sidecar_is_restarted_whatever_the_policy_and_holds_up_nobody_behind_it() {
+    let spec = with_policy(SIDECAR, "Never");
+    Case::new(&spec).has("side", 0, exited(0)).has("a", 0, running()).check(&["start side#1"]);
+    Case::new(&spec).has("side", 0, exited(1)).has("a", 0, exited(0)).check(&["start side#1", "start app#0"]);
+    let case = Case::new(&spec).has("side", 0, exited(1)).has("a", 0, exited(0)).has("app", 0, running());
+    case.check(&["start side#1"]);
+    // The furthest one that was started has to be up before anything follows.
+    Case::new(&spec).has("side", 0, exited(1)).check(&["start side#1"]);
+}
+
+#[test]
+fn an_ephemeral_container_is_started_once_even_while_init_containers_run() {
+    let spec = INIT.replacen('{', "{ephemeralContainers: [{name: e, image: x}], ", 1);
+    Case::new(&spec).has("a", 0, running()).check(&["start e#0"]);
+    Case::new(&spec).has("a", 0, running()).has("e", 0, exited(1)).check(&[]);
+    Case::new(&spec).sandboxes(vec![]).check(&["sandbox 0", "start a#0"]);
+    let mut held = Case::new(&spec).has("a", 0, running());
+    held.holds.insert("e".to_owned(), at(35));
+    held.check(&[]);
+    assert_eq!(held.plan().look_again_after(), Some(Duration::from_secs(5)));
+}
+
+const RESTART_ALL: &str = "{restartPolicy: Never, initContainers: [{name: a, image: x}], \
+    containers: [{name: app, image: x}, {name: watch, image: x, restartPolicy: Never, restartPolicyRules: \
+    [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]}]}";
+
+/// An instance of a later time than the others'.
+fn later(case: Case, name: &str, attempt: u32, state: ContainerState) -> Case {
+    let mut case = case.has(name, attempt, state);
+    let instance = case.observed.containers.last_mut().unwrap();
+    instance.created_at = at(25);
+    if let ContainerState::Exited(exit) = &mut instance.state {
+        exit.finished_at = at(26);
+    }
+    case
+}
+
+#[test]
+fn an_exit_can_make_the_whole_pod_start_over() {
+    let case = Case::new(RESTART_ALL).has("a", 0, exited(0)).has("app", 0, running()).has("watch", 0, exited(42));
+    case.check(&["kill app"]);
+    assert_eq!(case.plan().kill[0].reason, KillReason::RestartAll);
+    // What ended before it, in whatever way, is made again, in order and in the same sandbox.
+    let ended = Case::new(RESTART_ALL).has("a", 0, exited(0)).has("app", 0, exited(0)).has("watch", 0, exited(42));
+    ended.check(&["start a#1"]);
+    let initialized = || later(Case::new(RESTART_ALL), "a", 1, exited(0)).has("a", 0, exited(0));
+    let case = initialized().has("app", 0, exited(137)).has("watch", 0, exited(42));
+    case.check(&["start app#1", "start watch#1"]);
+    let case = later(initialized(), "app", 1, running()).has("app", 0, exited(137)).has("watch", 0, exited(42));
+    case.check(&["start watch#1"]);
+    let case = later(initialized(), "app", 1, running()).has("app", 0, exited(137));
+    later(case, "watch", 1, running()).has("watch", 0, exited(42)).check(&[]);
+    // Other codes are answered as the policy says.
+    Case::new(RESTART_ALL).has("a", 0, exited(0)).has("app", 0, running()).has("watch", 0, exited(1)).check(&[]);
+}
+
+#[test]
+fn the_exit_that_made_the_pod_start_over_is_kept() {
+    let case = later(Case::new(RESTART_ALL), "a", 1, exited(0)).has("a", 0, exited(0)).has("app", 0, exited(137));
+    let case = later(later(case, "watch", 3, running()), "watch", 2, exited(0));
+    later(case, "watch", 1, exited(0)).has("watch", 0, exited(42)).check(&["start app#1", "remove watch-1"]);
+}
+
+#[test]
+fn whether_a_killed_container_comes_back_is_its_own_policy() {
+    let spec = "{restartPolicy: Never, containers: [{name: app, image: x, restartPolicy: OnFailure}]}";
+    let mut case = Case::new(spec).has("app", 0, running());
+    case.probes.record("app-0", ProbeKind::Liveness, false);
+    assert!(case.plan().kill[0].restarts);
+    let mut case = Case::new(&with_policy(ONE, "Never")).has("app", 0, running());
+    case.probes.record("app-0", ProbeKind::Liveness, false);
+    assert!(!case.plan().kill[0].restarts);
 }

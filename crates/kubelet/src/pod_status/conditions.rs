@@ -3,17 +3,20 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodCondition, PodStatus};
 
 use super::{Phase, StatusInput, VerdictKind, seconds};
-use crate::plan_pod::has_usable_sandbox;
+use crate::plan_pod::{Epoch, has_usable_sandbox};
 use crate::pod::{self, ContainerKind};
 
 /// The conditions this kubelet computes; every other one belongs to somebody else.
 const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
-/// Set by whoever makes a Pod go before its time; by this kubelet, too.
-const DISRUPTION_TARGET: &str = "DisruptionTarget";
+/// Stated while a Pod starts over.
+const RESTARTING: &str = "AllContainersRestarting";
+/// Stated when the kubelet ends a Pod that is in the way; the API server and controllers state it as well.
+const DISRUPTION: &str = "DisruptionTarget";
 
 pub(super) fn is_owned(condition: &PodCondition) -> bool {
-    OWNED.contains(&condition.type_.as_str())
+    let by_kubelet = condition.type_ == DISRUPTION && condition.reason.as_deref() == Some("TerminationByKubelet");
+    by_kubelet || condition.type_ == RESTARTING || OWNED.contains(&condition.type_.as_str())
 }
 
 /// What a condition says, without its type and times.
@@ -46,20 +49,38 @@ pub(super) fn conditions(
         containers_ready(input, status, phase),
         Finding::TRUE,
     ];
-    let owned =
-        OWNED.into_iter().zip(findings).map(|(type_, finding)| condition(input, old_conditions, type_, finding));
-    let foreign = old_conditions.iter().filter(|condition| !is_owned(condition));
-    let disruption = input.verdict.filter(|verdict| verdict.kind == VerdictKind::Disrupted);
-    match disruption {
-        None => foreign.cloned().chain(owned).collect(),
-        Some(verdict) => {
-            let foreign = foreign.filter(|condition| condition.type_ != DISRUPTION_TARGET);
-            let finding =
-                Finding { status: true, reason: Some("TerminationByKubelet"), message: Some(verdict.message.clone()) };
-            let disruption = condition(input, old_conditions, DISRUPTION_TARGET, finding);
-            foreign.cloned().chain(owned).chain([disruption]).collect()
-        }
-    }
+    let optional = [(RESTARTING, restarting(input, phase)), (DISRUPTION, disruption(input))];
+    let optional = optional.into_iter().filter_map(|(type_, finding)| Some((type_, finding?)));
+    let stated: Vec<PodCondition> = OWNED
+        .into_iter()
+        .zip(findings)
+        .chain(optional)
+        .map(|(type_, finding)| condition(input, old_conditions, type_, finding))
+        .collect();
+    let kept = old_conditions.iter().filter(|old| !stated.iter().any(|condition| condition.type_ == old.type_));
+    kept.cloned().chain(stated.iter().cloned()).collect()
+}
+
+/// Whether the Pod is being cleared to start over; only of Pods of which that can be true.
+fn restarting(input: &StatusInput<'_>, phase: Phase) -> Option<Finding> {
+    let done = |reason| Finding::no(reason, None);
+    pod::may_restart_all(input.pod).then(|| match phase {
+        Phase::Succeeded => done(Some("PodCompleted")),
+        Phase::Failed => done(Some("PodFailed")),
+        _ if Epoch::of(input.pod, input.observed).is_clearing(input.observed) => Finding {
+            status: true,
+            reason: Some("RestartAllContainersStarted"),
+            message: Some("container exited with restart policy rule".to_owned()),
+        },
+        _ => done(None),
+    })
+}
+
+/// That the kubelet ended the Pod for somebody else's sake. Others may say so, too: then it stays as they said.
+fn disruption(input: &StatusInput<'_>) -> Option<Finding> {
+    let verdict = input.verdict.filter(|verdict| verdict.kind == VerdictKind::Disrupted)?;
+    let message = Some(verdict.message.clone());
+    Some(Finding { status: true, reason: Some("TerminationByKubelet"), message })
 }
 
 fn condition(input: &StatusInput<'_>, old: &[PodCondition], type_: &str, finding: Finding) -> PodCondition {

@@ -7,29 +7,40 @@ use k8s_openapi::api::core::v1::{
 
 use super::{Stage, StatusInput, seconds};
 use crate::observed::{ContainerState, Exit, ObservedContainer};
+use crate::plan_pod::Epoch;
 use crate::pod::{self, ContainerKind};
 
 /// Exit code of a container that vanished without anybody seeing how: as if killed.
 const LOST_EXIT_CODE: i32 = 137;
 
-/// Statuses of init containers in the order of the spec, and of containers by name.
-pub(super) fn container_statuses(
-    input: &StatusInput<'_>,
-    old: &PodStatus,
-) -> (Vec<ContainerStatus>, Vec<ContainerStatus>) {
+/// Statuses of a Pod's containers, by list.
+pub(super) struct ContainerStatuses {
+    /// In the order of the spec.
+    pub init: Vec<ContainerStatus>,
+    /// By name.
+    pub regular: Vec<ContainerStatus>,
+    /// By name.
+    pub ephemeral: Vec<ContainerStatus>,
+}
+
+pub(super) fn container_statuses(input: &StatusInput<'_>, old: &PodStatus) -> ContainerStatuses {
     let one = |(kind, container): (ContainerKind, &Container)| {
         let list = match kind {
             ContainerKind::Regular => &old.container_statuses,
             ContainerKind::Init | ContainerKind::Sidecar => &old.init_container_statuses,
+            ContainerKind::Ephemeral => &old.ephemeral_container_statuses,
         };
         let before = list.iter().flatten().find(|status| status.name == container.name);
         (kind, container_status(input, kind, container, before))
     };
     let (init, mut regular): (Vec<_>, Vec<_>) =
         pod::all_containers(input.pod).map(one).partition(|(kind, _)| *kind != ContainerKind::Regular);
+    let ephemeral = pod::ephemeral_containers(input.pod).iter().map(pod::as_container);
+    let mut ephemeral: Vec<_> = ephemeral.map(|container| one((ContainerKind::Ephemeral, &container))).collect();
     regular.sort_by(|(_, left), (_, right)| left.name.cmp(&right.name));
+    ephemeral.sort_by(|(_, left), (_, right)| left.name.cmp(&right.name));
     let statuses = |list: Vec<(ContainerKind, ContainerStatus)>| list.into_iter().map(|(_, status)| status).collect();
-    (statuses(init), statuses(regular))
+    ContainerStatuses { init: statuses(init), regular: statuses(regular), ephemeral: statuses(ephemeral) }
 }
 
 fn container_status(
@@ -47,8 +58,11 @@ fn container_status(
         let previous = input.observed.containers.iter().filter(|other| other.name == container.name).nth(1);
         status.last_state = Some(terminated(exit, previous.map(|other| container_id(input, other))));
     }
-    if let (Some(waiting), true) = (input.waiting.get(&container.name), will_start(input, kind, container)) {
-        let state = ContainerStateWaiting { reason: Some(waiting.reason.clone()), message: text(&waiting.message) };
+    let starts_over = input.stage == Stage::Syncing && is_history(input, container);
+    let reported = input.waiting.get(&container.name).filter(|_| starts_over || will_start(input, kind, container));
+    let reason = reported
+        .map(|waiting| ContainerStateWaiting { reason: Some(waiting.reason.clone()), message: text(&waiting.message) });
+    if let Some(state) = reason.or_else(|| starts_over.then(|| still_waiting(input))) {
         if let Some(ended) = status.state.take().filter(|state| state.terminated.is_some()) {
             status.last_state = Some(ended);
         }
@@ -59,6 +73,12 @@ fn container_status(
     }
     set_started_and_ready(input, kind, container, &mut status);
     status
+}
+
+/// Whether the newest instance is dead and of a time before the Pod started over: it will be made anew.
+fn is_history(input: &StatusInput<'_>, container: &Container) -> bool {
+    let latest = input.observed.latest(&container.name).filter(|latest| !latest.is_running());
+    latest.is_some_and(|latest| !Epoch::of(input.pod, input.observed).includes(latest))
 }
 
 /// Whether the kubelet intends to start the container, now or after a wait.
@@ -86,6 +106,7 @@ fn from_instance(input: &StatusInput<'_>, container: &Container, latest: &Observ
         allocated_resources: resources.requests.clone(),
         resources: Some(resources),
         user: latest.user.clone(),
+        stop_signal: latest.stop_signal.map(str::to_owned),
         volume_mounts: mount_statuses(container),
         ..ContainerStatus::default()
     }
@@ -98,7 +119,10 @@ fn api_state(container: &ObservedContainer, id: String) -> ApiState {
             ..ApiState::default()
         },
         ContainerState::Exited(exit) => terminated(exit, Some(id)),
-        ContainerState::Created | ContainerState::Unknown => waiting("ContainerCreating"),
+        ContainerState::Created | ContainerState::Unknown => ApiState {
+            waiting: Some(ContainerStateWaiting { reason: Some("ContainerCreating".to_owned()), message: None }),
+            ..ApiState::default()
+        },
     }
 }
 
@@ -117,9 +141,11 @@ fn terminated(exit: &Exit, container_id: Option<String>) -> ApiState {
     }
 }
 
-fn waiting(reason: &str) -> ApiState {
-    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message: None };
-    ApiState { waiting: Some(waiting), ..ApiState::default() }
+/// What a container says that nothing is known of yet.
+fn still_waiting(input: &StatusInput<'_>) -> ContainerStateWaiting {
+    let has_init_containers = !pod::init_containers(input.pod).is_empty();
+    let reason = if has_init_containers { "PodInitializing" } else { "ContainerCreating" };
+    ContainerStateWaiting { reason: Some(reason.to_owned()), message: None }
 }
 
 /// A container the runtime does not know: it is yet to be made, or was lost.
@@ -128,11 +154,10 @@ fn without_instance(
     container: &Container,
     before: Option<&ContainerStatus>,
 ) -> ContainerStatus {
-    let has_init_containers = !pod::init_containers(input.pod).is_empty();
     let fresh = ContainerStatus {
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
-        state: Some(waiting(if has_init_containers { "PodInitializing" } else { "ContainerCreating" })),
+        state: Some(ApiState { waiting: Some(still_waiting(input)), ..ApiState::default() }),
         volume_mounts: mount_statuses(container),
         ..ContainerStatus::default()
     };
@@ -186,6 +211,9 @@ fn set_started_and_ready(
     container: &Container,
     status: &mut ContainerStatus,
 ) {
+    if kind == ContainerKind::Ephemeral {
+        return; // nobody asks whether it is ready
+    }
     let latest = input.observed.latest(&container.name).filter(|latest| latest.is_running());
     let running = latest.filter(|_| status.state.as_ref().is_some_and(|state| state.running.is_some()));
     status.started = Some(running.is_some_and(|latest| input.probes.is_started(container, &latest.id)));
@@ -194,7 +222,7 @@ fn set_started_and_ready(
             let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
             ended.is_some_and(|terminated| terminated.exit_code == 0)
         }
-        ContainerKind::Sidecar | ContainerKind::Regular => {
+        ContainerKind::Sidecar | ContainerKind::Regular | ContainerKind::Ephemeral => {
             running.is_some_and(|latest| input.probes.is_ready(container, &latest.id))
         }
     };

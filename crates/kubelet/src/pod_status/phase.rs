@@ -1,10 +1,11 @@
 //! The phase: one word about the whole Pod, from its containers' states.
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodStatus};
 
 use super::{Stage, StatusInput};
 use crate::observed::ObservedContainer;
-use crate::pod::{self, ContainerKind, RestartPolicy};
+use crate::plan_pod::Epoch;
+use crate::pod::{self, ContainerKind};
 
 /// `status.phase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +78,13 @@ fn computed_phase(input: &StatusInput<'_>, init_statuses: &[ContainerStatus], st
     let spec_containers = pod::containers(input.pod);
     let count = Count::of(spec_containers, statuses);
     let initialized = count.running + count.stopped > 0;
-    match initialization(pod::init_containers(input.pod), init_statuses, initialized) {
-        Initialization::Failed if pod::restart_policy(input.pod) == RestartPolicy::Never => return Phase::Failed,
+    if starts_over(input) {
+        return Phase::Running;
+    }
+    match initialization(input.pod, init_statuses, initialized) {
+        Initialization::Failed => return Phase::Failed,
         Initialization::Pending => return Phase::Pending,
-        Initialization::Failed | Initialization::Done => {}
+        Initialization::Done => {}
     }
     if count.waiting > 0 || count.unknown > 0 {
         return Phase::Pending;
@@ -107,32 +111,38 @@ fn any_restarts(input: &StatusInput<'_>, containers: &[Container], statuses: &[C
     })
 }
 
+/// Whether some container has yet to be made again after an exit that restarts the whole Pod.
+fn starts_over(input: &StatusInput<'_>) -> bool {
+    let epoch = Epoch::of(input.pod, input.observed);
+    let mut latest = pod::all_containers(input.pod).filter_map(|(_, one)| input.observed.latest(&one.name));
+    input.stage == Stage::Syncing && latest.any(|latest| !epoch.includes(latest))
+}
+
 enum Initialization {
     Pending,
+    /// For good.
     Failed,
+    /// Or once over, and tried again.
     Done,
 }
 
-fn initialization(containers: &[Container], statuses: &[ContainerStatus], initialized: bool) -> Initialization {
-    let mut failed = false;
-    for container in containers {
+fn initialization(pod: &Pod, statuses: &[ContainerStatus], initialized: bool) -> Initialization {
+    for container in pod::init_containers(pod) {
         let status = statuses.iter().find(|status| status.name == container.name);
         let pending = match pod::init_kind(container) {
             ContainerKind::Sidecar => !initialized && status.is_none_or(|status| status.started != Some(true)),
             _ => match status.and_then(exit_code) {
                 Some(0) => false,
-                Some(_) => {
-                    failed = true;
-                    false
-                }
+                Some(code) if pod::restarts(pod, ContainerKind::Init, container, code) => false,
+                Some(_) => return Initialization::Failed,
                 None => true,
             },
         };
         if pending {
-            return if failed { Initialization::Failed } else { Initialization::Pending };
+            return Initialization::Pending;
         }
     }
-    if failed { Initialization::Failed } else { Initialization::Done }
+    Initialization::Done
 }
 
 /// How the container ended last, if it does not run now.

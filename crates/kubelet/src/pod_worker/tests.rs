@@ -244,7 +244,7 @@ async fn a_force_deleted_pod_is_killed() {
     node.cri.forget_calls();
     node.vanish();
     node.until("the sandbox's end", |node| node.cri.sandboxes() == 0).await;
-    assert_eq!(node.cri.calls(), ["stop app 1", "stop sandbox web", "remove sandbox web"]);
+    assert_eq!(node.cri.calls(), ["stop app 2", "stop sandbox web", "remove sandbox web"]);
 }
 
 #[tokio::test(start_paused = true)]

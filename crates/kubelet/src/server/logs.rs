@@ -82,7 +82,7 @@ fn find_instance<'a>(
     if previous {
         // A container that waits to be restarted is already previous itself.
         let is_past = match &latest.state {
-            ContainerState::Exited(exit) => pod::restarts(pod, kind, container, exit.exit_code),
+            ContainerState::Exited(exit) => pod::restarts(pod, kind, &container, exit.exit_code),
             _ => false,
         };
         return if is_past { Ok(latest) } else { instances.next().ok_or_else(no_previous) };
@@ -96,7 +96,8 @@ fn find_instance<'a>(
 fn waiting_reason(pod: &Pod, name: &str) -> String {
     let status = pod.status.as_ref();
     let statuses = status.iter().flat_map(|status| {
-        status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten())
+        let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+        lists.into_iter().flatten().flatten()
     });
     let found = statuses.into_iter().find(|status| status.name == name);
     let reason = found.and_then(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());

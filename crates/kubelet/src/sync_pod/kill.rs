@@ -1,48 +1,84 @@
 //! Stopping containers: one of a living Pod, or all of one that ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::EventType;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
+use super::SyncPass;
+use super::termination_order::predecessors;
 use crate::context::NodeContext;
 use crate::hooks;
-use crate::observed::{ObservedContainer, ObservedPod};
+use crate::observed::ObservedPod;
 use crate::plan_pod::{KillContainer, KillReason};
 use crate::pod::{self, ContainerKind};
 use crate::probes::ProbeFailure;
 
-/// Even a container that is to go at once gets this long.
-const MINIMUM_GRACE_SECONDS: i64 = 1;
+/// Even a container that is to go at once gets this long between the signals.
+const MINIMUM_GRACE_SECONDS: i64 = 2;
 
 /// Stops one container of a Pod that lives on.
-pub async fn kill_container(context: &Arc<NodeContext>, pod: &Pod, kill: &KillContainer, grace_seconds: i64) {
-    let name = &kill.name;
-    let spec = pod::find_container(pod, name).map(|(_, container)| container);
-    let probe = spec.and_then(|spec| match kill.reason {
+pub(super) async fn kill_container(pass: &SyncPass<'_>, kill: &KillContainer) {
+    let found = pod::find_container(pass.pod, &kill.name);
+    let kind = found.as_ref().map_or(ContainerKind::Regular, |(kind, _)| *kind);
+    let spec = found.map(|(_, container)| container);
+    let probe = spec.as_ref().and_then(|spec| match kill.reason {
         KillReason::Probe(ProbeFailure::Liveness) => spec.liveness_probe.as_ref(),
         KillReason::Probe(ProbeFailure::Startup) => spec.startup_probe.as_ref(),
         _ => None,
     });
-    let grace_seconds = probe.and_then(|probe| probe.termination_grace_period_seconds).unwrap_or(grace_seconds);
-    let mut message = match kill.reason {
-        KillReason::DefinitionChanged => format!("Container {name} definition changed"),
-        KillReason::Probe(ProbeFailure::Liveness) => format!("Container {name} failed liveness probe"),
-        KillReason::Probe(ProbeFailure::Startup) => format!("Container {name} failed startup probe"),
-        KillReason::Unknown => format!("Container {name} is in unknown state, try killing it before restart"),
+    // Starting over is abrupt: no hook runs, and nobody is waited for.
+    let starts_over = kill.reason == KillReason::RestartAll;
+    let own_grace_seconds = probe.and_then(|probe| probe.termination_grace_period_seconds);
+    let grace_seconds = match starts_over {
+        true => MINIMUM_GRACE_SECONDS,
+        false => own_grace_seconds.unwrap_or_else(|| pod::termination_grace_seconds(pass.pod)),
     };
-    if kill.restarts && kill.reason != KillReason::Unknown {
-        message.push_str(", will be restarted");
-    }
-    let ip = None;
-    stop_container(context, pod, name, spec, &kill.id, ip, grace_seconds, message).await;
+    let stop = Stop {
+        context: pass.context,
+        pod: pass.pod,
+        name: &kill.name,
+        spec: spec.as_deref().filter(|_| !starts_over),
+        id: &kill.id,
+        pod_ip: pod_ip(pass.observed),
+    };
+    stop.run(grace_seconds, kill_message(kill, kind), |_| async {}).await;
 }
 
-/// Stops every container of a Pod that ends, then its sandboxes. Containers stop together; sidecars follow once the
-/// others are gone, the last one started first.
+/// Stops a container whose `postStart` hook failed.
+pub(super) async fn kill_after_failed_hook(pass: &SyncPass<'_>, container: &Container, id: &str, pod_ip: Option<&str>) {
+    let (name, spec) = (container.name.as_str(), Some(container));
+    let stop = Stop { context: pass.context, pod: pass.pod, name, spec, id, pod_ip };
+    let grace_seconds = pod::termination_grace_seconds(pass.pod);
+    stop.run(grace_seconds, "FailedPostStartHook".to_owned(), |_| async {}).await;
+}
+
+/// The Event's words for why a container of a living Pod is stopped.
+fn kill_message(kill: &KillContainer, kind: ContainerKind) -> String {
+    let name = &kill.name;
+    let what = match kind {
+        ContainerKind::Init | ContainerKind::Sidecar => "Init container",
+        ContainerKind::Regular | ContainerKind::Ephemeral => "Container",
+    };
+    let cause = match kill.reason {
+        KillReason::Unknown => return format!("{what} is in \"unknown\" state, try killing it before restart"),
+        KillReason::RestartAll => return format!("Stopping container {name}, all containers will be restarted"),
+        KillReason::DefinitionChanged => "definition changed",
+        KillReason::Probe(ProbeFailure::Liveness) => "failed liveness probe",
+        KillReason::Probe(ProbeFailure::Startup) => "failed startup probe",
+    };
+    let outlook = if kill.restarts && kind == ContainerKind::Regular { ", will be restarted" } else { "" };
+    format!("{what} {name} {cause}{outlook}")
+}
+
+/// Stops every container of a Pod that ends, then its sandboxes. All hooks run and all containers stop together, but
+/// each sidecar waits for its turn before it is told to stop; the grace period is one for all.
 ///
 /// # Errors
 /// The runtime's, when something still runs.
@@ -52,62 +88,75 @@ pub async fn stop_pod(
     observed: &ObservedPod,
     grace_seconds: i64,
 ) -> cri::Result<()> {
-    let running: Vec<&ObservedContainer> = observed.containers.iter().filter(|one| one.is_running()).collect();
-    let is_sidecar = |container: &&&ObservedContainer| {
-        pod::find_container(pod, &container.name).is_some_and(|(kind, _)| kind == ContainerKind::Sidecar)
-    };
-    let started = tokio::time::Instant::now();
-    let left = || grace_seconds.saturating_sub(i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX));
-    let ip = observed.sandbox().and_then(|sandbox| sandbox.ips.first()).map(String::as_str);
-    let stop = |container: &ObservedContainer, seconds: i64| {
-        let name = container.name.clone();
-        let (id, ip) = (container.id.clone(), ip.map(str::to_owned));
+    let running: Vec<_> = observed.containers.iter().filter(|container| container.is_running()).collect();
+    let names: Vec<&str> = running.iter().map(|container| container.name.as_str()).collect();
+    let ended = watch::Sender::new(BTreeSet::new());
+    let stops = running.iter().map(|container| {
+        let (name, ended) = (container.name.as_str(), &ended);
+        let before = predecessors(pod, name, &names);
+        let mut gone = ended.subscribe();
+        let turn = |limit: Duration| async move {
+            let all_gone = gone.wait_for(|gone| before.is_subset(gone));
+            // Whether they are gone or the grace period is over, the turn has come.
+            let _ = tokio::time::timeout(limit, all_gone).await;
+        };
+        let found = pod::find_container(pod, name);
+        let pod_ip = pod_ip(observed);
         async move {
-            let spec = pod::find_container(pod, &name).map(|(_, container)| container);
-            let message = format!("Stopping container {name}");
-            stop_container(context, pod, &name, spec, &id, ip.as_deref(), seconds, message).await;
+            let spec = found.as_ref().map(|(_, container)| &**container);
+            let stop = Stop { context, pod, name, spec, id: &container.id, pod_ip };
+            stop.run(grace_seconds, format!("Stopping container {name}"), turn).await;
+            ended.send_modify(|ended| ended.extend([name.to_owned()]));
         }
-    };
-    join_all(running.iter().filter(|one| !is_sidecar(one)).map(|container| stop(container, grace_seconds))).await;
-    let order: Vec<&str> = pod::init_containers(pod).iter().map(|container| container.name.as_str()).collect();
-    let mut sidecars: Vec<&&ObservedContainer> = running.iter().filter(is_sidecar).collect();
-    sidecars.sort_by_key(|container| std::cmp::Reverse(order.iter().position(|name| *name == container.name)));
-    for container in sidecars {
-        stop(container, left()).await;
-    }
+    });
+    join_all(stops).await;
     for sandbox in &observed.sandboxes {
         context.runtime.stop_pod_sandbox(&sandbox.id).await?;
     }
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)] // one private function with two callers above
-async fn stop_container(
-    context: &Arc<NodeContext>,
-    pod: &Pod,
-    name: &str,
-    spec: Option<&Container>,
-    id: &str,
-    ip: Option<&str>,
-    grace_seconds: i64,
-    message: String,
-) {
-    context.events.container(pod, name, EventType::Normal, "Killing", message);
-    let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
-    let mut left = grace_seconds;
-    if let Some((spec, hook)) = hook {
-        let started = tokio::time::Instant::now();
-        let limit = Duration::from_secs(u64::try_from(grace_seconds).unwrap_or(0));
-        match tokio::time::timeout(limit, hooks::run(&*context.runtime, id, spec, hook, ip)).await {
-            Ok(Ok(())) | Err(_) => {}
-            Ok(Err(error)) => {
-                warn!(pod = pod::full_name(pod), container = name, %error, "preStop hook failed");
-                context.events.container(pod, name, EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
-            }
+fn pod_ip(observed: &ObservedPod) -> Option<&str> {
+    observed.sandbox().and_then(|sandbox| sandbox.ips.first()).map(String::as_str)
+}
+
+/// A container to be stopped.
+struct Stop<'a> {
+    context: &'a Arc<NodeContext>,
+    pod: &'a Pod,
+    name: &'a str,
+    /// Its spec, if it is known and its `preStop` hook is to run.
+    spec: Option<&'a Container>,
+    id: &'a str,
+    pod_ip: Option<&'a str>,
+}
+
+impl Stop<'_> {
+    /// Runs the hook, waits for the container's `turn`, tells it to stop, and kills it in the end. All of that has
+    /// `grace_seconds`, but for a moment between the signals that every container gets.
+    async fn run<T: Future<Output = ()>>(&self, grace_seconds: i64, message: String, turn: impl FnOnce(Duration) -> T) {
+        let started = Instant::now();
+        let grace = Duration::from_secs(u64::try_from(grace_seconds).unwrap_or(0));
+        let left = || grace.saturating_sub(started.elapsed());
+        self.context.events.container(self.pod, self.name, EventType::Normal, "Killing", message);
+        self.pre_stop(grace).await;
+        turn(left()).await;
+        let spent = i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let timeout_seconds = (grace_seconds - spent).max(MINIMUM_GRACE_SECONDS);
+        if let Err(error) = self.context.runtime.stop_container(self.id, timeout_seconds).await {
+            warn!(pod = pod::full_name(self.pod), container = self.name, %error, "container not stopped");
         }
-        left -= i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX);
     }
-    if let Err(error) = context.runtime.stop_container(id, left.max(MINIMUM_GRACE_SECONDS)).await {
-        warn!(pod = pod::full_name(pod), container = name, %error, "container not stopped");
+
+    async fn pre_stop(&self, limit: Duration) {
+        let hook = self.spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+        let Some((spec, hook)) = hook.filter(|_| !limit.is_zero()) else { return };
+        let run = hooks::run(&*self.context.runtime, self.id, spec, hook, self.pod_ip);
+        // A hook that takes longer is left behind.
+        if let Ok(Err(error)) = tokio::time::timeout(limit, run).await {
+            warn!(pod = pod::full_name(self.pod), container = self.name, %error, "preStop hook failed");
+            let message = "PreStopHook failed";
+            self.context.events.container(self.pod, self.name, EventType::Warning, "FailedPreStopHook", message);
+        }
     }
 }

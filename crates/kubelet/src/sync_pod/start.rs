@@ -4,11 +4,10 @@ use client::EventType;
 use k8s_openapi::api::core::v1::Container;
 use tracing::info;
 
-use super::{ImageFetches, Sandbox, SyncPass, SyncReport, starting};
+use super::{ImageFetches, Sandbox, SyncPass, SyncReport, post_start, starting};
 use crate::container_config::env::{EnvFacts, EnvObjects, environment};
 use crate::container_config::etc_hosts::etc_hosts;
 use crate::container_config::{ConfigError, ContainerInputs, container_config};
-use crate::hooks;
 use crate::images::PresentImage;
 use crate::plan_pod::StartContainer;
 use crate::pod;
@@ -53,10 +52,10 @@ pub(super) async fn start_containers(
             return;
         }
         let parts = Parts { sandbox, volumes, env: &env, hosts: hosts.as_deref(), image: &image };
-        let outcome = start_container(pass, container, start, &parts).await;
+        let outcome = start_container(pass, &container, start, &parts).await;
         let was_made = !matches!(&outcome, Err(problem) if !problem.made);
-        if was_made && start.restarted {
-            report.restarted.push(container.name.clone());
+        if let (true, Some(exited_at)) = (was_made, start.restarted_after) {
+            report.restarted.push((container.clone().into_owned(), exited_at));
         }
         match outcome {
             Ok(()) => report.progressed = true,
@@ -111,7 +110,12 @@ async fn start_container(
     }
     event(EventType::Normal, "Started", "Container started");
     info!(pod = pod::full_name(pass.pod), container = container.name, attempt = start.attempt, "container started");
-    post_start(pass, container, &id, parts).await
+    let ip = parts.sandbox.ips.first().map(String::as_str);
+    post_start::run(pass, container, &id, ip).await.map_err(|error| StartProblem {
+        reason: "PostStartHookError",
+        message: error.to_string(),
+        made: true,
+    })
 }
 
 /// The container's configuration; files and mounts it needs are made on the way.
@@ -149,39 +153,18 @@ fn configure(
         mounts,
         volume_groups: &[],
         node_memory_bytes: context.resources.memory_bytes(),
+        target_id: target_id(pass, &container.name)?,
     };
     container_config(pass.pod, container, inputs)
 }
 
-/// Runs the container's `postStart` hook; a container whose hook fails is killed.
-async fn post_start(
-    pass: &SyncPass<'_>,
-    container: &Container,
-    id: &str,
-    parts: &Parts<'_>,
-) -> Result<(), StartProblem> {
-    let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
-        return Ok(());
-    };
-    let context = pass.context;
-    let ip = parts.sandbox.ips.first().map(String::as_str);
-    let outcome = tokio::select! {
-        outcome = hooks::run(&*context.runtime, id, container, hook, ip) => outcome,
-        // The Pod ends: whoever ends it stops the container.
-        () = pass.cancel.cancelled() => return Ok(()),
-    };
-    let Err(problem) = outcome else { return Ok(()) };
-    context.events.container(
-        pass.pod,
-        &container.name,
-        EventType::Warning,
-        "FailedPostStartHook",
-        "PostStartHook failed",
-    );
-    let message = "FailedPostStartHook";
-    context.events.container(pass.pod, &container.name, EventType::Normal, "Killing", message);
-    if let Err(error) = context.runtime.stop_container(id, pod::termination_grace_seconds(pass.pod)).await {
-        tracing::warn!(pod = pod::full_name(pass.pod), container = container.name, %error, "not stopped");
+/// The container whose processes an ephemeral container asks to see.
+fn target_id(pass: &SyncPass<'_>, name: &str) -> Result<Option<String>, ConfigError> {
+    let ephemeral = pod::ephemeral_containers(pass.pod).iter().find(|container| container.name == name);
+    let target = ephemeral.and_then(|container| container.target_container_name.as_ref());
+    let Some(target) = target.filter(|target| !target.is_empty()) else { return Ok(None) };
+    match pass.observed.latest(target).filter(|latest| latest.is_running()) {
+        Some(latest) => Ok(Some(latest.id.clone())),
+        None => Err(ConfigError::TargetNotFound(target.clone())),
     }
-    Err(StartProblem { reason: "PostStartHookError", message: problem.to_string(), made: true })
 }

@@ -20,3 +20,12 @@ fn reads_every_way_to_write_a_signal() {
         assert_eq!(number(text), expected, "{text:?}");
     }
 }
+
+#[test]
+fn every_signal_has_a_name_that_is_read_again() {
+    for signal in (1..=31).chain(RTMIN..=RTMAX) {
+        assert_eq!(name(signal).and_then(|name| number(&name)), Some(signal));
+    }
+    assert_eq!((name(0), name(32), name(65), name(-1)), (None, None, None, None));
+    assert_eq!(name(37).as_deref(), Some("SIGRTMIN+3"));
+}

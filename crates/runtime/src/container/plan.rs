@@ -103,7 +103,12 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
         stdin: given.config.stdin,
         stdin_once: given.config.stdin_once,
     };
-    Ok(Plan { spec, limits: limits(&resources), seccomp: seccomp(&security), stop_signal: stop_signal(image)? })
+    Ok(Plan {
+        spec,
+        limits: limits(&resources),
+        seccomp: seccomp(&security),
+        stop_signal: stop_signal(given.config, image)?,
+    })
 }
 
 fn invalid(words: impl Into<String>) -> cri::Error {
@@ -198,8 +203,9 @@ fn seccomp(security: &LinuxContainerSecurityContext) -> SeccompChoice {
     }
 }
 
-fn stop_signal(image: &ImageConfig) -> cri::Result<i32> {
-    match image.stop_signal.as_str() {
+/// The Pod's choice, else the image's, else SIGTERM.
+fn stop_signal(config: &ContainerConfig, image: &ImageConfig) -> cri::Result<i32> {
+    match config.stop_signal().name().unwrap_or(&image.stop_signal) {
         "" => Ok(libc::SIGTERM),
         text => linux::signal::number(text).ok_or_else(|| invalid(format!("unknown stop signal {text:?}"))),
     }

@@ -208,6 +208,12 @@ fn resources_become_limits_and_paths() {
 }
 
 #[test]
+fn the_pod_may_choose_another_stop_signal_than_the_image() {
+    let config = ContainerConfig { stop_signal: cri::Signal::Sigrtminplus3.into(), ..Default::default() };
+    assert_eq!(plan(config).stop_signal, libc::SIGRTMIN() + 3);
+}
+
+#[test]
 fn the_end_has_a_reason() {
     let exit = |code, oom_killed, start_error: Option<&str>| ContainerExit {
         code,
