@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("cri", &[]),
     ("grpc", &[]),
+    ("spdy", &[]),
     ("store", &[]),
     ("client", &["api"]),
     ("apiserver", &["api", "store"]),
@@ -19,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("scheduler", &["api", "client"]),
     ("controllers", &["api", "client"]),
     ("kubelet", &["api", "client", "cri", "grpc", "linux"]),
-    ("runtime", &["cri", "linux"]),
+    ("runtime", &["cri", "linux", "spdy"]),
     ("network", &["cri", "linux"]),
 ];
 

@@ -29,3 +29,14 @@ pub fn create() -> io::Result<File> {
 pub fn enter(netns: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))?)
 }
+
+/// Runs `body` in a network namespace, on a thread of its own that ends with it: the caller stays where it is.
+///
+/// # Errors
+/// When no thread can be started or the kernel refuses.
+pub fn run_in<T: Send>(netns: BorrowedFd<'_>, body: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || enter(netns).map(|()| body()))?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}

@@ -1,13 +1,24 @@
-//! The streaming server: exec and attach sessions over an HTTP/1.1 connection that becomes a WebSocket.
+//! The streaming server: exec, attach and port-forward sessions over an HTTP/1.1 connection that becomes a WebSocket or
+//! SPDY.
 //!
 //! Flow: a CRI call leaves a [`Target`] under a secret token and returns a URL; whoever dials that URL within a minute
 //! gets a byte stream, over which one client request is served. Everything stays inside the process.
+//!
+//! ```text
+//! handshake     which protocol                      process        what exec and attach connect to
+//! session       exec and attach in channels         spdy_command   the same in streams
+//! port_forward  connections to a Pod's ports        tunnel         bytes inside WebSocket messages
+//! ```
 
 mod channel;
 mod handshake;
+mod port_forward;
+mod process;
 mod session;
+mod spdy_command;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,16 +29,18 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use platform::random::SharedRandom;
 use platform::tasks::{self, TaskKind};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
 
-use crate::container::Container;
 use crate::runtime::Shared;
+use crate::sandbox::Sandbox;
 use crate::shim::protocol::Streams;
-use handshake::Upgrade;
+use handshake::{Protocol, Service, Upgrade};
+pub use process::Process;
 
 /// How long a URL is good for.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
@@ -40,24 +53,27 @@ const URL_PREFIX: &str = "http://isopod-streaming/";
 
 /// What a session is to be connected to.
 pub enum Target {
-    /// A new process in a container.
-    Exec {
-        /// Which container.
-        container: Arc<Container>,
-        /// Program and arguments.
-        argv: Vec<String>,
-        /// On a terminal.
-        tty: bool,
+    /// A process.
+    Process {
+        /// Which.
+        process: Process,
         /// What the client wants to see.
         streams: Streams,
     },
-    /// The container's first process.
-    Attach {
-        /// Which container.
-        container: Arc<Container>,
-        /// What the client wants to see.
-        streams: Streams,
+    /// Ports of a Pod.
+    Ports {
+        /// Where.
+        sandbox: Arc<Sandbox>,
     },
+}
+
+impl Target {
+    fn service(&self) -> Service {
+        match self {
+            Self::Process { .. } => Service::Command,
+            Self::Ports { .. } => Service::PortForward,
+        }
+    }
 }
 
 /// Sessions that wait for their client.
@@ -123,18 +139,31 @@ fn answer(request: Request<Incoming>, shared: &Arc<Shared>, target: Option<Targe
     let Some(target) = target else {
         return refuse(StatusCode::NOT_FOUND, "no such session: it was used before or has expired");
     };
-    let upgrade = match Upgrade::accept(request.headers()) {
+    let upgrade = match Upgrade::accept(request.headers(), target.service()) {
         Ok(upgrade) => upgrade,
         Err(words) => return refuse(StatusCode::BAD_REQUEST, &format!("unable to upgrade: {words}")),
     };
-    let (response, version, shared) = (upgrade.response(), upgrade.version, shared.clone());
+    let (response, protocol, shared) = (upgrade.response(), upgrade.protocol, shared.clone());
     tasks::spawn(TaskKind::Worker, "streaming session", async move {
         match hyper::upgrade::on(request).await {
-            Ok(connection) => session::run(TokioIo::new(connection), version, &shared, target).await,
+            Ok(connection) => run(TokioIo::new(connection), protocol, &shared, target).await,
             Err(error) => tracing::debug!(%error, "connection was not upgraded"),
         }
     });
     response
+}
+
+async fn run(connection: TokioIo<Upgraded>, protocol: Protocol, shared: &Shared, target: Target) {
+    match (target, protocol) {
+        (Target::Process { process, streams }, Protocol::Channels(version)) => {
+            session::run(connection, version, shared, process, streams).await;
+        }
+        (Target::Process { process, streams }, _) => spdy_command::run(connection, shared, process, streams).await,
+        (Target::Ports { sandbox }, Protocol::TunnelledPortForward) => {
+            port_forward::run(tunnel::open(connection).await, sandbox).await;
+        }
+        (Target::Ports { sandbox }, _) => port_forward::run(connection, sandbox).await,
+    }
 }
 
 fn refuse(status: StatusCode, words: &str) -> Response<Full<Bytes>> {

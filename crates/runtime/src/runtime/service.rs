@@ -20,7 +20,7 @@ use crate::image::blocking::blocking;
 use crate::metrics;
 use crate::sandbox::{self, Sandbox};
 use crate::shim::protocol::{Call, Streams};
-use crate::streaming::Target;
+use crate::streaming::{Process, Target};
 
 impl EmbeddedRuntime {
     fn sandbox(&self, id: &str) -> Result<Arc<Sandbox>> {
@@ -147,20 +147,24 @@ impl RuntimeService for EmbeddedRuntime {
         let container = self.container(&request.container_id)?;
         exec::running(&container)?;
         let streams = Streams { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr && !request.tty };
-        let target = Target::Exec { container, argv: request.cmd, tty: request.tty, streams };
-        Ok(ExecResponse { url: self.streaming.prepare(target) })
+        let process = Process::Exec { container, argv: request.cmd, tty: request.tty };
+        Ok(ExecResponse { url: self.streaming.prepare(Target::Process { process, streams }) })
     }
 
     async fn attach(&self, request: AttachRequest) -> Result<AttachResponse> {
         let container = self.container(&request.container_id)?;
         exec::running(&container)?;
         let streams = Streams { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr && !request.tty };
-        Ok(AttachResponse { url: self.streaming.prepare(Target::Attach { container, streams }) })
+        let process = Process::Attach { container, tty: request.tty };
+        Ok(AttachResponse { url: self.streaming.prepare(Target::Process { process, streams }) })
     }
 
     async fn port_forward(&self, request: PortForwardRequest) -> Result<PortForwardResponse> {
-        self.sandbox(&request.pod_sandbox_id)?;
-        Err(Error::Failed("port forwarding is not supported yet".into()))
+        let sandbox = self.sandbox(&request.pod_sandbox_id)?;
+        if sandbox.shim().is_none() {
+            return Err(Error::Failed(format!("sandbox container {:?} is not running", sandbox.id())));
+        }
+        Ok(PortForwardResponse { url: self.streaming.prepare(Target::Ports { sandbox }) })
     }
 
     async fn dial_streaming(&self, url: &str) -> Result<Box<dyn StreamingIo>> {

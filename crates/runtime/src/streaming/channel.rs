@@ -50,12 +50,17 @@ pub fn parse(frame: &[u8]) -> Incoming<'_> {
     match frame.split_first() {
         Some((&STDIN, data)) => Incoming::Stdin(data),
         Some((&CLOSE, [STDIN])) => Incoming::StdinClosed,
-        Some((&RESIZE, data)) => match serde_json::from_slice::<Size>(data) {
-            Ok(size) => Incoming::Resize { columns: size.width, rows: size.height },
-            Err(_) => Incoming::Other,
+        Some((&RESIZE, data)) => match parse_size(data) {
+            Some((columns, rows)) => Incoming::Resize { columns, rows },
+            None => Incoming::Other,
         },
         _ => Incoming::Other,
     }
+}
+
+/// Columns and rows of a terminal, from JSON.
+pub fn parse_size(text: &[u8]) -> Option<(u16, u16)> {
+    serde_json::from_slice::<Size>(text).ok().map(|size| (size.width, size.height))
 }
 
 /// A frame of output.
@@ -97,7 +102,8 @@ pub fn status(end: &End) -> Vec<u8> {
     [&[STATUS], status_object(end).to_string().as_bytes()].concat()
 }
 
-fn status_object(end: &End) -> Value {
+/// The outcome as a Kubernetes `Status`.
+pub fn status_object(end: &End) -> Value {
     match end {
         End::Success => json!({ "metadata": {}, "status": "Success" }),
         End::ExitCode { code, argv } => json!({

@@ -1,10 +1,36 @@
-//! The upgrade of an HTTP/1.1 request to a WebSocket with one of Kubernetes' sub-protocols.
+//! The upgrade of an HTTP/1.1 request to what Kubernetes' clients speak: WebSockets with one of its sub-protocols, or
+//! SPDY/3.1, which older clients speak directly.
 
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// Where SPDY clients name their protocols.
+static STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
+
+/// What a client may ask of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Exec and attach.
+    Command,
+    /// Port forwarding.
+    PortForward,
+}
+
+/// What both sides speak once the connection is upgraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Exec and attach in WebSocket messages, one channel each for input, output, errors, outcome and terminal size.
+    Channels(ProtocolVersion),
+    /// Exec and attach, a SPDY stream for each channel.
+    SpdyCommand,
+    /// Port forwarding, two SPDY streams for each connection.
+    SpdyPortForward,
+    /// The same in the messages of a WebSocket.
+    TunnelledPortForward,
+}
 
 /// Version of the remote command protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +41,23 @@ pub enum ProtocolVersion {
     V5,
 }
 
-impl ProtocolVersion {
+impl Protocol {
     fn name(self) -> &'static str {
         match self {
-            Self::V4 => "v4.channel.k8s.io",
-            Self::V5 => "v5.channel.k8s.io",
+            Self::Channels(ProtocolVersion::V5) => "v5.channel.k8s.io",
+            Self::Channels(ProtocolVersion::V4) | Self::SpdyCommand => "v4.channel.k8s.io",
+            Self::SpdyPortForward => "portforward.k8s.io",
+            Self::TunnelledPortForward => "SPDY/3.1+portforward.k8s.io",
+        }
+    }
+
+    /// What we speak, for a service and one kind of upgrade.
+    fn known(service: Service, websocket: bool) -> &'static [Self] {
+        match (service, websocket) {
+            (Service::Command, true) => &[Self::Channels(ProtocolVersion::V5), Self::Channels(ProtocolVersion::V4)],
+            (Service::Command, false) => &[Self::SpdyCommand],
+            (Service::PortForward, true) => &[Self::TunnelledPortForward],
+            (Service::PortForward, false) => &[Self::SpdyPortForward],
         }
     }
 }
@@ -28,8 +66,9 @@ impl ProtocolVersion {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Upgrade {
     /// What both sides speak.
-    pub version: ProtocolVersion,
-    accept_key: String,
+    pub protocol: Protocol,
+    /// The answer to a WebSocket's key.
+    accept_key: Option<String>,
 }
 
 impl Upgrade {
@@ -37,23 +76,29 @@ impl Upgrade {
     ///
     /// # Errors
     /// Why it cannot be granted, for the client.
-    pub fn accept(headers: &HeaderMap) -> Result<Self, String> {
+    pub fn accept(headers: &HeaderMap, service: Service) -> Result<Self, String> {
         let wanted = list(headers, &UPGRADE);
-        if !wanted.iter().any(|protocol| protocol.eq_ignore_ascii_case("websocket")) {
+        let wants = |name: &str| wanted.iter().any(|protocol| protocol.eq_ignore_ascii_case(name));
+        let websocket = wants("websocket");
+        if !websocket && !wants(spdy::PROTOCOL) {
             let wanted = if wanted.is_empty() { "no upgrade".to_owned() } else { wanted.join(", ") };
-            return Err(format!("a WebSocket is needed, {wanted} was asked for; use kubectl 1.31 or newer"));
+            return Err(format!("a WebSocket or {} is needed, {wanted} was asked for", spdy::PROTOCOL));
         }
-        let key = headers.get("sec-websocket-key").ok_or("the request has no WebSocket key")?;
-        let offers = list(headers, &SEC_WEBSOCKET_PROTOCOL);
-        let known = [ProtocolVersion::V5, ProtocolVersion::V4];
-        let version = offers.iter().find_map(|offer| known.into_iter().find(|version| version.name() == *offer));
-        let version = version.ok_or_else(|| {
-            format!(
-                "no protocol in common: client offers {offers:?}, server speaks {:?}",
-                known.map(ProtocolVersion::name)
-            )
+        let accept_key = match websocket {
+            true => {
+                let key = headers.get("sec-websocket-key").ok_or("the request has no WebSocket key")?;
+                Some(derive_accept_key(key.as_bytes()))
+            }
+            false => None,
+        };
+        let offers = list(headers, if websocket { &SEC_WEBSOCKET_PROTOCOL } else { &STREAM_PROTOCOL });
+        let known = Protocol::known(service, websocket);
+        let protocol = offers.iter().find_map(|offer| known.iter().find(|protocol| protocol.name() == *offer));
+        let protocol = protocol.copied().ok_or_else(|| {
+            let known: Vec<_> = known.iter().map(|protocol| protocol.name()).collect();
+            format!("unable to negotiate protocol: client supports {offers:?}, server accepts {known:?}")
         })?;
-        Ok(Self { version, accept_key: derive_accept_key(key.as_bytes()) })
+        Ok(Self { protocol, accept_key })
     }
 
     /// The answer that switches protocols.
@@ -62,10 +107,19 @@ impl Upgrade {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(self.version.name()));
-        let key = HeaderValue::from_str(&self.accept_key).expect("base64 is a header value");
-        headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+        let name = HeaderValue::from_static(self.protocol.name());
+        match &self.accept_key {
+            Some(key) => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
+                let key = HeaderValue::from_str(key).expect("base64 is a header value");
+                headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+            }
+            None => {
+                headers.insert(UPGRADE, HeaderValue::from_static(spdy::PROTOCOL));
+                headers.insert(&STREAM_PROTOCOL, name);
+            }
+        }
         response
     }
 }

@@ -1,4 +1,4 @@
-//! One session: a WebSocket on one side, a process on the other.
+//! Exec and attach over a WebSocket: one channel each for input, output, errors, outcome and terminal size.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::Target;
 use super::channel::{self, End, Incoming, Output};
 use super::handshake::ProtocolVersion;
-use crate::container::{attach, exec};
+use super::process::Process;
 use crate::runtime::Shared;
+use crate::shim::protocol::Streams;
 use crate::stdio::{ProcessStreams, Reader, TerminalIo, Writer};
 
 /// How much output travels in one frame.
@@ -27,44 +27,20 @@ const FRAMES_WAITING: usize = 8;
 /// How long the client may take to close its side after the outcome.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Connects the client with its target until either has ended.
-pub async fn run<T>(connection: T, version: ProtocolVersion, shared: &Shared, target: Target)
+/// Connects the client with a process until either has ended.
+pub async fn run<T>(connection: T, version: ProtocolVersion, shared: &Shared, process: Process, wanted: Streams)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
     let (mut sink, source) = socket.split();
     let mut reader = ClientReader { source, version, terminal: None };
-    if sink.send(greeting(&target)).await.is_err() {
+    if sink.send(binary(channel::greeting(wanted.stdout, wanted.stderr))).await.is_err() {
         return;
     }
-    let end = match target {
-        Target::Exec { container, argv, tty, streams } => {
-            match exec::execute(shared, &container, argv.clone(), tty, streams).await {
-                Ok(mut execution) => {
-                    let streams = std::mem::take(&mut execution.streams);
-                    converse(&mut sink, streams, &mut reader, async {
-                        match execution.wait().await {
-                            Ok(0) => End::Success,
-                            Ok(code) => End::ExitCode { code, argv },
-                            Err(error) => End::Failed(error.to_string()),
-                        }
-                    })
-                    .await
-                }
-                Err(error) => Some(End::Failed(error.to_string())),
-            }
-        }
-        Target::Attach { container, streams } => match attach::attach(&container, streams).await {
-            Ok(streams) => {
-                converse(&mut sink, streams, &mut reader, async {
-                    container.wait().await;
-                    End::Success
-                })
-                .await
-            }
-            Err(error) => Some(End::Failed(error.to_string())),
-        },
+    let end = match process.connect(shared, wanted).await {
+        Ok(connected) => converse(&mut sink, connected.streams, &mut reader, connected.ended).await,
+        Err(end) => Some(end),
     };
     if let Some(end) = end {
         // With a code: kubectl takes a close without one for a failure.
@@ -75,11 +51,6 @@ where
             let _ = tokio::time::timeout(FAREWELL, reader.run(None)).await;
         }
     }
-}
-
-fn greeting(target: &Target) -> Message {
-    let (Target::Exec { streams, .. } | Target::Attach { streams, .. }) = target;
-    binary(channel::greeting(streams.stdout, streams.stderr))
 }
 
 fn binary(frame: Vec<u8>) -> Message {

@@ -2,7 +2,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::channel::{End, Incoming, Output, greeting, output, parse, status};
-use super::handshake::{ProtocolVersion, Upgrade};
+use super::handshake::{Protocol, ProtocolVersion, Service, Upgrade};
 
 fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
     let entry = |(name, value): &(&'static str, &str)| {
@@ -11,14 +11,21 @@ fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
     entries.iter().map(entry).collect()
 }
 
+fn accept(service: Service, entries: &[(&'static str, &str)]) -> Result<Upgrade, String> {
+    Upgrade::accept(&headers(entries), service)
+}
+
+const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+
 #[test]
 fn the_newest_protocol_the_client_prefers_is_spoken() {
-    let offer = |protocols| {
-        let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        Upgrade::accept(&headers(&[("upgrade", "websocket"), key, ("sec-websocket-protocol", protocols)]))
-    };
-    assert_eq!(offer("v5.channel.k8s.io").unwrap().version, ProtocolVersion::V5);
-    assert_eq!(offer("v9, v4.channel.k8s.io, v5.channel.k8s.io").unwrap().version, ProtocolVersion::V4);
+    let offer =
+        |protocols| accept(Service::Command, &[("upgrade", "websocket"), KEY, ("sec-websocket-protocol", protocols)]);
+    assert_eq!(offer("v5.channel.k8s.io").unwrap().protocol, Protocol::Channels(ProtocolVersion::V5));
+    assert_eq!(
+        offer("v9, v4.channel.k8s.io, v5.channel.k8s.io").unwrap().protocol,
+        Protocol::Channels(ProtocolVersion::V4)
+    );
     let response = offer("v4.channel.k8s.io").unwrap().response();
     // The example of RFC 6455.
     assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -27,11 +34,29 @@ fn the_newest_protocol_the_client_prefers_is_spoken() {
 }
 
 #[test]
+fn each_service_has_its_protocols() {
+    let spdy =
+        |service, protocols| accept(service, &[("upgrade", "SPDY/3.1"), ("x-stream-protocol-version", protocols)]);
+    let command = spdy(Service::Command, "v5.channel.k8s.io, v4.channel.k8s.io, channel.k8s.io").unwrap();
+    assert_eq!(command.protocol, Protocol::SpdyCommand);
+    let answer = command.response();
+    assert_eq!(
+        (&answer.headers()["upgrade"], &answer.headers()["x-stream-protocol-version"]),
+        (&HeaderValue::from_static("SPDY/3.1"), &HeaderValue::from_static("v4.channel.k8s.io"))
+    );
+    assert_eq!(spdy(Service::PortForward, "portforward.k8s.io").unwrap().protocol, Protocol::SpdyPortForward);
+    assert!(spdy(Service::PortForward, "v4.channel.k8s.io").is_err());
+    let tunnel = [("upgrade", "websocket"), KEY, ("sec-websocket-protocol", "SPDY/3.1+portforward.k8s.io")];
+    assert_eq!(accept(Service::PortForward, &tunnel).unwrap().protocol, Protocol::TunnelledPortForward);
+    assert!(accept(Service::Command, &tunnel).is_err());
+}
+
+#[test]
 fn other_upgrades_are_refused_by_name() {
-    let refusal = Upgrade::accept(&headers(&[("upgrade", "SPDY/3.1")])).unwrap_err();
-    assert!(refusal.contains("SPDY/3.1"), "{refusal}");
-    assert!(Upgrade::accept(&headers(&[])).unwrap_err().contains("no upgrade"));
-    assert!(Upgrade::accept(&headers(&[("upgrade", "websocket")])).unwrap_err().contains("key"));
+    let refusal = accept(Service::Command, &[("upgrade", "h2c")]).unwrap_err();
+    assert!(refusal.contains("h2c"), "{refusal}");
+    assert!(accept(Service::Command, &[]).unwrap_err().contains("no upgrade"));
+    assert!(accept(Service::Command, &[("upgrade", "websocket")]).unwrap_err().contains("key"));
 }
 
 #[test]
