@@ -31,6 +31,8 @@ pub struct NodeContext {
     pub runtime: Arc<dyn cri::RuntimeService>,
     /// Images.
     pub images: Images,
+    /// The runtime's image store.
+    pub image_service: Arc<dyn cri::ImageService>,
     /// ConfigMaps, Secrets, tokens.
     pub objects: Arc<Objects>,
     /// Mounts and cgroups.
@@ -82,6 +84,7 @@ impl NodeContext {
             client: config.client.clone(),
             runtime: Arc::clone(&config.runtime.runtime),
             images,
+            image_service: Arc::clone(&config.runtime.images),
             objects,
             host: Arc::clone(&config.host),
             clock: Arc::clone(&config.clock),

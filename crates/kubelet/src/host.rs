@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linux::cgroup::{Cgroups, Limits};
+use linux::cgroup::{Cgroups, Limits, Usage};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 /// Mounts and Pod cgroups.
@@ -20,6 +20,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What the host said, for instance when a process is still in it.
     fn remove_cgroup(&self, path: &str) -> io::Result<()>;
+    /// What a cgroup uses with everything below it.
+    ///
+    /// # Errors
+    /// When there is no such cgroup.
+    fn cgroup_usage(&self, path: &str) -> io::Result<Usage>;
     /// Names of the cgroups directly below one.
     fn child_cgroups(&self, path: &str) -> Vec<String>;
     /// Mounts a memory file system on a directory.
@@ -67,6 +72,10 @@ impl Host for LinuxHost {
 
     fn remove_cgroup(&self, path: &str) -> io::Result<()> {
         self.cgroups.remove(path).map_err(io::Error::other)
+    }
+
+    fn cgroup_usage(&self, path: &str) -> io::Result<Usage> {
+        self.cgroups.usage(path).map_err(io::Error::other)
     }
 
     fn child_cgroups(&self, path: &str) -> Vec<String> {

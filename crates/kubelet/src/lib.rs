@@ -40,6 +40,7 @@ mod probes;
 mod qos;
 pub mod resources;
 pub mod server;
+mod stats;
 mod status_manager;
 mod sync_loop;
 mod sync_pod;
@@ -62,6 +63,7 @@ pub use server::KubeletApi;
 use context::NodeContext;
 use machine::Machine;
 use node_status::NodeStatusWriter;
+use stats::Stats;
 use sync_loop::{KnownPods, SyncLoop};
 
 /// Events that may wait for the sync loop, which takes them in microseconds.
@@ -140,7 +142,15 @@ impl Kubelet {
 
     /// The kubelet API, to be served with upgrades enabled. Works while [`run`](Self::run) does.
     pub fn service(&self) -> KubeletApi {
-        KubeletApi::new(Arc::clone(&self.context), self.pods.subscribe(), self.runtime_changes.subscribe())
+        let stats = Arc::new(Stats::new(Arc::clone(&self.context), self.config.node.name.clone()));
+        let configuration = Arc::new(server::configuration(&self.config));
+        KubeletApi::new(
+            Arc::clone(&self.context),
+            self.pods.subscribe(),
+            self.runtime_changes.subscribe(),
+            stats,
+            configuration,
+        )
     }
 
     /// Notified once, when the Node is first reported Ready.

@@ -112,7 +112,7 @@ fn disk(path: &Path) -> Option<rustix::fs::StatVfs> {
 }
 
 /// `MemTotal: 1 kB` and its like, in bytes.
-fn parse_meminfo(text: &str) -> BTreeMap<&str, u64> {
+pub(crate) fn parse_meminfo(text: &str) -> BTreeMap<&str, u64> {
     let line = |line| -> Option<(&str, u64)> {
         let (name, rest) = str::split_once(line, ':')?;
         let kibibytes: u64 = rest.trim().trim_end_matches("kB").trim().parse().ok()?;

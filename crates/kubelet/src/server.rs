@@ -3,7 +3,9 @@
 //! Who may call is decided before a request gets here: in process by the API server's own checks, over a socket by
 //! whoever accepts connections. Streaming sessions are bytes here: they end in the runtime.
 
+mod configz;
 pub mod logs;
+mod metrics;
 mod routes;
 mod streaming;
 #[cfg(test)]
@@ -25,7 +27,10 @@ use tokio::sync::watch;
 use crate::context::NodeContext;
 use crate::observed::{ObservedPod, observe_pod};
 use crate::pod;
+use crate::stats::summary::Summary;
+use crate::stats::{Detail, Stats};
 use crate::sync_loop::KnownPods;
+pub(crate) use configz::configuration;
 use routes::Route;
 
 /// A body of any kind.
@@ -37,6 +42,8 @@ pub struct KubeletApi {
     context: Arc<NodeContext>,
     pods: watch::Receiver<KnownPods>,
     runtime_changes: watch::Receiver<u64>,
+    stats: Arc<Stats>,
+    configuration: Arc<serde_json::Value>,
 }
 
 /// Why a request is refused: the answer's status and text.
@@ -62,8 +69,10 @@ impl KubeletApi {
         context: Arc<NodeContext>,
         pods: watch::Receiver<KnownPods>,
         runtime_changes: watch::Receiver<u64>,
+        stats: Arc<Stats>,
+        configuration: Arc<serde_json::Value>,
     ) -> Self {
-        Self { context, pods, runtime_changes }
+        Self { context, pods, runtime_changes, stats, configuration }
     }
 
     /// Answers one request; failures are answers too.
@@ -79,6 +88,17 @@ impl KubeletApi {
         match route {
             Route::Healthz => Ok(text(StatusCode::OK, "ok")),
             Route::Pods => Ok(self.list_pods()),
+            Route::Configz => Ok(json_body(&self.configuration)),
+            Route::Stats(detail) => {
+                let summary = self.summary(detail).await?;
+                let text = serde_json::to_vec(&summary).expect("a summary always encodes");
+                Ok(with_type(full(text), "application/json"))
+            }
+            Route::Metrics(page) => {
+                let pods = self.pods.borrow().len();
+                let text = metrics::write(page, &self.summary(page.detail()).await?, pods);
+                Ok(with_type(full(text), metrics::CONTENT_TYPE))
+            }
             Route::RunningPods => self.list_running_pods().await,
             Route::Logs { pod, container, options } => {
                 let known = self.find(&pod)?;
@@ -121,6 +141,11 @@ impl KubeletApi {
                 streaming::proxy(&*self.context.runtime, &url, request).await
             }
         }
+    }
+
+    async fn summary(&self, detail: Detail) -> Result<Summary, Refusal> {
+        let pods = self.pods.borrow().values().cloned().collect();
+        self.stats.summary(pods, detail).await.map_err(runtime_failure)
     }
 
     fn find(&self, wanted: &routes::PodName) -> Result<Arc<Pod>, Refusal> {
@@ -214,8 +239,12 @@ fn text(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 fn json_body(value: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(full(value.to_string()));
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    with_type(full(value.to_string()), "application/json")
+}
+
+fn with_type(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }
 

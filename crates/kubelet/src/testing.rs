@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use client::EventType;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use linux::cgroup::Limits;
+use linux::cgroup::{Limits, Usage};
 use platform::clock::Clock;
 
 use crate::events::EventSink;
@@ -126,6 +126,10 @@ impl Host for FakeHost {
     fn remove_cgroup(&self, path: &str) -> io::Result<()> {
         self.call(format!("remove {path}"));
         Ok(())
+    }
+
+    fn cgroup_usage(&self, _path: &str) -> io::Result<Usage> {
+        Ok(Usage::default())
     }
 
     fn child_cgroups(&self, _path: &str) -> Vec<String> {

@@ -5,12 +5,17 @@ use std::collections::HashMap;
 use http::{Method, StatusCode, Uri};
 
 use super::logs::LogOptions;
+use super::metrics::Page;
 use super::{Refusal, is_read};
+use crate::stats::Detail;
 
 /// A request the kubelet API knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Healthz,
+    Configz,
+    Stats(Detail),
+    Metrics(Page),
     Pods,
     RunningPods,
     Logs { pod: PodName, container: String, options: LogOptions },
@@ -47,6 +52,15 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Route, Refusal> {
     };
     let route = match segments[..] {
         ["healthz"] if is_read(method) => Route::Healthz,
+        ["configz"] if is_read(method) => Route::Configz,
+        // Older clients post what newer ones ask for in the query.
+        ["stats", "summary"] if is_read(method) || method == Method::POST => {
+            let brief = query.flag("only_cpu_and_memory");
+            Route::Stats(if brief { Detail::CpuAndMemory } else { Detail::All })
+        }
+        ["metrics"] if is_read(method) => Route::Metrics(Page::Kubelet),
+        ["metrics", "cadvisor"] if is_read(method) => Route::Metrics(Page::Cadvisor),
+        ["metrics", "resource"] if is_read(method) => Route::Metrics(Page::Resource),
         ["pods"] if is_read(method) => Route::Pods,
         ["runningpods"] if is_read(method) => Route::RunningPods,
         ["containerLogs", namespace, name, container] if is_read(method) => Route::Logs {

@@ -1,7 +1,9 @@
 use http::Method;
 
 use super::logs::{LogOptions, LogStream};
+use super::metrics::Page;
 use super::routes::{PodName, Route, Streams, parse};
+use crate::stats::Detail;
 
 fn route(text: &str) -> Result<Route, u16> {
     let (method, uri) = text.split_once(' ').unwrap();
@@ -51,6 +53,9 @@ fn sessions_name_streams_and_command() {
 fn everything_else_is_not_found() {
     assert_eq!(route("GET /healthz"), Ok(Route::Healthz));
     assert_eq!(route("GET /pods/"), Ok(Route::Pods));
+    assert_eq!(route("GET /metrics/cadvisor"), Ok(Route::Metrics(Page::Cadvisor)));
+    assert_eq!(route("GET /stats/summary?only_cpu_and_memory=true"), Ok(Route::Stats(Detail::CpuAndMemory)));
+    assert_eq!(route("GET /stats/summary/"), Ok(Route::Stats(Detail::All)));
     assert_eq!(route("GET /runningpods/"), Ok(Route::RunningPods));
     assert_eq!(route("GET /"), Err(404));
     assert_eq!(route("POST /pods"), Err(404));

@@ -1,0 +1,27 @@
+//! `/configz`: the configuration in force, as upstream's `KubeletConfiguration`.
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// The document.
+pub(crate) fn configuration(config: &Config) -> Value {
+    let pods = &config.pods;
+    json!({ "kubeletconfig": {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "port": config.node.kubelet_port,
+        "authentication": { "anonymous": { "enabled": false }, "webhook": { "enabled": true } },
+        "authorization": { "mode": "Webhook" },
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": pods.cgroup_root,
+        "clusterDNS": pods.cluster_dns,
+        "clusterDomain": pods.cluster_domain,
+        "containerLogMaxFiles": pods.container_log_max_files,
+        "containerLogMaxSize": pods.container_log_max_bytes.to_string(),
+        "maxPods": config.node.max_pods,
+        "nodeLeaseDurationSeconds": 40,
+        "nodeStatusReportFrequency": "5m0s",
+        "nodeStatusUpdateFrequency": "10s",
+    } })
+}
