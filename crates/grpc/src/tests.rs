@@ -104,3 +104,12 @@ async fn a_socket_in_use_is_left_alone() {
     let error = socket::listen(&directory.path().join("test.sock")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }
+
+#[tokio::test]
+async fn a_socket_may_lie_deep() {
+    let directory = tempfile::tempdir().unwrap();
+    let deep = directory.path().join("x".repeat(120));
+    std::fs::create_dir(&deep).unwrap();
+    drop(socket::listen(&deep.join("test.sock")).unwrap());
+    socket::listen(&deep.join("test.sock")).unwrap();
+}

@@ -54,6 +54,16 @@ impl DataDir {
         self.path.join("runtime")
     }
 
+    /// Where the embedded runtime speaks CRI.
+    pub fn cri_socket(&self) -> PathBuf {
+        self.path.join("cri.sock")
+    }
+
+    /// Holds the address of the runtime that is used instead of the embedded one.
+    pub fn runtime_endpoint(&self) -> PathBuf {
+        self.path.join("container-runtime-endpoint")
+    }
+
     /// Container images.
     pub fn images(&self) -> PathBuf {
         self.path.join("images")
@@ -107,13 +117,15 @@ impl DataDir {
 
     /// Removes what isopod keeps here, and the directory itself if nothing else is in it.
     pub fn remove(self, _lock: Lock) -> Result<()> {
-        const OURS: [&str; 11] = [
+        const OURS: [&str; 13] = [
             "tls",
             "kubelet",
             "log",
             "runtime",
             "images",
             "network",
+            "cri.sock",
+            "container-runtime-endpoint",
             "store.redb",
             "store.wal",
             "store.new",

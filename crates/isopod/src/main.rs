@@ -5,6 +5,7 @@ mod data_dir;
 mod images;
 mod local_node;
 mod logging;
+mod remote_runtime;
 mod reset;
 mod roles;
 mod server;

@@ -8,6 +8,7 @@ use kubelet::host::{Host, LinuxHost};
 
 use crate::cli;
 use crate::data_dir::DataDir;
+use crate::remote_runtime;
 use crate::roles::cgroup_root;
 
 /// Runs the command.
@@ -19,6 +20,8 @@ pub fn run(arguments: &cli::DataDir) -> Result<()> {
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let lock = data_dir.lock_after_stopping_server()?;
     let id = data_dir.id();
+    let pods = kubelet::Paths::below(data_dir.path()).root.join("pods");
+    remote_runtime::reset(&data_dir, &pods).context("cannot stop the Pods")?;
     runtime::reset(&data_dir.runtime(), &cgroup_root(&id)).context("cannot stop the Pods")?;
     let host = LinuxHost::detect().context("cannot use this machine's cgroups")?;
     for mount in host.mounts_below(data_dir.path())? {

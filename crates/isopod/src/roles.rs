@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use apiserver::{ApiServer, UserInfo};
 use bootstrap::{Kubeconfig, Pki, PkiConfig};
 use client::Client;
+use cri_socket::CriServer;
 use kubelet::Kubelet;
 use network::BridgeNetwork;
 use platform::clock::{SharedClock, SystemClock};
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::local_node::LocalNode;
+use crate::remote_runtime;
 use crate::settings::Settings;
 
 /// Issuer and default audience of ServiceAccount tokens, as upstream's default.
@@ -149,7 +151,10 @@ impl Node {
     /// Takes up what earlier runs left running and starts the kubelet.
     pub async fn start(settings: &Settings, plane: &ControlPlane, cancel: &CancellationToken) -> Result<Self> {
         let id = settings.data_dir.id();
-        let runtime = start_runtime(settings, plane, &id).await?;
+        let runtime = match &settings.kubelet.container_runtime_endpoint {
+            Some(endpoint) => remote_runtime::connect(&settings.data_dir, endpoint)?,
+            None => embedded_runtime(settings, plane, &id, cancel).await?,
+        };
         let user = UserInfo::new(format!("system:node:{}", settings.node_name), ["system:nodes"]);
         let client = plane.client(user);
         let kubelet = Kubelet::new(kubelet::Config {
@@ -201,7 +206,13 @@ impl Node {
     }
 }
 
-async fn start_runtime(settings: &Settings, plane: &ControlPlane, id: &str) -> Result<cri::Runtime> {
+/// Pod network, images and containers of our own, served to others as well.
+async fn embedded_runtime(
+    settings: &Settings,
+    plane: &ControlPlane,
+    id: &str,
+    cancel: &CancellationToken,
+) -> Result<cri::Runtime> {
     let network = network::Config {
         directory: settings.data_dir.network(),
         id: id.to_owned(),
@@ -230,5 +241,9 @@ async fn start_runtime(settings: &Settings, plane: &ControlPlane, id: &str) -> R
     })
     .await
     .context("cannot start the container runtime")?;
-    Ok(cri::Runtime { runtime, images })
+    let runtime = cri::Runtime { runtime, images };
+    let server = CriServer::listen(&settings.data_dir.cri_socket(), &runtime, plane.random.clone()).await;
+    let server = server.context("cannot listen on the CRI socket")?;
+    tasks::spawn(TaskKind::Component, "cri socket", server.run(cancel.clone()));
+    Ok(runtime)
 }

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cri", &[]),
     ("grpc", &[]),
     ("spdy", &[]),
+    ("cri_socket", &["cri", "grpc"]),
     ("store", &[]),
     ("client", &["api"]),
     ("apiserver", &["api", "store"]),

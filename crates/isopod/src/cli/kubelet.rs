@@ -16,6 +16,10 @@ pub struct Kubelet {
     /// Longest wait before a container that keeps exiting is started again, 1 to 300
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=300), value_name = "SECONDS")]
     pub max_container_restart_period: u16,
+    /// Socket of another container runtime to use instead of the built-in one, for instance
+    /// unix:///run/containerd/containerd.sock; it brings its own images and, with CNI, its own Pod network
+    #[arg(long, value_name = "ADDRESS")]
+    pub container_runtime_endpoint: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub resources: Resources,

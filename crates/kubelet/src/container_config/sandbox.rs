@@ -49,7 +49,8 @@ pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> cri::PodSandboxCo
         labels: labels::sandbox_labels(pod),
         annotations: pod.metadata.annotations.clone().unwrap_or_default(),
         linux: Some(cri::LinuxPodSandboxConfig {
-            cgroup_parent: inputs.cgroup_parent.to_owned(),
+            // From the root of the hierarchy: runc takes other paths to begin at its own cgroup.
+            cgroup_parent: format!("/{}", inputs.cgroup_parent),
             security_context: Some(sandbox_security(pod)),
             sysctls: sysctls.into_iter().flatten().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
             ..cri::LinuxPodSandboxConfig::default()

@@ -343,6 +343,7 @@ fn host_ports_are_mapped_unless_the_pod_is_on_the_host() {
         super::sandbox::sandbox_config(&spec_pod(&format!("{{{prefix}{ports}}}")), inputs)
     };
     let config = mapped("");
+    assert_eq!(config.linux.unwrap().cgroup_parent, "/kubepods/podu1", "from the root, as runc wants it");
     assert_eq!(config.port_mappings.len(), 1);
     let mapping = &config.port_mappings[0];
     assert_eq!((mapping.container_port, mapping.host_port, mapping.protocol()), (80, 8080, cri::Protocol::Udp));
