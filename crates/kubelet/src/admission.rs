@@ -61,7 +61,7 @@ impl Demand {
 }
 
 /// CPU is counted in thousandths, everything else in ones.
-fn units(resource: &str, amount: Quantity) -> i64 {
+pub fn units(resource: &str, amount: Quantity) -> i64 {
     if resource == "cpu" { amount.milli_value() } else { amount.value() }
 }
 
@@ -138,6 +138,11 @@ pub fn admit(input: &AdmissionInput<'_>) -> Admission {
     let first = shortages.first().filter(|_| !pod::is_critical(input.pod));
     let verdict = first.map(out_of).or_else(|| misfit.map(predicate_failed));
     verdict.map_or(Admission::Admitted, Admission::Rejected)
+}
+
+/// What a Pod lacks that asks for more than is free, in upstream's words.
+pub fn first_shortage(demand: &Demand, others: &[&Demand], allocatable: &Amounts) -> Option<String> {
+    find_shortages(demand, others, allocatable).first().map(shortage_message)
 }
 
 /// The verdict over a Pod that is not let in.

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod};
 use platform::clock::SharedClock;
 use tokio::sync::watch;
 
+use crate::allocation::Allocations;
 use crate::config::{Config, Paths, PodConfig};
 use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
@@ -55,6 +56,8 @@ pub struct NodeContext {
     pub allocatable: Allocatable,
     /// What the node has.
     pub resources: NodeResources,
+    /// What is promised to each Pod.
+    pub allocations: Allocations,
     /// The Node object as last seen.
     pub node: watch::Sender<Arc<Node>>,
     /// What the node is short of: the types of its conditions.
@@ -96,6 +99,7 @@ impl NodeContext {
             runtime_name,
             allocatable: resources.downward(),
             resources,
+            allocations: Allocations::default(),
             node: watch::channel(Arc::new(node_status::new_node(&config.node, NodeStatus::default()))).0,
             pressure: watch::channel(Vec::new()).0,
             burstable_cpu_milli: watch::channel(0).0,

@@ -23,6 +23,8 @@ pub const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
 pub const TERMINATION_MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
 /// Annotation: where the termination message comes from.
 pub const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
+/// Annotation: CPU and memory it was created with, as JSON.
+pub const CONTAINER_RESOURCES: &str = "isopod.container.resources";
 /// Annotation: the Pod's own grace period, for a Pod that is known from the runtime only.
 pub const GRACE_PERIOD: &str = "io.kubernetes.pod.terminationGracePeriod";
 
@@ -53,6 +55,7 @@ pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32) -> 
     let mut annotations = BTreeMap::from([
         (CONTAINER_HASH.to_owned(), container_hash(container)),
         (RESTART_COUNT.to_owned(), attempt.to_string()),
+        (CONTAINER_RESOURCES.to_owned(), resources_text(container)),
     ]);
     let optional = [
         (TERMINATION_MESSAGE_PATH, container.termination_message_path.clone()),
@@ -64,6 +67,10 @@ pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32) -> 
     ];
     annotations.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     annotations
+}
+
+fn resources_text(container: &Container) -> String {
+    serde_json::to_string(&container.resources.clone().unwrap_or_default()).expect("plain data encodes")
 }
 
 /// FNV-1a of what cannot change under a running container: its name and image. Stable across versions of isopod, or

@@ -9,6 +9,7 @@
 //! and keeping anything in memory that could not be found again after a restart without changing the end state.
 
 mod admission;
+mod allocation;
 pub mod config;
 mod container_config;
 mod context;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use crate::allocation::UpdateContainer;
 use crate::crash_backoff::{CrashBackoff, Wait};
 use crate::labels::container_hash;
 use crate::observed::{ContainerState, ObservedContainer, ObservedPod};
@@ -64,6 +65,8 @@ pub struct PlanInput<'a> {
 pub struct PodActions {
     /// Running containers to stop.
     pub kill: Vec<KillContainer>,
+    /// Running containers that get other resources.
+    pub update: Vec<UpdateContainer>,
     /// What to do about the sandbox.
     pub sandbox: SandboxAction,
     /// Containers to create and start, in this order.
@@ -132,6 +135,8 @@ pub enum KillReason {
     Unknown,
     /// A container's exit makes the whole Pod start over.
     RestartAll,
+    /// It wants to be restarted when its resources change.
+    Resize,
 }
 
 /// A container to create and start.
@@ -165,7 +170,11 @@ impl PodActions {
     /// Whether carrying them out does nothing.
     pub fn is_empty(&self) -> bool {
         let nothing_to_make = !matches!(self.sandbox, SandboxAction::Create { .. });
-        self.kill.is_empty() && self.start.is_empty() && self.remove.is_empty() && nothing_to_make
+        self.kill.is_empty()
+            && self.update.is_empty()
+            && self.start.is_empty()
+            && self.remove.is_empty()
+            && nothing_to_make
     }
 }
 

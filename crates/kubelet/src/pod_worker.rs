@@ -10,6 +10,7 @@
 
 mod ending;
 mod last_words;
+mod resizing;
 #[cfg(test)]
 mod tests;
 
@@ -242,7 +243,8 @@ impl PodWorker {
                 self.context.events.normal(&pod, &verdict.reason, verdict.message.clone());
                 return self.end(&pod, TerminationCause::Failed(verdict));
             }
-            let actions = self.plan(&pod, &observed);
+            let mut actions = self.plan(&pod, &observed);
+            self.plan_resize(&pod, &observed, &mut actions);
             self.note_backoffs(&pod, &actions, &observed);
             let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
             if Phase::of(&status).is_terminal() {
@@ -260,6 +262,7 @@ impl PodWorker {
             self.publish(&pod, status, urgency);
             let report = self.execute(&pod, &observed, &actions).await;
             let failed = report.failed;
+            self.note_resize(&pod, report.resize_error.clone());
             self.absorb(&actions, report);
             if self.is_ending() {
                 return None;
@@ -332,7 +335,7 @@ impl PodWorker {
     }
 
     fn compute_status(&self, pod: &Pod, observed: &ObservedPod, stage: Stage, verdict: Option<&Verdict>) -> PodStatus {
-        pod_status::pod_status(&StatusInput {
+        let mut status = pod_status::pod_status(&StatusInput {
             pod,
             old: &pod_status::latest(pod, self.published.as_ref()),
             observed,
@@ -344,7 +347,9 @@ impl PodWorker {
             host_ips: &self.context.host_ips,
             runtime_name: &self.context.runtime_name,
             now: self.context.clock.now(),
-        })
+        });
+        self.show_resize(&mut status, pod, observed);
+        status
     }
 
     fn publish(&mut self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {

@@ -8,6 +8,7 @@
 //! panics is started again and finds its Pod where the runtime has it.
 
 mod admitting;
+mod resizing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct SyncLoop {
 struct Worker {
     handle: WorkerHandle,
     desired: Desired,
+    /// The Pod as the API has it, before allocation.
+    asked: Arc<Pod>,
     /// What the Pod takes of the node.
     demand: Demand,
     /// CPU it requests as a Burstable Pod.
@@ -128,23 +131,31 @@ impl SyncLoop {
         });
         if let Some(worker) = self.workers.get_mut(&uid) {
             let desired = desired.after(&worker.desired);
+            if let Desired::Pod(pod) = &desired {
+                worker.asked = Arc::clone(pod);
+            }
+            let desired = self.with_allocation(&uid, desired);
+            let Some(worker) = self.workers.get_mut(&uid) else { return };
             let was_active = worker.is_active();
             worker.desired = desired.clone();
             let is_active = worker.is_active();
             worker.handle.desire(desired);
             if was_active != is_active {
                 self.note_requests();
+                self.retry_resizes();
             }
             return;
         }
-        let demand = Demand::of(desired.pod());
+        let asked = Arc::clone(desired.pod());
+        self.context.allocations.begin(&asked, &self.context.pod_dir(&uid));
+        let demand = Demand::of(&self.context.allocations.apply(Arc::clone(&asked)));
         let desired = match desired {
-            Desired::Pod(pod) => self.admit(pod, &demand),
+            Desired::Pod(pod) => self.admit(self.context.allocations.apply(pod), &demand),
             other => other,
         };
         let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), self.events.clone());
         let burstable_cpu_milli = demand.burstable_cpu_milli();
-        self.workers.insert(uid, Worker { handle, desired, demand, burstable_cpu_milli });
+        self.workers.insert(uid, Worker { handle, desired, asked, demand, burstable_cpu_milli });
         self.note_requests();
     }
 
@@ -196,7 +207,9 @@ impl SyncLoop {
         if worker.handle.finished() {
             self.workers.remove(uid);
             self.pods.send_modify(|pods| drop(pods.remove(uid)));
+            self.context.allocations.end(uid);
             self.note_requests();
+            self.retry_resizes();
             return;
         }
         error!(pod = pod::full_name(worker.desired.pod()), "Pod worker died, starting it again soon");

@@ -6,6 +6,7 @@
 
 mod kill;
 mod post_start;
+mod resize;
 mod start;
 mod termination_order;
 
@@ -81,6 +82,8 @@ pub struct SyncReport {
     pub retry_after: BTreeMap<String, Duration>,
     /// Volumes, if they were set up.
     pub volumes: Option<MountedVolumes>,
+    /// Why containers did not get the resources they are to have.
+    pub resize_error: Option<String>,
     /// There is no sandbox, or volumes are missing: nothing was started.
     pub failed: bool,
 }
@@ -104,6 +107,8 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     let mut report = SyncReport::default();
     kill_unwanted(pass, &mut report).await;
     remove_surplus(pass).await;
+    report.resize_error = resize::update_containers(pass).await.err();
+    report.failed |= report.resize_error.is_some();
     let creates_sandbox = matches!(pass.actions.sandbox, SandboxAction::Create { .. });
     if pass.actions.start.is_empty() && !creates_sandbox && matches!(pass.volumes, PassVolumes::Current(_)) {
         return report;

@@ -7,7 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use client::ObjectKey;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodSpec, PodStatus, Toleration};
 use kube::Resource;
 
 use crate::requests::Requests;
@@ -103,6 +103,7 @@ impl PodInfo {
         let stage = stage_of(&pod);
         let key = ObjectKey::of(&pod);
         let Pod { metadata, spec, status } = pod;
+        let facts = spec.map(|spec| PodFacts::of(spec, status.as_ref())).unwrap_or_default();
         let condition = status.and_then(|status| status.conditions).into_iter().flatten();
         let scheduled = condition.into_iter().find(|condition| condition.type_ == "PodScheduled");
         Self {
@@ -116,7 +117,7 @@ impl PodInfo {
                 reason: condition.reason.unwrap_or_default(),
                 message: condition.message.unwrap_or_default(),
             }),
-            facts: spec.map(PodFacts::of).unwrap_or_default(),
+            facts,
         }
     }
 
@@ -135,12 +136,12 @@ impl PodInfo {
 }
 
 impl PodFacts {
-    fn of(spec: PodSpec) -> Self {
+    fn of(spec: PodSpec, status: Option<&PodStatus>) -> Self {
         Self {
             priority: spec.priority.unwrap_or_default(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
-            requests: Requests::of(&spec),
+            requests: Requests::of(&spec, status),
             host_ports: host_ports(&spec),
             node_affinity: NodeAffinity::of(&spec),
             tolerations: spec.tolerations.unwrap_or_default(),

@@ -4,7 +4,7 @@
 //! those that keep running (`restartPolicy: Always`) count beside everything that starts later. What the Pod states for
 //! itself (`spec.resources`) replaces the sum, and the overhead of its runtime class comes on top.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodStatus};
 
 use crate::resources::{ResourceList, Resources};
 
@@ -23,10 +23,19 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The requests of a Pod.
-    pub fn of(spec: &PodSpec) -> Self {
+    /// The requests of a Pod. One that is being resized counts with the most it asks for, is promised or has.
+    pub fn of(spec: &PodSpec, status: Option<&PodStatus>) -> Self {
+        let pending = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let infeasible = pending
+            .into_iter()
+            .any(|one| one.type_ == "PodResizePending" && one.reason.as_deref() == Some("Infeasible"));
         Self {
-            exact: total(spec, requests_of),
+            exact: total(spec, |container| {
+                // What can never be given is not kept free.
+                let mut resources = if infeasible { Resources::default() } else { requests_of(container) };
+                has_or_is_promised(container, status).iter().for_each(|other| resources.raise_to(other));
+                resources
+            }),
             assumed: total(spec, |container| {
                 let list = requests_list(container);
                 let has = |name| list.is_some_and(|list| list.contains_key(name));
@@ -41,6 +50,15 @@ impl Requests {
             }),
         }
     }
+}
+
+/// What the node says a container has, and is promised.
+fn has_or_is_promised(container: &Container, status: Option<&PodStatus>) -> Vec<Resources> {
+    let Some(status) = status else { return Vec::new() };
+    let statuses = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+    let Some(own) = statuses.into_iter().find(|one| one.name == container.name) else { return Vec::new() };
+    let has = own.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    has.into_iter().chain(own.allocated_resources.as_ref()).map(Resources::of).collect()
 }
 
 fn total(spec: &PodSpec, requests_of: impl Fn(&Container) -> Resources) -> Resources {

@@ -18,6 +18,8 @@ pub enum Part {
     Finalize,
     /// The node of a Pod: the `binding` subresource.
     Binding,
+    /// CPU and memory of a Pod's containers: the `resize` subresource.
+    Resize,
 }
 
 /// What goes into the preparation of a new object besides the object, and what comes out.
@@ -45,7 +47,7 @@ pub trait Strategy: Send + Sync + 'static {
     fn validate_update(&self, part: Part, new: &Self::Kind, old: &Self::Kind) -> ErrorList {
         match part {
             Part::Whole => Kind::validate_update(new, old),
-            Part::Status | Part::Finalize => Kind::validate_status_update(new, old),
+            Part::Status | Part::Finalize | Part::Resize => Kind::validate_status_update(new, old),
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
         }
     }

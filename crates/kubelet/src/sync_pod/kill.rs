@@ -68,6 +68,7 @@ fn kill_message(kill: &KillContainer, kind: ContainerKind) -> String {
     };
     let cause = match kill.reason {
         KillReason::Unknown => return format!("{what} is in \"unknown\" state, try killing it before restart"),
+        KillReason::Resize => return format!("{what} {name} resize requires restart"),
         KillReason::RestartAll => return format!("Stopping container {name}, all containers will be restarted"),
         KillReason::DefinitionChanged => "definition changed",
         KillReason::Probe(ProbeFailure::Liveness) => "failed liveness probe",

@@ -1,9 +1,10 @@
 //! Pods.
 
-use api::Gvk;
 use api::core::v1::pod::{self, PHASE_FAILED, PHASE_PENDING, PHASE_SUCCEEDED, prepare};
+use api::field::ErrorList;
 use api::k8s_openapi::api::core::v1::{Pod, PodStatus};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use api::{Gvk, Kind};
 
 use crate::registry::core::binding;
 use crate::registry::strategy::{Part, Preparation, Strategy};
@@ -47,7 +48,7 @@ pub static PODS: Resource = Resource {
                 gvk: Gvk { group: "", version: "v1", kind: "PodProxyOptions" },
                 verbs: PROXY_VERBS,
             },
-            SubresourceInfo { name: "resize", gvk: GVK, verbs: &["get"] },
+            SubresourceInfo { name: "resize", gvk: GVK, verbs: PART_VERBS },
             SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS },
         ],
     },
@@ -110,6 +111,7 @@ impl Strategy for Rules {
                 }
             }
             Part::Binding => {}
+            Part::Resize => prepare::keep_resize_only(new, old),
             Part::Status | Part::Finalize => {
                 new.spec.clone_from(&old.spec);
                 new.metadata.owner_references.clone_from(&old.metadata.owner_references);
@@ -117,6 +119,15 @@ impl Strategy for Rules {
                 let status = new.status.get_or_insert_default();
                 status.qos_class = status.qos_class.take().or(before);
             }
+        }
+    }
+
+    fn validate_update(&self, part: Part, new: &Pod, old: &Pod) -> ErrorList {
+        match part {
+            Part::Whole => Kind::validate_update(new, old),
+            Part::Status | Part::Finalize => Kind::validate_status_update(new, old),
+            Part::Resize => pod::validate_resize(new, old),
+            Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
         }
     }
 

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::conditions::{self, POD_SCHEDULED};
+use super::is_sidecar;
 
 #[cfg(test)]
 mod tests;
@@ -129,4 +130,29 @@ pub fn note_gates(pod: &mut Pod) {
         ..PodCondition::default()
     };
     conditions::set(&mut status.conditions, condition);
+}
+
+/// Makes a Pod sent to the `resize` subresource the old one, with the sent resources and resize policies of its
+/// containers and sidecars. Containers the old Pod does not have stay, so that validation sees them.
+pub fn keep_resize_only(new: &mut Pod, old: &Pod) {
+    let mut kept = old.clone();
+    kept.metadata.resource_version.clone_from(&new.metadata.resource_version);
+    kept.metadata.managed_fields.clone_from(&new.metadata.managed_fields);
+    let (Some(sent), Some(spec)) = (new.spec.take(), kept.spec.as_mut()) else { return };
+    take_resources(sent.containers, &mut spec.containers, |_| true);
+    let init_containers = spec.init_containers.as_deref_mut().unwrap_or_default();
+    take_resources(sent.init_containers.unwrap_or_default(), init_containers, is_sidecar);
+    if kept.spec != old.spec {
+        kept.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+    }
+    *new = kept;
+}
+
+fn take_resources(sent: Vec<Container>, kept: &mut [Container], resizable: impl Fn(&Container) -> bool) {
+    for container in sent {
+        if let Some(target) = kept.iter_mut().find(|one| one.name == container.name && resizable(one)) {
+            target.resources = container.resources;
+            target.resize_policy = container.resize_policy;
+        }
+    }
 }

@@ -54,3 +54,20 @@ fn gated_pods_say_so() {
     let status = gated.status.unwrap();
     assert_eq!(status.conditions.unwrap()[0].reason.as_deref(), Some("SchedulingGated"));
 }
+
+#[test]
+fn a_resize_changes_resources_of_containers_and_sidecars_only() {
+    let spec = |cpu: &str, image: &str| {
+        let of = |name: &str| json!({"name": name, "image": image, "resources": {"requests": {"cpu": cpu}}});
+        let mut sidecar = of("s");
+        sidecar["restartPolicy"] = json!("Always");
+        json!({"containers": [of("a")], "initContainers": [of("i"), sidecar]})
+    };
+    let old = pod(json!({"metadata": {"generation": 3, "labels": {"a": "b"}}, "spec": spec("1", "x")}));
+    let mut new = pod(json!({"metadata": {"generation": 3, "labels": {"c": "d"}}, "spec": spec("2", "y")}));
+    keep_resize_only(&mut new, &old);
+    assert_eq!((new.metadata.generation, &new.metadata.labels), (Some(4), &old.metadata.labels));
+    let mut expected = spec("2", "x");
+    expected["initContainers"][0]["resources"]["requests"]["cpu"] = json!("1");
+    assert_eq!(serde_json::to_value(new.spec).unwrap(), expected);
+}

@@ -1,0 +1,126 @@
+use serde_json::json;
+
+use super::*;
+use crate::admission::Demand;
+use crate::labels::CONTAINER_RESOURCES;
+use crate::observed::ObservedPod;
+use crate::plan_pod::KillReason;
+use crate::resources::Amounts;
+use crate::testing::{at, instance, pod as spec_pod, running};
+use api::quantity::Quantity;
+
+fn sized(cpu: &str, memory: &str, policy: &str) -> Pod {
+    spec_pod(&format!(
+        "{{containers: [{{name: app, image: x, resources: {{requests: {{cpu: {cpu}, memory: {memory}}}}}, \
+         resizePolicy: [{{resourceName: memory, restartPolicy: {policy}}}]}}]}}"
+    ))
+}
+
+fn node() -> Amounts {
+    let of = |name: &str, text: &str| (name.to_owned(), Quantity::parse(text).unwrap());
+    Amounts::from([of("cpu", "2"), of("memory", "4Gi"), of("pods", "10")])
+}
+
+#[test]
+fn a_resize_is_allocated_deferred_or_infeasible() {
+    let other = Demand::of(&sized("1", "1Gi", "NotRequired"));
+    let ask = |cpu: &str, memory: &str| {
+        let pod = sized(cpu, memory, "NotRequired");
+        decide(&pod, &Demand::of(&pod), &[&other], &node())
+    };
+    let wait = |reason, message: &str| Resize::Wait(reason, message.to_owned());
+    assert_eq!(ask("1", "3Gi"), Resize::Allocate);
+    let message = "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000";
+    assert_eq!(ask("1500m", "1Gi"), wait(PendingReason::Deferred, message));
+    let message = "Node didn't have enough capacity: cpu, requested: 5000, capacity: 2000";
+    assert_eq!(ask("5", "1Gi"), wait(PendingReason::Infeasible, message));
+    let message = "Node didn't have enough capacity: memory, requested: 5368709120, capacity: 4294967296";
+    assert_eq!(ask("5", "5Gi"), wait(PendingReason::Infeasible, message));
+}
+
+#[test]
+fn what_is_allocated_outlives_the_kubelet() {
+    let directory = tempfile::tempdir().unwrap();
+    let (small, large) = (sized("1", "1Gi", "NotRequired"), Arc::new(sized("2", "2Gi", "NotRequired")));
+    let allocations = Allocations::default();
+    allocations.begin(&small, directory.path());
+    assert_eq!(allocations.apply(large.clone()).spec, small.spec, "what is asked for is not what there is");
+    allocations.allocate(&large);
+    assert!(Arc::ptr_eq(&allocations.apply(large.clone()), &large));
+    let next = Allocations::default();
+    next.begin(&small, directory.path());
+    assert_eq!(next.apply(Arc::new(small.clone())).spec, large.spec);
+}
+
+#[test]
+fn without_a_record_the_status_tells_what_is_allocated() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut pod = sized("2", "2Gi", "NotRequired");
+    let resources = json!({"requests": {"cpu": "1", "memory": "1Gi"}});
+    let status = json!({"containerStatuses": [{"name": "app", "image": "", "imageID": "", "ready": true,
+        "restartCount": 0, "resources": resources}]});
+    pod.status = Some(serde_json::from_value(status).unwrap());
+    let allocations = Allocations::default();
+    allocations.begin(&pod, directory.path());
+    assert_eq!(allocations.apply(Arc::new(pod)).spec, sized("1", "1Gi", "NotRequired").spec);
+}
+
+fn observed(created_as: &Pod) -> ObservedPod {
+    let mut app = instance(created_as, "app", 0, running());
+    let resources = serde_json::to_string(&created_as.spec.as_ref().unwrap().containers[0].resources).unwrap();
+    app.annotations.insert(CONTAINER_RESOURCES.to_owned(), resources);
+    ObservedPod { sandboxes: Vec::new(), containers: vec![app] }
+}
+
+#[test]
+fn running_containers_follow_by_update_or_restart() {
+    let before = sized("1", "1Gi", "RestartContainer");
+    let follow = |cpu: &str, memory: &str| {
+        plan_follow(&sized(cpu, memory, "RestartContainer"), &observed(&before), &Resources::new())
+    };
+    assert!(follow("1", "1Gi").is_done());
+    assert!(follow("1000m", "1024Mi").is_done(), "the same amounts in other words");
+    let cpu = follow("2", "1Gi");
+    assert_eq!((cpu.update.len(), cpu.kill.len(), cpu.update[0].name.as_str()), (1, 0, "app"));
+    let memory = follow("2", "2Gi");
+    assert_eq!((memory.update.len(), memory.kill[0].reason), (0, KillReason::Resize));
+    let set = Resources::from([("app-0".to_owned(), cpu.update[0].to.clone())]);
+    assert!(plan_follow(&sized("2", "1Gi", "RestartContainer"), &observed(&before), &set).is_done());
+}
+
+#[test]
+fn status_shows_what_containers_have_and_what_the_resize_waits_for() {
+    let pod = sized("2", "1Gi", "NotRequired");
+    let pending = Pending {
+        reason: PendingReason::Deferred,
+        message: "m".to_owned(),
+        generation: Some(2),
+        since: crate::pod_status::seconds(at(5)),
+    };
+    let progress = Progress { pending: Some(pending), in_progress: true, error: Some("e".to_owned()) };
+    let mut status = serde_json::from_value(json!({
+        "containerStatuses": [{"name": "app", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "resources": {"requests": {"cpu": "2"}}}],
+        "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodResizePending", "status": "True"}],
+    }))
+    .unwrap();
+    let before = sized("1", "1Gi", "NotRequired");
+    show(&mut status, &pod, &observed(&before), &Resources::new(), Shown { progress: &progress, now: at(9) });
+    let value = serde_json::to_value(&status).unwrap();
+    assert_eq!(value["containerStatuses"][0]["resources"]["requests"]["cpu"], "1");
+    let conditions: Vec<String> = value["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| format!("{} {} {}", one["type"], one["reason"], one["message"]).replace('"', ""))
+        .collect();
+    assert_eq!(conditions, ["Ready null null", "PodResizePending Deferred m", "PodResizeInProgress Error e"]);
+}
+
+#[test]
+fn events_show_resources_as_upstream_does() {
+    let text = summary(&sized("1", "1Gi", "NotRequired"), Some("no")).to_string();
+    let expected = r#"{"containers":[{"name":"app","resources":{"requests":{"cpu":"1","memory":"1Gi"}}}],"generation":1,"error":"no"}"#;
+    let sorted = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(sorted(&text), sorted(expected));
+}
