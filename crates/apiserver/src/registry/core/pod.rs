@@ -75,7 +75,7 @@ pub static PODS: Resource = Resource {
         ("log", Action::Node(NodeCall::Log)),
         ("portforward", Action::Node(NodeCall::PortForward)),
         ("proxy", Action::Proxy),
-        ("resize", Action::Read),
+        ("resize", Action::Part(Part::Resize)),
         ("status", Action::Part(Part::Status)),
     ],
 };
