@@ -1,0 +1,222 @@
+//! What Pods may use: cgroups, admission on the node, resizes, evictions.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tests::{Cluster, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(40);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        cgroups_hold_what_pods_ask_for,
+        the_node_keeps_what_is_reserved,
+        a_pod_that_does_not_fit_is_rejected_by_the_node,
+        a_container_grows_while_it_runs,
+        a_resize_can_be_deferred_infeasible_and_restart,
+    ];
+    let flags = ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200"].map(str::to_owned).to_vec();
+    suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
+}
+
+/// A Pod that sleeps; `resources` is a JSON object, `more` goes into its spec.
+fn sleeper(name: &str, resources: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  {more}\n  \
+         containers:\n  - name: app\n    image: busybox\n    command: [sleep, '3600']\n    resources: {resources}\n"
+    )
+}
+
+/// The cgroup directory of a Pod for a controller, version 1 or 2.
+fn cgroup(kubectl: &Kubectl, pod: &str, controller: &str) -> Result<PathBuf> {
+    let uid = kubectl.text(&format!("pod/{pod}"), "/metadata/uid")?;
+    let mut roots = vec![PathBuf::from("/sys/fs/cgroup").join(controller), PathBuf::from("/sys/fs/cgroup")];
+    roots.retain(|root| root.is_dir());
+    for root in roots {
+        let own = std::fs::read_dir(&root)?
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("isopod-"));
+        for entry in own {
+            for class in ["", "burstable", "besteffort"] {
+                let path = entry.path().join("kubepods").join(class).join(format!("pod{uid}"));
+                if path.is_dir() {
+                    return Ok(path);
+                }
+            }
+        }
+    }
+    anyhow::bail!("no {controller} cgroup of {pod}")
+}
+
+/// What a file of the cgroup says, under its version 1 name.
+fn read(directory: &std::path::Path, file: &str) -> Result<String> {
+    let text =
+        std::fs::read_to_string(directory.join(file)).with_context(|| format!("{}/{file}", directory.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+fn is_v1() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists()
+}
+
+fn cgroups_hold_what_pods_ask_for(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("cgroups")?;
+    let limits = "{limits: {cpu: 200m, memory: 64Mi}}";
+    kubectl.apply(&sleeper("guaranteed", limits, ""))?;
+    kubectl.apply(&sleeper("burstable", "{requests: {cpu: 100m, memory: 16Mi}}", ""))?;
+    kubectl.apply(&sleeper("besteffort", "{}", ""))?;
+    kubectl.apply(&sleeper("whole", "{}", "resources: {limits: {cpu: 300m, memory: 96Mi}}"))?;
+    for pod in ["guaranteed", "burstable", "besteffort", "whole"] {
+        kubectl.wait_ready(pod)?;
+    }
+    for (pod, class) in [("guaranteed", "Guaranteed"), ("burstable", "Burstable"), ("besteffort", "BestEffort")] {
+        ensure!(kubectl.text(&format!("pod/{pod}"), "/status/qosClass")? == class);
+    }
+    ensure!(cgroup(&kubectl, "besteffort", "cpu")?.parent().is_some_and(|parent| parent.ends_with("besteffort")));
+    if is_v1() {
+        let cpu = cgroup(&kubectl, "guaranteed", "cpu")?;
+        ensure!(read(&cpu, "cpu.shares")? == "204" && read(&cpu, "cpu.cfs_quota_us")? == "20000");
+        ensure!(read(&cgroup(&kubectl, "guaranteed", "memory")?, "memory.limit_in_bytes")? == "67108864");
+        ensure!(read(&cgroup(&kubectl, "guaranteed", "pids")?, "pids.max")? == "200");
+        ensure!(read(&cgroup(&kubectl, "whole", "memory")?, "memory.limit_in_bytes")? == (96 << 20).to_string());
+        ensure!(read(&cgroup(&kubectl, "besteffort", "cpu")?, "cpu.shares")? == "2");
+        let burstable = cgroup(&kubectl, "burstable", "cpu")?;
+        ensure!(read(&burstable, "cpu.shares")? == "102");
+        let parent: u64 = read(burstable.parent().context("a parent")?, "cpu.shares")?.parse()?;
+        ensure!(parent >= 102, "the class weighs what its Pods ask for, not {parent}");
+    }
+    let score = |pod| kubectl.ok(&["exec", pod, "--", "cat", "/proc/1/oom_score_adj"]);
+    ensure!(score("besteffort")?.trim() == "1000");
+    let burstable: i64 = score("burstable")?.trim().parse()?;
+    ensure!((3..1000).contains(&burstable), "{burstable}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn the_node_keeps_what_is_reserved(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.kubectl();
+    let node = |pointer: &str| kubectl.text("node/node-1", pointer);
+    let cpus: i64 = node("/status/capacity/cpu")?.parse()?;
+    ensure!(node("/status/allocatable/cpu")? == format!("{}m", cpus * 1000 - 100));
+    let kibibytes = |text: String| -> Result<i64> {
+        let (number, factor) = match text.strip_suffix("Mi") {
+            Some(number) => (number.to_owned(), 1024),
+            None => (text.trim_end_matches("Ki").to_owned(), 1),
+        };
+        Ok(number.parse::<i64>()? * factor)
+    };
+    let kept = kibibytes(node("/status/capacity/memory")?)? - kibibytes(node("/status/allocatable/memory")?)?;
+    ensure!(kept == 200 << 10, "100 MiB are reserved and 100 MiB are where eviction begins, not {kept}");
+    ensure!(!node("/status/allocatable/ephemeral-storage")?.is_empty());
+    Ok(())
+}
+
+fn a_pod_that_does_not_fit_is_rejected_by_the_node(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("rejected")?;
+    // Bound by hand: the scheduler would not.
+    kubectl.apply(&sleeper("greedy", "{requests: {cpu: '1000'}}", "nodeName: node-1"))?;
+    kubectl.wait_value("pod/greedy", "/status/phase", SOON, |phase| phase == "Failed")?;
+    ensure!(kubectl.text("pod/greedy", "/status/reason")? == "OutOfcpu");
+    let message = kubectl.text("pod/greedy", "/status/message")?;
+    let start = "Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: ";
+    ensure!(message.starts_with(start), "{message}");
+    kubectl.apply(&sleeper("elsewhere", "{}", "nodeName: node-1\n  nodeSelector: {disktype: tape}"))?;
+    kubectl.wait_value("pod/elsewhere", "/status/reason", SOON, |reason| reason == "NodeAffinity")?;
+    let events = kubectl.ok(&["get", "events", "-o=jsonpath={range .items[*]}{.reason}: {.message}{\"\\n\"}{end}"])?;
+    ensure!(events.contains("OutOfcpu: Node didn't have enough resource: cpu"), "{events}");
+    ensure!(
+        events.contains("NodeAffinity: Predicate NodeAffinity failed: node(s) didn't match Pod's node"),
+        "{events}"
+    );
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn resize(kubectl: &Kubectl, pod: &str, resources: &str) -> Result<String> {
+    let patch = format!("{{\"spec\":{{\"containers\":[{{\"name\":\"app\",\"resources\":{resources}}}]}}}}");
+    kubectl.ok(&["patch", "pod", pod, "--subresource=resize", "--patch", &patch])
+}
+
+fn condition(pod: &Value, type_: &str) -> Value {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    conditions.into_iter().find(|one| one["type"] == type_).unwrap_or_default()
+}
+
+fn a_container_grows_while_it_runs(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("grows")?;
+    kubectl.apply(&sleeper("app", "{requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}", ""))?;
+    kubectl.wait_ready("app")?;
+    let started = kubectl.text("pod/app", "/status/containerStatuses/0/state/running/startedAt")?;
+    resize(&kubectl, "app", r#"{"requests":{"cpu":"150m","memory":"48Mi"},"limits":{"cpu":"400m","memory":"128Mi"}}"#)?;
+    let resources = "/status/containerStatuses/0/resources";
+    kubectl.wait_value("pod/app", resources, SOON, |has| has["limits"]["memory"] == "128Mi")?;
+    ensure!(kubectl.value("pod/app", "/status/containerStatuses/0/allocatedResources")?["cpu"] == "150m");
+    if is_v1() {
+        let memory = cgroup(&kubectl, "app", "memory")?;
+        let limit = (128 << 20).to_string();
+        ensure!(read(&memory, "memory.limit_in_bytes")? == limit);
+        let id = kubectl.text("pod/app", "/status/containerStatuses/0/containerID")?;
+        let id = id.rsplit('/').next().context("an id")?;
+        ensure!(read(&memory.join(id), "memory.limit_in_bytes")? == limit);
+        let cpu = cgroup(&kubectl, "app", "cpu")?.join(id);
+        ensure!(read(&cpu, "cpu.cfs_quota_us")? == "40000" && read(&cpu, "cpu.shares")? == "153");
+    }
+    resize(&kubectl, "app", r#"{"requests":{"cpu":"50m","memory":"16Mi"},"limits":{"cpu":"100m","memory":"40Mi"}}"#)?;
+    kubectl.wait_value("pod/app", resources, SOON, |has| has["limits"]["memory"] == "40Mi")?;
+    ensure!(kubectl.text("pod/app", "/status/containerStatuses/0/state/running/startedAt")? == started);
+    ensure!(kubectl.value("pod/app", "/status/containerStatuses/0/restartCount")? == 0);
+    let completed = |text: &str| text.contains("ResizeStarted") && text.contains("ResizeCompleted");
+    let deadline = std::time::Instant::now() + SOON;
+    while !completed(&kubectl.ok(&["get", "events"])?) {
+        ensure!(std::time::Instant::now() < deadline, "{}", kubectl.ok(&["get", "events"])?);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let refused = kubectl.fails(&[
+        "patch",
+        "pod",
+        "app",
+        "--subresource=resize",
+        "--patch",
+        r#"{"spec":{"containers":[{"name":"app","resources":{"requests":{"memory":"40Mi","cpu":"100m"}}}]}}"#,
+    ])?;
+    ensure!(refused.contains("Pod QOS Class may not change as a result of resizing"), "{refused}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn a_resize_can_be_deferred_infeasible_and_restart(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("resizes")?;
+    let cpus: i64 = kubectl.text("node/node-1", "/status/capacity/cpu")?.parse()?;
+    kubectl.apply(&sleeper("app", "{requests: {cpu: 10m, memory: 16Mi}}", ""))?;
+    // All but a CPU.
+    let rest = format!("{{requests: {{cpu: {}m}}}}", (cpus - 1) * 1000);
+    kubectl.apply(&sleeper("other", &rest, ""))?;
+    kubectl.wait_ready("app")?;
+    kubectl.wait_ready("other")?;
+    resize(&kubectl, "app", r#"{"requests":{"cpu":"1000"}}"#)?;
+    let pending = |reason: &'static str| move |pod: &Value| condition(pod, "PodResizePending")["reason"] == reason;
+    let pod = kubectl.wait_value("pod/app", "", SOON, pending("Infeasible"))?;
+    let message = condition(&pod, "PodResizePending")["message"].as_str().unwrap_or_default().to_owned();
+    let expected =
+        format!("Node didn't have enough capacity: cpu, requested: 1000000, capacity: {}", cpus * 1000 - 100);
+    ensure!(message == expected, "{message}");
+    resize(&kubectl, "app", &format!(r#"{{"requests":{{"cpu":"{}m"}}}}"#, cpus * 1000 - 200))?;
+    kubectl.wait_value("pod/app", "", SOON, pending("Deferred"))?;
+    ensure!(kubectl.text("pod/app", "/status/containerStatuses/0/resources/requests/cpu")? == "10m");
+    kubectl.ok(&["delete", "pod", "other", "--now"])?;
+    let pod = kubectl.wait_value("pod/app", "", SOON, |pod| condition(pod, "PodResizePending").is_null())?;
+    ensure!(pod["status"]["phase"] == "Running");
+    let wanted = format!("{}m", cpus * 1000 - 200);
+    let cpu = "/status/containerStatuses/0/resources/requests/cpu";
+    kubectl.wait_value("pod/app", cpu, SOON, |has| *has == *wanted)?;
+    kubectl.ok(&["delete", "pod", "app", "--now"])?;
+    let policy =
+        "{requests: {memory: 16Mi}}\n    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]";
+    kubectl.apply(&sleeper("fresh", policy, ""))?;
+    kubectl.wait_ready("fresh")?;
+    resize(&kubectl, "fresh", r#"{"requests":{"memory":"20Mi"}}"#)?;
+    kubectl.wait_value("pod/fresh", "/status/containerStatuses/0/restartCount", SOON, |count| *count == 1)?;
+    kubectl.wait_ready("fresh")?;
+    ensure!(kubectl.text("pod/fresh", "/status/containerStatuses/0/resources/requests/memory")? == "20Mi");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
