@@ -14,6 +14,7 @@ use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
 use crate::container_config::log_directory;
 use crate::events::{EventSink, Events};
+use crate::history::History;
 use crate::host::Host;
 use crate::images::Images;
 use crate::machine::Machine;
@@ -40,6 +41,8 @@ pub struct NodeContext {
     pub host: Arc<dyn Host>,
     /// The time.
     pub clock: SharedClock,
+    /// What befell Pods, kept past their deletion.
+    pub history: History,
     /// What users are told.
     pub events: Events,
     /// When probes run.
@@ -73,7 +76,8 @@ pub struct NodeContext {
 impl NodeContext {
     /// Puts the parts together.
     pub fn new(config: &Config, machine: &Machine, runtime_name: String, sink: Arc<dyn EventSink>) -> Self {
-        let events = Events::new(sink);
+        let history = History::start(config.paths.root.join("history"), Arc::clone(&config.clock));
+        let events = Events::new(sink, history.clone());
         let objects = Arc::new(Objects::new(config.client.clone()));
         let images = Images::new(
             Arc::clone(&config.runtime.images),
@@ -91,6 +95,7 @@ impl NodeContext {
             objects,
             host: Arc::clone(&config.host),
             clock: Arc::clone(&config.clock),
+            history,
             events,
             probes: Arc::new(Schedule::start()),
             paths: config.paths.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use client::EventType;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 
+use crate::history::{History, Transition};
 use crate::pod::{self, ContainerKind};
 
 /// Where Events go: the API, or a test's list. Never waits.
@@ -23,27 +24,41 @@ impl EventSink for client::EventRecorder {
 #[derive(Clone)]
 pub struct Events {
     sink: Arc<dyn EventSink>,
+    history: History,
 }
 
 impl Events {
-    /// Events that go to `sink`.
-    pub fn new(sink: Arc<dyn EventSink>) -> Self {
-        Self { sink }
+    /// Events that go to `sink` and are remembered in `history`.
+    pub fn new(sink: Arc<dyn EventSink>, history: History) -> Self {
+        Self { sink, history }
     }
 
     /// Something as intended, about the whole Pod.
     pub fn normal(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
-        self.sink.event(&reference(pod, None), EventType::Normal, reason, message.into());
+        self.report(pod, None, EventType::Normal, reason, message.into());
     }
 
     /// Something amiss, about the whole Pod.
     pub fn warning(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
-        self.sink.event(&reference(pod, None), EventType::Warning, reason, message.into());
+        self.report(pod, None, EventType::Warning, reason, message.into());
     }
 
     /// About one container.
     pub fn container(&self, pod: &Pod, name: &str, kind: EventType, reason: &str, message: impl Into<String>) {
-        self.sink.event(&reference(pod, field_path(pod, name)), kind, reason, message.into());
+        self.report(pod, Some(name), kind, reason, message.into());
+    }
+
+    fn report(&self, pod: &Pod, container: Option<&str>, kind: EventType, reason: &str, message: String) {
+        let what = Transition::Event {
+            warning: kind == EventType::Warning,
+            reason: reason.to_owned(),
+            message: message.clone(),
+            container: container.map(str::to_owned),
+            count: 1,
+        };
+        self.history.record(pod, what);
+        let path = container.and_then(|name| field_path(pod, name));
+        self.sink.event(&reference(pod, path), kind, reason, message);
     }
 
     /// About the node.

@@ -27,6 +27,8 @@ pub trait Host: Send + Sync {
     fn cgroup_usage(&self, path: &str) -> io::Result<Usage>;
     /// Names of the cgroups directly below one.
     fn child_cgroups(&self, path: &str) -> Vec<String>;
+    /// Ids of the processes in a cgroup; none when it is gone.
+    fn processes_in(&self, path: &str) -> Vec<i32>;
     /// Mounts a memory file system on a directory.
     ///
     /// # Errors
@@ -76,6 +78,10 @@ impl Host for LinuxHost {
 
     fn cgroup_usage(&self, path: &str) -> io::Result<Usage> {
         self.cgroups.usage(path).map_err(io::Error::other)
+    }
+
+    fn processes_in(&self, path: &str) -> Vec<i32> {
+        self.cgroups.processes(path).unwrap_or_default()
     }
 
     fn child_cgroups(&self, path: &str) -> Vec<String> {

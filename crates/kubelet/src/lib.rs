@@ -17,6 +17,7 @@ mod crash_backoff;
 mod events;
 pub mod eviction;
 pub mod go_duration;
+pub mod history;
 mod hooks;
 pub mod host;
 mod http_check;
@@ -182,7 +183,9 @@ impl Kubelet {
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         background("pod source", &cancel, async move { pod_source::run(client, &node_name, events).await });
+        let history = self.context.history.clone();
         sync_loop.run(queue, cancel).await;
+        history.flush().await;
         info!("kubelet stopped, containers run on");
     }
 }

@@ -256,7 +256,8 @@ pub fn has_usable_sandbox(pod: &Pod, observed: &ObservedPod) -> bool {
 fn plan_new_sandbox(input: &Planning<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
     let (pod, observed) = (input.pod, input.observed);
     // A Pod that never restarts does not outlive its first sandbox once anything ran in it.
-    let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && !observed.containers.is_empty();
+    let ran = observed.containers.iter().any(|container| container.state != ContainerState::Created);
+    let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && ran;
     if spent || pod::containers(pod).iter().all(|container| input.is_done(container)) {
         actions.sandbox = SandboxAction::Nothing;
         return;

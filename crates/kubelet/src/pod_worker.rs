@@ -8,6 +8,7 @@
 //! Guarantees: never two actions on one Pod at a time; a wish to end the Pod interrupts whatever is slow; a panic ends
 //! this worker only, and its successor starts from what it observes.
 
+mod chronicle;
 mod ending;
 mod last_words;
 mod resizing;
@@ -138,6 +139,8 @@ struct PodWorker {
     /// The instance whose back-off was last reported, by container.
     reported_backoffs: HashMap<String, u32>,
     first_seen: Timestamp,
+    /// The newest spec that was seen.
+    generation: i64,
     /// The status published last; the API shows it a little later.
     published: Option<PodStatus>,
 }
@@ -167,12 +170,14 @@ impl PodWorker {
             waiting: WaitingReasons::new(),
             reported_backoffs: HashMap::new(),
             first_seen,
+            generation: 0,
             published: None,
         }
     }
 
     /// Works until nothing of the Pod is left.
     async fn run(mut self) {
+        self.note_adoption();
         self.recall();
         loop {
             self.read_inbox();
@@ -205,7 +210,9 @@ impl PodWorker {
 
     fn read_inbox(&mut self) {
         let desired = self.inbox.borrow_and_update().clone();
+        let before = self.lifecycle.clone();
         self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).desire(&desired);
+        self.note_desire(&before);
     }
 
     /// Whether there is nothing to do until somebody says so.
@@ -283,7 +290,9 @@ impl PodWorker {
 
     fn end(&mut self, pod: &Pod, cause: TerminationCause) -> Option<Pause> {
         let grace_seconds = pod::termination_grace_seconds(pod);
+        let before = self.lifecycle.clone();
         self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).terminate(cause, grace_seconds);
+        self.note_ending(pod, &before);
         None
     }
 
@@ -353,6 +362,7 @@ impl PodWorker {
     }
 
     fn publish(&mut self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {
+        self.context.history.record_status(pod, self.published.as_ref(), &status);
         self.published = Some(status.clone());
         self.status.publish(pod, status, urgency);
     }

@@ -25,6 +25,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::context::NodeContext;
+use crate::history;
 use crate::observed::{ObservedPod, observe_pod};
 use crate::pod;
 use crate::stats::summary::Summary;
@@ -100,6 +101,10 @@ impl KubeletApi {
                 Ok(with_type(full(text), metrics::CONTENT_TYPE))
             }
             Route::RunningPods => self.list_running_pods().await,
+            Route::Story { pod } => {
+                let stories = history::tell(&self.context, &pod.namespace, &pod.name, pod.uid.as_deref()).await;
+                Ok(json_body(&json!(stories)))
+            }
             Route::Logs { pod, container, options } => {
                 let known = self.find(&pod)?;
                 let observed = self.observe(&known).await?;

@@ -27,6 +27,7 @@ use crate::container_config::env::{EnvObjects, EnvReferences};
 use crate::container_config::pod_limits;
 use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
 use crate::context::NodeContext;
+use crate::history::{Transition, milliseconds};
 use crate::images::{ImageProblem, PresentImage};
 use crate::objects::for_pod::PodObjects;
 use crate::observed::ObservedPod;
@@ -154,8 +155,13 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
         allocatable: &pass.context.allocatable,
         now: pass.context.clock.now(),
     };
+    let started = tokio::time::Instant::now();
     match volumes::set_up(pass.pod, context).await {
-        Ok(volumes) => Some(volumes),
+        Ok(volumes) => {
+            let took_ms = milliseconds(started.elapsed());
+            pass.context.history.record(pass.pod, Transition::Volumes { took_ms });
+            Some(volumes)
+        }
         Err(errors) => {
             for error in errors {
                 pass.context.events.warning(pass.pod, "FailedMount", error.to_string());
@@ -212,8 +218,15 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
             config,
         });
     }
+    let started = tokio::time::Instant::now();
     match run_sandbox(context, pass.pod, &cgroup, config).await {
-        Ok(sandbox) => Some(sandbox),
+        Ok(sandbox) => {
+            if let SandboxAction::Create { attempt, reason, .. } = pass.actions.sandbox {
+                let (reason, took_ms) = (format!("{reason:?}"), milliseconds(started.elapsed()));
+                context.history.record(pass.pod, Transition::Sandbox { attempt, reason, took_ms });
+            }
+            Some(sandbox)
+        }
         Err(problem) => {
             let message = format!("Failed to create pod sandbox: {problem}");
             context.events.warning(pass.pod, "FailedCreatePodSandBox", message);

@@ -136,6 +136,10 @@ impl Host for FakeHost {
         Vec::new()
     }
 
+    fn processes_in(&self, _path: &str) -> Vec<i32> {
+        Vec::new()
+    }
+
     fn mount_tmpfs(&self, target: &Path, _size_bytes: Option<u64>) -> io::Result<()> {
         if !self.mounts().contains(&target.to_owned()) {
             self.mounts.lock().unwrap().push(target.to_owned());

@@ -21,6 +21,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -150,8 +151,11 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the file system says; the old file is then untouched.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Several may replace one file at once, each by a file of its own.
+    static REPLACEMENTS: AtomicU64 = AtomicU64::new(0);
+    let number = REPLACEMENTS.fetch_add(1, Ordering::Relaxed);
     let mut new = path.as_os_str().to_owned();
-    new.push(".new");
+    new.push(format!(".{}-{number}.new", std::process::id()));
     let new = PathBuf::from(new);
     fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?.write_all(content)?;
     fs::rename(&new, path)

@@ -70,7 +70,7 @@ pub fn reset(root: &Path, cgroup_root: &str) -> Result<(), ResetError> {
 fn end_sandbox(directory: &SandboxDir) {
     let record: io::Result<SandboxRecord> = layout::read_json(&directory.sandbox_file());
     let process = record.map_or(0, |record| record.shim_pid);
-    let handle = process::open(process).ok().filter(|_| is_shim(process, directory));
+    let handle = shim_client::find(process, directory);
     let asked = shim_client::connect(directory).and_then(|connection| {
         let request = serde_json::to_vec(&Request { number: 1, call: Call::Stop })?;
         socket::send(connection.as_fd(), &request, &[])?;
@@ -83,13 +83,6 @@ fn end_sandbox(directory: &SandboxDir) {
         let _ = process::signal(handle.as_fd(), libc::SIGKILL);
         let _ = wait_readable(handle.as_fd());
     }
-}
-
-/// Whether the process is the shim of this sandbox: ids are given to new processes after a while.
-fn is_shim(pid: i32, directory: &SandboxDir) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    command.split(|byte| *byte == 0).any(|word| word == directory.path().as_os_str().as_bytes())
 }
 
 fn wait_readable(file: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,14 @@ impl From<ShimError> for cri::Error {
             ShimError::Protocol => Self::Failed(error.to_string()),
         }
     }
+}
+
+/// A handle on the shim of this sandbox, if `pid` is it: ids are given to new processes after a while.
+pub fn find(pid: i32, directory: &SandboxDir) -> Option<OwnedFd> {
+    let process = linux::process::open(pid).ok()?;
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is_shim = command.split(|byte| *byte == 0).any(|word| word == directory.path().as_os_str().as_bytes());
+    is_shim.then_some(process)
 }
 
 /// What a shim tells without being asked.

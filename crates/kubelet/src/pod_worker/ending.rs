@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Pause, PodWorker, RETRY_LADDER};
+use crate::history::Transition;
 use crate::observed::ObservedPod;
 use crate::pod;
 use crate::pod_lifecycle::{PodLifecycle, Termination, TerminationCause};
@@ -43,6 +44,7 @@ impl PodWorker {
             }
         }
         self.prober.forget_gone(&ObservedPod::default());
+        self.context.history.record(&pod, Transition::Stopped);
         // Exit codes are known now; removing the containers forgets them.
         let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
@@ -51,6 +53,7 @@ impl PodWorker {
             if let Err(pause) = self.release(&pod, false).await {
                 return Some(pause);
             }
+            self.context.history.record(&pod, Transition::Released);
             self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).stopped();
             return None;
         }
@@ -87,6 +90,8 @@ impl PodWorker {
         status: PodStatus,
         termination: &Termination,
     ) -> Option<Pause> {
+        self.context.history.record_status(pod, self.published.as_ref(), &status);
+        self.published = Some(status.clone());
         for sandbox in &observed.sandboxes {
             if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
                 warn!(pod = pod::full_name(pod), sandbox = sandbox.id, %error, "sandbox not removed, will try again");
@@ -96,9 +101,11 @@ impl PodWorker {
         if let Err(pause) = self.release(pod, true).await {
             return Some(pause);
         }
+        self.context.history.record(pod, Transition::Released);
         if termination.cause != TerminationCause::ObjectGone {
             self.status.delete(pod, status).await;
         }
+        self.note_removal(pod, observed).await;
         self.remove_logs(pod).await;
         self.context.images.forget_pod(pod);
         self.lifecycle = PodLifecycle::Gone;

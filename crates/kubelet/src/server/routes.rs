@@ -18,10 +18,30 @@ pub(super) enum Route {
     Metrics(Page),
     Pods,
     RunningPods,
-    Logs { pod: PodName, container: String, options: LogOptions },
-    Exec { pod: PodName, container: String, streams: Streams, command: Vec<String> },
-    Attach { pod: PodName, container: String, streams: Streams },
-    PortForward { pod: PodName, ports: Vec<i32> },
+    Logs {
+        pod: PodName,
+        container: String,
+        options: LogOptions,
+    },
+    Exec {
+        pod: PodName,
+        container: String,
+        streams: Streams,
+        command: Vec<String>,
+    },
+    Attach {
+        pod: PodName,
+        container: String,
+        streams: Streams,
+    },
+    PortForward {
+        pod: PodName,
+        ports: Vec<i32>,
+    },
+    /// What befell the Pods of a name; a path of ours.
+    Story {
+        pod: PodName,
+    },
 }
 
 /// How a Pod is addressed.
@@ -68,6 +88,7 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Route, Refusal> {
             container: container.to_owned(),
             options: LogOptions::parse(&query)?,
         },
+        ["story", namespace, name] if is_read(method) => Route::Story { pod: pod(namespace, name, query.first("uid")) },
         ["exec", namespace, name, ref rest @ .., container] if rest.len() < 2 => Route::Exec {
             pod: pod(namespace, name, rest.first().copied()),
             container: container.to_owned(),

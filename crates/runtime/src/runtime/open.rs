@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,9 +17,9 @@ use crate::container::record::ContainerRecord;
 use crate::layout::{self, SandboxDir};
 use crate::sandbox::record::SandboxRecord;
 use crate::sandbox::{Sandbox, Serving};
-use crate::shim::protocol::{Answer, Call};
+use crate::shim::protocol::{Answer, Call, Failure};
 use crate::shim::spec::{ContainerExit, ContainerPhase};
-use crate::shim_client;
+use crate::shim_client::{self, ShimError};
 
 /// Why a runtime could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -80,16 +81,17 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
             return;
         }
     };
-    let serving = connect(shared, &directory, id).await;
-    let (serving, running) = serving.unzip();
-    let running = running.flatten();
+    let (serving, tenants) = connect(shared, &directory, id).await.unzip();
+    let tenants = tenants.unwrap_or_default();
     let ready = serving.is_some();
+    if !ready && let Some(process) = shim_client::find(record.shim_pid, &directory) {
+        // It lives and cannot be spoken to: its children die with it.
+        let _ = linux::process::signal(process.as_fd(), libc::SIGKILL);
+    }
     let sandbox = Arc::new(Sandbox::new(directory, record, serving));
     shared.add_sandbox(sandbox.clone());
-    find_containers(shared, &sandbox, running.as_ref());
-    if let Some(running) = &running {
-        end_unknown(shared, &sandbox, running).await;
-    }
+    find_containers(shared, &sandbox, tenants.running.as_ref());
+    end_unknown(shared, &sandbox, &tenants).await;
     if !ready {
         // As far as it had not been cleaned up when its shim ended.
         sandbox_over(shared, &sandbox).await;
@@ -98,14 +100,22 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
 }
 
 /// What a shim says of its containers.
+#[derive(Debug, Default)]
+struct Tenants {
+    /// Those whose programs run, unless it does not tell.
+    running: Option<Running>,
+    /// Those it was told to start by a daemon that is gone.
+    starting: Vec<String>,
+}
+
 type Running = BTreeMap<String, ContainerPhase>;
 
-async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<(Serving, Option<Running>)> {
+async fn connect(shared: &Arc<Shared>, directory: &SandboxDir, id: &str) -> Option<(Serving, Tenants)> {
     let socket = shim_client::connect(directory).ok()?;
     let shim = shared.serve_shim(id, socket).ok()?;
     match shim.call(Call::Status, Vec::new()).await {
-        Ok((Answer::Status { pause_pid: pause_pid @ 1.., running, .. }, _)) => {
-            Some((Serving { shim, pause_pid }, running))
+        Ok((Answer::Status { pause_pid: pause_pid @ 1.., running, starting, .. }, _)) => {
+            Some((Serving { shim, pause_pid }, Tenants { running, starting }))
         }
         // Without its infra container a sandbox is over.
         Ok(_) => {
@@ -167,13 +177,16 @@ fn found_phase(
     }
 }
 
-/// Kills what runs without a record: nobody could tell its Pod about it, which would start it a second time.
-async fn end_unknown(shared: &Shared, sandbox: &Sandbox, running: &Running) {
+/// Kills what runs without a record, or does not run yet while nobody waits for it any more: whoever asks for its Pod
+/// would be told that it does not run, and start it a second time.
+async fn end_unknown(shared: &Shared, sandbox: &Sandbox, tenants: &Tenants) {
     let Some(shim) = sandbox.shim() else { return };
-    for id in running.keys().filter(|id| shared.container(id).is_none()) {
-        tracing::warn!(container = id, sandbox = sandbox.id(), "killing a container without a record");
-        if let Err(error) = shim.command(Call::Kill { container: id.clone() }).await {
-            tracing::error!(container = id, %error, "container without a record was not killed");
+    let unknown = tenants.running.iter().flat_map(BTreeMap::keys).filter(|id| shared.container(id).is_none());
+    for id in unknown.chain(&tenants.starting) {
+        tracing::warn!(container = id, sandbox = sandbox.id(), "killing a container that nobody knows to run");
+        match shim.command(Call::Kill { container: id.clone() }).await {
+            Ok(()) | Err(ShimError::Refused(Failure::NotFound(_))) => {}
+            Err(error) => tracing::error!(container = id, %error, "it was not killed"),
         }
     }
 }

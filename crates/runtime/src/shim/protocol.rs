@@ -116,6 +116,9 @@ pub enum Answer {
         /// Containers whose programs run, by id; an older shim does not tell.
         #[serde(default)]
         running: Option<BTreeMap<String, ContainerPhase>>,
+        /// Containers that set themselves up.
+        #[serde(default)]
+        starting: Vec<String>,
     },
     /// To [`Call::Start`].
     Started {

@@ -255,8 +255,13 @@ impl Shim {
     fn status(&self) -> Outcome {
         let child = self.pause.as_ref().map_err(|words| Failure::Start(words.clone()))?;
         let running = self.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), tenant.running()?))).collect();
-        let answer =
-            Answer::Status { shim_pid: std::process::id() as i32, pause_pid: child.pid, running: Some(running) };
+        let starting = self.tenants.iter().filter(|(_, tenant)| tenant.running().is_none());
+        let answer = Answer::Status {
+            shim_pid: std::process::id() as i32,
+            pause_pid: child.pid,
+            running: Some(running),
+            starting: starting.map(|(id, _)| id.clone()).collect(),
+        };
         if child.pid == 0 {
             return Ok((answer, Vec::new()));
         }
