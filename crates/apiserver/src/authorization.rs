@@ -105,7 +105,10 @@ impl Authorizer for Union {
 /// # Errors
 /// [`Error::Forbidden`], [`Error::ForbiddenPath`].
 pub fn check(authorizer: &dyn Authorizer, user: &UserInfo, info: &RequestInfo) -> Result<(), Error> {
-    let target = info.resource.as_ref().map_or(Target::Path(&info.path), Target::Resource);
+    // A story ends with the last lines of logs: whoever may read those may read it.
+    let story = info.resource.as_ref().filter(|at| at.subresource == "story");
+    let as_log = story.map(|at| ResourcePath { subresource: "log".to_owned(), ..at.clone() });
+    let target = as_log.as_ref().or(info.resource.as_ref()).map_or(Target::Path(&info.path), Target::Resource);
     let attributes = Attributes { user, verb: &info.verb, target };
     match authorizer.authorize(&attributes) {
         Decision::Allow(_) => Ok(()),

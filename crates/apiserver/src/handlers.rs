@@ -110,6 +110,9 @@ async fn below(target: Target<'_>, action: Action, request: Request) -> Result<R
     if action == Action::Proxy {
         return node_proxy::proxy::forward(target, request).await;
     }
+    if matches!(action, Action::Story) && request.info.verb == "get" {
+        return node_proxy::story::tell(target, &request).await;
+    }
     let subresource = &target.path.subresource;
     let info = target.kept.resource.info.subresources.iter().find(|info| info.name == subresource);
     if !info.is_some_and(|info| info.verbs.contains(&request.info.verb.as_str())) {

@@ -255,8 +255,12 @@ pub fn has_usable_sandbox(pod: &Pod, observed: &ObservedPod) -> bool {
 
 fn plan_new_sandbox(input: &Planning<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
     let (pod, observed) = (input.pod, input.observed);
-    // A Pod that never restarts does not outlive its first sandbox once anything ran in it.
-    let ran = observed.containers.iter().any(|container| container.state != ContainerState::Created);
+    // A Pod that never restarts does not outlive the sandbox in which one of its containers ran. What came before
+    // them is done again, or has failed the Pod by itself.
+    let ran = |container: &Container| {
+        observed.latest(&container.name).is_some_and(|latest| latest.state != ContainerState::Created)
+    };
+    let ran = pod::containers(pod).iter().any(ran);
     let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && ran;
     if spent || pod::containers(pod).iter().all(|container| input.is_done(container)) {
         actions.sandbox = SandboxAction::Nothing;

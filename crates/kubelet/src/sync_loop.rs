@@ -186,7 +186,11 @@ impl SyncLoop {
         if !self.listed {
             self.listed = true;
             let known = self.workers.keys().cloned().collect();
-            spawn(TaskKind::Worker, "orphans", orphans::find(Arc::clone(&self.context), known, self.events.clone()));
+            spawn(
+                TaskKind::Worker,
+                "orphans",
+                orphans::find(Arc::clone(&self.context), known, self.pods.subscribe(), self.events.clone()),
+            );
         }
     }
 

@@ -46,6 +46,13 @@ pub fn path(call: NodeCall, namespace: &str, pod: &str, container: &str, query: 
     }
 }
 
+/// Where the kubelet tells what befell the Pods of a name, or the one with this UID.
+pub fn story(namespace: &str, pod: &str, uid: Option<&str>) -> String {
+    let mut url = Url::default();
+    uid.into_iter().for_each(|uid| url.add("uid", uid));
+    url.finish(&format!("/story/{namespace}/{pod}"))
+}
+
 fn add_streams(url: &mut Url, query: &Query) {
     for (client, kubelet) in STREAMS {
         if query.flag(client) {

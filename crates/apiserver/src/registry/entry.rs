@@ -91,6 +91,8 @@ pub enum Action {
     Eviction,
     /// Signs a token for a ServiceAccount.
     Token,
+    /// Tells what befell a Pod: an extension of ours, not part of what discovery shows.
+    Story,
     /// Is answered by the Pod's node.
     Node(NodeCall),
     /// Is answered by whatever listens in the Pod, or by the node's kubelet.

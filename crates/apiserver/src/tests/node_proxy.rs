@@ -67,3 +67,37 @@ async fn streams_need_a_pod_with_a_node() {
     let answer = cluster.get("/api/v1/namespaces/default/pods/unbound/log").await;
     assert_eq!(answer.code.as_u16(), 204);
 }
+
+/// Nodes that remember a Pod; `n2` is away.
+struct Rememberers;
+
+#[async_trait]
+impl NodeDialer for Rememberers {
+    async fn dial(&self, node_name: &str) -> io::Result<Box<dyn NodeStream>> {
+        if node_name == "n2" {
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let story = json!({"name": "gone", "uid": request.uri().to_string(), "createdAt": "2026-01-01T00:00:00Z"});
+            let body = json!({ "stories": [story] }).to_string();
+            async move { Ok::<_, io::Error>(http::Response::new(Full::new(Bytes::from(body)))) }.boxed()
+        });
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
+        tasks::spawn(TaskKind::Worker, "rememberer", connection.map(|_| ()));
+        Ok(Box::new(ours))
+    }
+}
+
+#[tokio::test]
+async fn every_node_is_asked_for_the_story_of_a_pod_that_is_gone() {
+    let cluster = Cluster::start_with(Arc::new(Rememberers)).await;
+    for name in ["n1", "n2"] {
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        cluster.post("/api/v1/nodes", node).await.expect(201);
+    }
+    let answer = cluster.get("/api/v1/namespaces/default/pods/gone/story?uid=a%2Fb").await.json();
+    let story = json!({"name": "gone", "node": "n1", "uid": "/story/default/gone?uid=a%2Fb",
+        "createdAt": "2026-01-01T00:00:00Z"});
+    assert_eq!(answer, json!({ "stories": [story], "unreachable": ["n2"] }));
+}

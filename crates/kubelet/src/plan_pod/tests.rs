@@ -229,6 +229,8 @@ fn init_containers_run_again_in_a_new_sandbox() {
 fn a_pod_that_is_done_gets_no_new_sandbox() {
     let dead = || vec![sandbox(0, false)];
     Case::new(&with_policy(ONE, "Never")).sandboxes(dead()).has("app", 0, exited(137)).check(&["no sandbox"]);
+    let initializing = Case::new(&with_policy(SIDECAR, "Never")).sandboxes(dead()).has("side", 0, exited(137));
+    initializing.check(&["sandbox 1", "start side#1"]);
     let created = Case::new(&with_policy(ONE, "Never")).sandboxes(dead()).has("app", 0, ContainerState::Created);
     created.check(&["sandbox 1", "start app#1"]);
     Case::new(&with_policy(ONE, "OnFailure")).sandboxes(dead()).has("app", 0, exited(0)).check(&["no sandbox"]);

@@ -338,12 +338,11 @@ impl Shim {
         if argv.is_empty() {
             return Err(Failure::Start("no command was given".into()));
         }
-        let spec = self.read_spec(container)?.process;
-        let spec = ProcessSpec { argv, tty, ..spec };
         let Some(tenant) = self.tenants.get(container).filter(|tenant| matches!(tenant.stage, Stage::Running { .. }))
         else {
             return Err(Failure::NotFound(format!("container {container} is not running")));
         };
+        let spec = ProcessSpec { argv, tty, ..tenant.process.clone() };
         let guest = Guest::start(tenant, &spec, &self.cgroups, stdio, reply_to)
             .map_err(|error| Failure::Start(format!("unable to start container process: {}", describe(&error))))?;
         self.guests.insert(exec, guest);

@@ -18,7 +18,7 @@ use super::log::{LogFile, Source};
 use super::output::Output;
 use super::protocol::Streams;
 use super::setup::{self, Birth};
-use super::spec::{ContainerExit, ContainerPhase, ContainerSpec, PidNamespace, ResolvedUser};
+use super::spec::{ContainerExit, ContainerPhase, ContainerSpec, PidNamespace, ProcessSpec, ResolvedUser};
 use super::stdio::{self, ChildStdio};
 
 /// A container with processes.
@@ -34,6 +34,8 @@ pub struct Tenant {
     pub cgroup: String,
     /// For processes executed in it later.
     pub oom_score_adj: i32,
+    /// What its first process is, and what those are like that are executed later.
+    pub process: ProcessSpec,
     own_pid_namespace: bool,
     log: Option<LogFile>,
     outputs: Vec<Output>,
@@ -99,6 +101,7 @@ impl Tenant {
             stage: Stage::Starting { birth, reply_to },
             cgroup: spec.cgroup.clone(),
             oom_score_adj: spec.oom_score_adj,
+            process: spec.process.clone(),
             own_pid_namespace: spec.pid == PidNamespace::Own,
             log,
             outputs,

@@ -77,6 +77,7 @@ pub static PODS: Resource = Resource {
         ("proxy", Action::Proxy),
         ("resize", Action::Part(Part::Resize)),
         ("status", Action::Part(Part::Status)),
+        ("story", Action::Story),
     ],
 };
 
