@@ -14,6 +14,9 @@ want python3 python3
 want dpkg-deb dpkg
 want script bsdutils
 want kubectl kubernetes-client
+want containerd containerd
+want runc runc
+[ -x /usr/lib/cni/bridge ] || need+=(containernetworking-plugins)
 [ -x /bin/busybox ] || need+=(busybox-static)
 if [ "${#need[@]}" -gt 0 ]; then
   echo "Installing ${need[*]}"

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::containerd::Containerd;
 use crate::images::{ImageServer, project_root};
 use crate::kubectl::Kubectl;
 use crate::ranges::Ranges;
@@ -23,6 +24,28 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of the server's log to show after a failure.
 const LOG_LINES_SHOWN: usize = 80;
 
+/// What runs containers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// What `ISOPOD_TEST_RUNTIME` says: `containerd`, or the embedded one.
+    #[default]
+    Chosen,
+    /// The embedded one.
+    Embedded,
+    /// A containerd of the cluster's own.
+    Containerd,
+}
+
+impl Runtime {
+    fn is_containerd(self) -> bool {
+        match self {
+            Self::Chosen => std::env::var("ISOPOD_TEST_RUNTIME").is_ok_and(|name| name == "containerd"),
+            Self::Embedded => false,
+            Self::Containerd => true,
+        }
+    }
+}
+
 /// What to start.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -30,10 +53,14 @@ pub struct Options {
     pub flags: Vec<String>,
     /// More of `registries.yaml`'s `mirrors:` and `configs:`, as text that follows what the harness writes.
     pub registries: String,
+    /// What runs containers.
+    pub runtime: Runtime,
 }
 
 /// A cluster with everything of its own; removed from the host when dropped.
 pub struct Cluster {
+    /// Ends after the cluster was removed, which needs it, and before its directory is.
+    containerd: Option<Containerd>,
     binary: PathBuf,
     root: TempDir,
     flags: Vec<String>,
@@ -65,7 +92,16 @@ impl Cluster {
             format!("--private-registry={}", registries.display()),
         ];
         flags.extend(options.flags);
-        let cluster = Self { binary, root, flags, images, server: Mutex::new(None), _ranges: ranges };
+        let containerd = match options.runtime.is_containerd() {
+            true => Some(Containerd::start(
+                &root.path().join("containerd"),
+                &format!("http://{}", images.registry().address()),
+                &ranges,
+            )?),
+            false => None,
+        };
+        flags.extend(containerd.as_ref().map(|one| format!("--container-runtime-endpoint={}", one.endpoint())));
+        let cluster = Self { binary, root, flags, images, server: Mutex::new(None), containerd, _ranges: ranges };
         cluster.start_server()?;
         Ok(cluster)
     }
@@ -159,6 +195,11 @@ impl Cluster {
         Ok(self.lock_server().as_ref().context("the server is not running")?.id())
     }
 
+    /// Where a containerd of the cluster's own keeps everything; it ends with the cluster.
+    pub fn containerd_dir(&self) -> PathBuf {
+        self.root.path().join("containerd")
+    }
+
     /// Where the cluster keeps its state.
     pub fn data_dir(&self) -> PathBuf {
         self.root.path().join("data")
@@ -210,7 +251,8 @@ impl Cluster {
         let ask = |arguments: &[&str]| kubectl.run(arguments).map_or_else(|error| error.to_string(), |out| out.both());
         let pods = ask(&["get", "pods", "-A", "-o", "wide"]);
         let events = ask(&["get", "events", "-A"]);
-        format!("{pods}\n{events}\n{}", self.log_tail())
+        let containerd = self.containerd.as_ref().map(|one| last_lines(&one.log())).unwrap_or_default();
+        format!("{pods}\n{events}\n{}\n{containerd}", self.log_tail())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -218,9 +260,7 @@ impl Cluster {
     }
 
     fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+        last_lines(&fs::read_to_string(self.log_path()).unwrap_or_default())
     }
 
     fn lock_server(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
@@ -242,6 +282,11 @@ impl Drop for Cluster {
             let _ = child.wait();
         }
     }
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
 }
 
 /// Copies the server's lines into its log; says when the one comes that tells of the ready node.

@@ -4,11 +4,14 @@
 //! cases in parallel, each in a namespace of its own, and removes everything again with `isopod reset`, also after a
 //! failure; then it prints what the server said. Images come from a registry on loopback ([`images`]).
 //!
+//! With `ISOPOD_TEST_RUNTIME=containerd` every cluster uses a containerd of its own instead of the embedded runtime.
+//!
 //! `ISOPOD_BIN` names the binary (default: the one beside the tests in `target/`), `ISOPOD_IMAGES` the directory of
 //! `images/build.sh`. Arguments select cases by parts of their names, as with `cargo test -p tests --test kubectl logs`.
 
 pub mod chaos;
 pub mod cluster;
+pub mod containerd;
 pub mod host;
 pub mod images;
 pub mod kubectl;
@@ -16,6 +19,6 @@ pub mod ranges;
 pub mod stream;
 pub mod suite;
 
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, Options, Runtime};
 pub use kubectl::{Kubectl, Output};
 pub use stream::Stream;

@@ -32,6 +32,16 @@ impl Ranges {
         anyhow::bail!("{SLOTS} clusters are running on this host already")
     }
 
+    /// Tells this cluster from the others on this host.
+    pub fn slot(&self) -> u8 {
+        self.slot
+    }
+
+    /// Addresses of Pods, where the runtime brings its own network.
+    pub fn pod_subnet(&self) -> String {
+        format!("10.{}.0.0/24", 64 + self.slot)
+    }
+
     /// For `--cluster-cidr`.
     pub fn cluster_cidr(&self) -> String {
         format!("10.{}.0.0/16", 64 + self.slot)

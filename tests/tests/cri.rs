@@ -1,0 +1,267 @@
+//! CRI over a socket: ours answers others, and our kubelet runs Pods with containerd.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use cri::{
+    ContainerConfig, ContainerEventType, ContainerFilter, ContainerMetadata, ContainerState, ExecRequest,
+    ExecSyncRequest, ImageFilter, ImageSpec, PodSandboxConfig, PodSandboxFilter, PodSandboxMetadata,
+    PodSandboxStatsFilter, StatusRequest,
+};
+use futures::StreamExt as _;
+use tests::host::{self, Host};
+use tests::{Cluster, Options, Runtime, cases, suite};
+
+const SOON: Duration = Duration::from_secs(30);
+
+struct Clusters {
+    embedded: Cluster,
+    containerd: Cluster,
+}
+
+fn main() -> ExitCode {
+    let cases = cases![
+        others_see_our_pods,
+        a_pod_is_made_by_hand,
+        streaming_urls_are_secret_and_good_once,
+        containerd_runs_a_pod,
+        containerd_restarts_what_ends,
+        containerd_shows_volumes_and_last_words,
+        containerd_goes_on_without_us_and_reset_ends_it,
+    ];
+    let start = || {
+        let with = |runtime| Cluster::start(Options { runtime, ..Options::default() });
+        Ok(Clusters { embedded: with(Runtime::Embedded)?, containerd: with(Runtime::Containerd)? })
+    };
+    suite::run(start, cases, |both| format!("{}\n{}", both.embedded.diagnose(), both.containerd.diagnose()))
+}
+
+/// Speaks CRI to the embedded runtime's socket.
+fn over_socket<T>(cluster: &Cluster, call: impl AsyncFnOnce(cri::Runtime) -> Result<T>) -> Result<T> {
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let socket = cluster.data_dir().join("cri.sock");
+    threads.block_on(async { call(cri_socket::connect(&format!("unix://{}", socket.display()))?).await })
+}
+
+fn others_see_our_pods(both: &Clusters) -> Result<()> {
+    let kubectl = both.embedded.namespace("seen")?;
+    kubectl.ok(&["run", "seen", "--image=busybox", "--", "sleep", "3600"])?;
+    kubectl.wait_ready("seen")?;
+    let id = kubectl.text("pod/seen", "/status/containerStatuses/0/containerID")?;
+    let id = id.strip_prefix("isopod://").context("the embedded runtime's")?.to_owned();
+    over_socket(&both.embedded, async |cri::Runtime { runtime, images }| {
+        ensure!(runtime.version().await?.runtime_api_version == "v1");
+        let status = runtime.status(StatusRequest::default()).await?.status.unwrap_or_default();
+        ensure!(status.conditions.iter().all(|condition| condition.status), "{status:?}");
+        let containers = runtime.list_containers(ContainerFilter { id: id.clone(), ..Default::default() }).await?;
+        let [container] = &containers[..] else { bail!("{containers:?}") };
+        ensure!(
+            container.state() == ContainerState::ContainerRunning
+                && container.labels["io.kubernetes.pod.name"] == "seen"
+        );
+        let sandboxes = runtime.list_pod_sandbox(PodSandboxFilter::default()).await?;
+        ensure!(sandboxes.iter().any(|sandbox| sandbox.id == container.pod_sandbox_id));
+        let status = runtime.pod_sandbox_status(&container.pod_sandbox_id).await?;
+        ensure!(status.network.is_some_and(|network| !network.ip.is_empty()));
+        ensure!(runtime.container_status(&id).await?.started_at > 0);
+        let echo = ["echo", "over", "CRI"].map(str::to_owned).to_vec();
+        let echo = runtime.exec_sync(ExecSyncRequest { container_id: id.clone(), cmd: echo, timeout: 10 }).await?;
+        ensure!(echo.exit_code == 0 && echo.stdout == b"over CRI\n", "{echo:?}");
+        let memory = runtime.container_stats(&id).await?.memory.and_then(|memory| memory.usage_bytes);
+        ensure!(memory.is_some_and(|bytes| bytes.value > 0));
+        let stats = runtime.list_pod_sandbox_stats(PodSandboxStatsFilter::default()).await?;
+        ensure!(
+            stats.iter().any(|stats| stats.attributes.as_ref().is_some_and(|one| one.id == container.pod_sandbox_id))
+        );
+        let listed = images.list_images(ImageFilter::default()).await?;
+        ensure!(listed.iter().any(|image| image.repo_tags.iter().any(|tag| tag.ends_with("library/busybox:latest"))));
+        ensure!(!images.image_fs_info().await?.image_filesystems.is_empty());
+        let unknown = runtime.container_status("none").await.expect_err("there is none");
+        ensure!(matches!(unknown, cri::Error::NotFound(_)), "{unknown:?}");
+        Ok(())
+    })
+}
+
+fn a_pod_is_made_by_hand(both: &Clusters) -> Result<()> {
+    let logs = both.embedded.scratch("by-hand")?;
+    over_socket(&both.embedded, async |cri::Runtime { runtime, images }| {
+        let mut events = runtime.container_events().await?;
+        let sandbox_config = PodSandboxConfig {
+            metadata: Some(PodSandboxMetadata {
+                name: "by-hand".into(),
+                uid: "by-hand".into(),
+                namespace: "default".into(),
+                attempt: 0,
+            }),
+            log_directory: logs.to_string_lossy().into_owned(),
+            ..PodSandboxConfig::default()
+        };
+        let image = ImageSpec { image: "busybox:latest".into(), ..ImageSpec::default() };
+        let image_ref = images.pull_image(image.clone(), None, None).await?;
+        let sandbox = runtime.run_pod_sandbox(sandbox_config.clone(), "").await?;
+        let config = ContainerConfig {
+            metadata: Some(ContainerMetadata { name: "main".into(), attempt: 0 }),
+            image: Some(ImageSpec { image: image_ref, ..ImageSpec::default() }),
+            command: ["sh", "-c", "echo to the log; exit 7"].map(str::to_owned).to_vec(),
+            log_path: "main.log".into(),
+            ..ContainerConfig::default()
+        };
+        let container = runtime.create_container(&sandbox, config, sandbox_config).await?;
+        let watch = async {
+            while let Some(event) = events.next().await {
+                let stopped = event.container_event_type() == ContainerEventType::ContainerStoppedEvent;
+                if stopped && event.container_id == container {
+                    return Ok(());
+                }
+            }
+            bail!("the events ended")
+        };
+        let (started, stopped) = tokio::join!(runtime.start_container(&container), tokio::time::timeout(SOON, watch));
+        started?;
+        stopped.context("no event told of the end")??;
+        let status = runtime.container_status(&container).await?;
+        ensure!(status.state() == ContainerState::ContainerExited && status.exit_code == 7, "{status:?}");
+        let log = std::fs::read_to_string(logs.join("main.log"))?;
+        ensure!(log.ends_with(" stdout F to the log\n"), "{log:?}");
+        runtime.stop_pod_sandbox(&sandbox).await?;
+        runtime.remove_pod_sandbox(&sandbox).await?;
+        let left = runtime.list_containers(ContainerFilter { id: container, ..ContainerFilter::default() }).await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+/// Dials a streaming URL as a WebSocket; returns the connection after the response's head, and that head.
+fn upgrade(url: &str) -> Result<(TcpStream, String)> {
+    let (address, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).context("an http URL")?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    let request = format!(
+        "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
+        head.push(byte[0]);
+    }
+    Ok((stream, String::from_utf8(head)?))
+}
+
+fn streaming_urls_are_secret_and_good_once(both: &Clusters) -> Result<()> {
+    let kubectl = both.embedded.namespace("streamed")?;
+    kubectl.ok(&["run", "streamed", "--image=busybox", "--", "sleep", "3600"])?;
+    kubectl.wait_ready("streamed")?;
+    let id = kubectl.text("pod/streamed", "/status/containerStatuses/0/containerID")?;
+    let id = id.rsplit('/').next().context("an id")?.to_owned();
+    let url = over_socket(&both.embedded, async |cri::Runtime { runtime, .. }| {
+        let cmd = ["echo", "streamed words"].map(str::to_owned).to_vec();
+        let request = ExecRequest { container_id: id, cmd, stdout: true, ..ExecRequest::default() };
+        Ok(runtime.exec(request).await?.url)
+    })?;
+    let (root, secret) = url.rsplit_once('/').context("a path")?;
+    ensure!(root.starts_with("http://127.0.0.1:") && secret.len() == 32, "{url}");
+    let (_, guessed) = upgrade(&format!("{root}/{}", "0".repeat(32)))?;
+    ensure!(guessed.starts_with("HTTP/1.1 404"), "{guessed}");
+    let (mut session, head) = upgrade(&url)?;
+    ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let mut output = Vec::new();
+    while !String::from_utf8_lossy(&output).contains("streamed words") {
+        let mut buffer = [0; 512];
+        let length = session.read(&mut buffer)?;
+        ensure!(length > 0, "the session ended with {:?}", String::from_utf8_lossy(&output));
+        output.extend_from_slice(&buffer[..length]);
+    }
+    let (_, again) = upgrade(&url)?;
+    ensure!(again.starts_with("HTTP/1.1 404"), "{again}");
+    Ok(())
+}
+
+fn containerd_runs_a_pod(both: &Clusters) -> Result<()> {
+    let node = both.containerd.kubectl().text("node/node-1", "/status/nodeInfo/containerRuntimeVersion")?;
+    ensure!(node.starts_with("containerd://"), "{node}");
+    let kubectl = both.containerd.namespace("runs")?;
+    kubectl.ok(&[
+        "run",
+        "runs",
+        "--image=busybox",
+        "--",
+        "sh",
+        "-c",
+        "echo started; trap 'exit 0' TERM; sleep 3600 & wait",
+    ])?;
+    kubectl.wait_ready("runs")?;
+    let id = kubectl.text("pod/runs", "/status/containerStatuses/0/containerID")?;
+    ensure!(id.starts_with("containerd://"), "{id}");
+    ensure!(!kubectl.text("pod/runs", "/status/podIP")?.is_empty());
+    ensure!(kubectl.ok(&["logs", "runs"])? == "started\n");
+    ensure!(kubectl.ok(&["exec", "runs", "--", "hostname"])? == "runs\n");
+    ensure!(kubectl.ok_with_input(&["exec", "-i", "runs", "--", "cat"], b"typed in")? == "typed in");
+    let output = kubectl.run(&["exec", "runs", "--", "sh", "-c", "exit 3"])?;
+    ensure!(output.both().contains("exit code 3"), "{}", output.both());
+    let group = host::running()?.into_iter().find(|process| process.command.contains("echo started"));
+    ensure!(group.is_some_and(|process| process.cgroups.contains("/isopod-")), "in the Pod's control group");
+    kubectl.ok(&["delete", "pod", "runs", "--timeout=30s"])?;
+    Ok(())
+}
+
+fn containerd_restarts_what_ends(both: &Clusters) -> Result<()> {
+    let kubectl = both.containerd.namespace("restarts")?;
+    kubectl.ok(&["run", "crashes", "--image=busybox", "--", "sh", "-c", "sleep 1; exit 5"])?;
+    let at = "/status/containerStatuses/0";
+    kubectl.wait_value("pod/crashes", &format!("{at}/restartCount"), SOON, |count| count.as_u64() >= Some(1))?;
+    kubectl.wait_value("pod/crashes", &format!("{at}/lastState/terminated/exitCode"), SOON, |code| code == 5)?;
+    kubectl.ok(&["run", "ends", "--image=busybox", "--restart=Never", "--", "true"])?;
+    kubectl.wait_value("pod/ends", "/status/phase", SOON, |phase| phase == "Succeeded")?;
+    Ok(())
+}
+
+fn containerd_shows_volumes_and_last_words(both: &Clusters) -> Result<()> {
+    let kubectl = both.containerd.namespace("volumes")?;
+    kubectl.apply(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: green}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {name: words}\nspec:\n  restartPolicy: Never\n  \
+         initContainers: [{name: first, image: busybox, command: [sh, -c, 'echo prepared > /data/file'], \
+         volumeMounts: [{name: data, mountPath: /data}]}]\n  \
+         containers: [{name: main, image: busybox, env: [{name: COLOR, valueFrom: {configMapKeyRef: {name: settings, key: color}}}], \
+         command: [sh, -c, 'cat /data/file /settings/color > /dev/termination-log; echo -n $COLOR >> /dev/termination-log'], \
+         resources: {limits: {memory: 32Mi, cpu: 500m}}, \
+         securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}, \
+         volumeMounts: [{name: data, mountPath: /data}, {name: settings, mountPath: /settings}]}]\n  \
+         volumes: [{name: data, emptyDir: {}}, {name: settings, configMap: {name: settings}}]\n",
+    )?;
+    kubectl.wait_value("pod/words", "/status/phase", SOON, |phase| phase == "Succeeded")?;
+    let words = kubectl.text("pod/words", "/status/containerStatuses/0/state/terminated/message")?;
+    ensure!(words == "prepared\ngreengreen", "{words:?}");
+    Ok(())
+}
+
+fn containerd_goes_on_without_us_and_reset_ends_it(_both: &Clusters) -> Result<()> {
+    let before = Host::observe()?;
+    let cluster = Cluster::start(Options { runtime: Runtime::Containerd, ..Options::default() })?;
+    let kubectl = cluster.kubectl();
+    kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
+    kubectl.ok(&["run", "left", "--image=busybox", "--", "sleep", "3600"])?;
+    kubectl.wait_ready("left")?;
+    let id = kubectl.text("pod/left", "/status/containerStatuses/0/containerID")?;
+    cluster.stop_server()?;
+    cluster.start_server()?;
+    kubectl.wait_ready("left")?;
+    ensure!(kubectl.text("pod/left", "/status/containerStatuses/0/containerID")? == id, "the container went on");
+    ensure!(kubectl.ok(&["exec", "left", "--", "echo", "here"])? == "here\n");
+    let directory = cluster.containerd_dir();
+    let name = directory.to_string_lossy().into_owned();
+    cluster.reset()?;
+    let left = Host::observe()?.left_behind(&before, &directory, &name);
+    let left: Vec<_> = left.iter().filter(|line| !line.contains("config.toml")).collect();
+    ensure!(left.is_empty(), "left behind by reset: {left:#?}");
+    drop(cluster);
+    let left = Host::observe()?.left_behind(&before, &directory, &name);
+    ensure!(left.is_empty(), "left behind by the test: {left:#?}");
+    Ok(())
+}
