@@ -20,6 +20,7 @@ pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod scheme;
+pub mod storage;
 
 pub use k8s_openapi;
 pub use object::{Gvk, Kind, Object};

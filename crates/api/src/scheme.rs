@@ -1,6 +1,6 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
-use k8s_openapi::api::{coordination, core, events};
+use k8s_openapi::api::{coordination, core, events, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -26,11 +26,15 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Event>(),
     entry::<core::v1::Namespace>(),
     entry::<core::v1::Node>(),
+    entry::<core::v1::PersistentVolume>(),
+    entry::<core::v1::PersistentVolumeClaim>(),
     entry::<core::v1::Pod>(),
     entry::<core::v1::Secret>(),
     entry::<core::v1::ServiceAccount>(),
     entry::<coordination::v1::Lease>(),
     entry::<events::v1::Event>(),
+    entry::<storage::v1::StorageClass>(),
+    entry::<storage::v1::VolumeAttributesClass>(),
 ];
 
 /// The entry of a kind; the core group is the empty string.

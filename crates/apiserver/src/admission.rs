@@ -17,6 +17,7 @@ mod node_restriction;
 mod priority;
 mod runtime_class;
 mod service_account;
+mod storage;
 mod taint_nodes_by_condition;
 
 /// What a request does to an object.
@@ -105,6 +106,9 @@ static PLUGINS: &[&dyn Plugin] = &[
     &taint_nodes_by_condition::TaintNodesByCondition,
     &priority::Priority,
     &default_toleration_seconds::DefaultTolerationSeconds,
+    &storage::DefaultStorageClass,
+    &storage::StorageObjectInUseProtection,
+    &storage::PersistentVolumeClaimResize,
     &runtime_class::RuntimeClass,
 ];
 

@@ -23,7 +23,7 @@ use crate::node_usage::NodeUsages;
 use crate::registry::{self, Kept, Resource};
 use crate::server;
 use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
-use crate::watch_cache::{Caches, FeedError};
+use crate::watch_cache::{Caches, FeedError, ListRequest};
 
 /// A connection to a kubelet.
 pub trait NodeStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -108,6 +108,21 @@ impl Server {
         let Some(entry) = kept.cache.get(&kept.cache_key(namespace, name)) else { return Ok(None) };
         let object = kept.decode(&entry.object())?;
         Ok(object.into_any().downcast::<K>().ok().map(|object| *object))
+    }
+
+    /// All objects of a cluster-scoped resource, as they are after all commits before this call.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when one cannot be decoded.
+    pub(crate) async fn all<K: Kind>(&self, group: &str, plural: &str) -> Result<Vec<K>, Error> {
+        self.caches.fresh().await;
+        let kept = registry::lookup(group, "v1", plural).and_then(|resource| self.kept(resource));
+        let Some(kept) = kept else { return Ok(Vec::new()) };
+        let listing = kept.cache.list(&ListRequest::default());
+        let entries = listing.map_err(|_| Error::Internal("the newest state is never gone".to_owned()))?.entries;
+        let objects = entries.iter().map(|entry| kept.decode(&entry.object()));
+        let typed = objects.map(|object| Ok(object?.into_any().downcast::<K>().ok().map(|object| *object)));
+        typed.filter_map(Result::transpose).collect()
     }
 
     /// The phase of a namespace, if it exists.

@@ -12,6 +12,7 @@ pub mod events;
 mod kept;
 pub mod metrics;
 pub mod resource;
+pub mod storage;
 pub mod store;
 pub mod strategy;
 
@@ -26,6 +27,8 @@ pub static RESOURCES: &[&Resource] = &[
     &core::event::EVENTS,
     &core::namespace::NAMESPACES,
     &core::node::NODES,
+    &core::persistent_volume_claim::PERSISTENT_VOLUME_CLAIMS,
+    &core::persistent_volume::PERSISTENT_VOLUMES,
     &core::pod::PODS,
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
@@ -36,6 +39,8 @@ pub static RESOURCES: &[&Resource] = &[
     &authorization::SELF_SUBJECT_ACCESS_REVIEWS,
     &authorization::SELF_SUBJECT_RULES_REVIEWS,
     &authorization::SUBJECT_ACCESS_REVIEWS,
+    &storage::storage_class::STORAGE_CLASSES,
+    &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
     &coordination::lease::LEASES,
     &metrics::NODE_METRICS,
     &metrics::POD_METRICS,

@@ -10,6 +10,7 @@ mod descriptions;
 mod event;
 mod node;
 mod pod;
+mod storage;
 pub mod write;
 
 #[cfg(test)]
@@ -71,11 +72,15 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "Event") => &event::CORE,
         ("", "v1", "Namespace") => &core::NAMESPACE,
         ("", "v1", "Node") => &node::COLUMNS,
+        ("", "v1", "PersistentVolume") => &storage::PERSISTENT_VOLUME,
+        ("", "v1", "PersistentVolumeClaim") => &storage::PERSISTENT_VOLUME_CLAIM,
         ("", "v1", "Pod") => &pod::COLUMNS,
         ("", "v1", "Secret") => &core::SECRET,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
+        ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
+        ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,
         _ => &DEFAULT,
     }
 }

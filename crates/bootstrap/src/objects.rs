@@ -1,29 +1,61 @@
 //! Objects that every cluster has.
 
 use api::k8s_openapi::api::core::v1::Namespace;
+use api::k8s_openapi::api::storage::v1::StorageClass;
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use api::storage::v1::storage_class;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
 /// Namespaces that every cluster has.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// The class of claims that name none.
+pub const DEFAULT_STORAGE_CLASS: &str = "local-path";
+/// Who makes the volumes of that class.
+pub const LOCAL_PATH_PROVISIONER: &str = "isopod.io/local-path";
+
 /// Makes the built-in objects that are missing.
 ///
 /// # Errors
 /// The first request that failed for another reason than that its object is there.
 pub async fn ensure(client: &Client) -> kube::Result<()> {
+    ensure_namespaces(client).await?;
+    let classes: Api<StorageClass> = Api::all(client.clone());
+    unless_there(classes.create(&PostParams::default(), &default_storage_class()).await)
+}
+
+/// Directories on the node where a claim is first used; a cluster needs nothing more to keep data.
+fn default_storage_class() -> StorageClass {
+    StorageClass {
+        metadata: ObjectMeta {
+            name: Some(DEFAULT_STORAGE_CLASS.to_owned()),
+            annotations: Some([(storage_class::DEFAULT_ANNOTATION.to_owned(), "true".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        provisioner: LOCAL_PATH_PROVISIONER.to_owned(),
+        reclaim_policy: Some("Delete".to_owned()),
+        volume_binding_mode: Some(storage_class::WAIT_FOR_FIRST_CONSUMER.to_owned()),
+        allow_volume_expansion: Some(true),
+        ..StorageClass::default()
+    }
+}
+
+async fn ensure_namespaces(client: &Client) -> kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in NAMESPACES {
         let namespace = Namespace {
             metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
             ..Namespace::default()
         };
-        match namespaces.create(&PostParams::default(), &namespace).await {
-            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
+        unless_there(namespaces.create(&PostParams::default(), &namespace).await)?;
     }
     Ok(())
+}
+
+fn unless_there<K>(created: kube::Result<K>) -> kube::Result<()> {
+    match created {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
+        outcome => outcome.map(drop),
+    }
 }

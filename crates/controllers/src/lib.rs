@@ -3,10 +3,13 @@
 //! Siblings look alike: `foo.rs` says what wakes the loop and how one pass goes, `foo/plan.rs` decides (pure), and
 //! [`runtime`] turns wake-ups into passes. All read the same watched copies ([`watches`]); nothing is polled.
 
+mod ephemeral_volume;
 mod garbage_collector;
+mod local_path;
 mod namespace;
 mod node_lifecycle;
 mod objects;
+mod persistent_volume;
 mod pod_gc;
 mod root_ca;
 mod runtime;
@@ -14,6 +17,7 @@ mod service_account;
 mod taint_eviction;
 #[cfg(test)]
 mod tests;
+mod volume_protection;
 mod watches;
 
 use std::sync::Arc;
@@ -21,6 +25,8 @@ use std::sync::Arc;
 use client::{Client, EventFormat, EventRecorder, EventSource};
 use platform::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
+
+pub use local_path::LocalPath;
 
 use objects::Objects;
 use runtime::Workers;
@@ -33,6 +39,8 @@ pub struct Config {
     pub clock: SharedClock,
     /// PEM certificates by which Pods recognise the API server; published in every namespace.
     pub root_ca: String,
+    /// Directories of this machine, for claims of the class that has them.
+    pub local_path: Option<LocalPath>,
 }
 
 /// Runs all controllers until cancelled. Pending Events are written before it returns.
@@ -43,6 +51,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     };
     let node_events = recorder("node-controller");
     let eviction_events = recorder("taint-eviction-controller");
+    let volume_events = recorder("persistentvolume-controller");
     let mut watches = Watches::new(&client, &config.root_ca);
     let mut objects = Objects::new(client.clone());
     let mut workers = Workers::new(cancel.clone());
@@ -53,8 +62,14 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     taint_eviction::start(&client, &config.clock, &eviction_events, &mut watches, &mut workers);
     pod_gc::start(&client, &config.clock, &mut watches, &mut workers);
     namespace::start(&client, &config.clock, &mut watches, &mut objects, &mut workers);
+    persistent_volume::start(&client, &config.clock, &volume_events, &mut watches, &mut workers);
+    volume_protection::start(&client, &mut watches, &mut workers);
+    ephemeral_volume::start(&client, &volume_events, &mut watches, &mut workers);
+    if let Some(local) = config.local_path {
+        local_path::start(&client, local, &volume_events, &mut watches, &mut workers);
+    }
     garbage_collector::start(&client, &mut objects, &mut workers);
 
     tokio::join!(watches.run(&cancel), objects.run(&cancel), workers.run());
-    tokio::join!(node_events.flush(), eviction_events.flush());
+    tokio::join!(node_events.flush(), eviction_events.flush(), volume_events.flush());
 }

@@ -38,6 +38,14 @@ pub enum Error {
         /// Why it failed.
         source: kube::Error,
     },
+    /// The file system said no.
+    #[error("{act}")]
+    Io {
+        /// What was being done.
+        act: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -46,10 +54,14 @@ impl Error {
         move |source| Self::Request { act, source }
     }
 
+    /// The same for the file system.
+    pub fn during_io(act: &'static str) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Io { act, source }
+    }
+
     /// Somebody else was faster: normal, the next pass sees what they did.
     fn is_race(&self) -> bool {
-        let Self::Request { source, .. } = self;
-        is_conflict(source) || is_not_found(source)
+        matches!(self, Self::Request { source, .. } if is_conflict(source) || is_not_found(source))
     }
 }
 

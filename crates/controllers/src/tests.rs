@@ -23,7 +23,7 @@ impl Drop for Bench {
 
 impl Bench {
     fn start(api: FakeApi) -> Self {
-        let config = Config { clock: Arc::new(SystemClock), root_ca: "PEM".into() };
+        let config = Config { clock: Arc::new(SystemClock), root_ca: "PEM".into(), local_path: None };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "controllers", run(api.client(), config, cancel.clone()));
         Self { api, cancel }

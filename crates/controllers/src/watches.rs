@@ -3,7 +3,11 @@
 use client::{Client, ObjectKey, Reflector};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ServiceAccount, Toleration};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod, PodSpec,
+    ServiceAccount, Toleration, Volume,
+};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
@@ -31,12 +35,29 @@ pub struct PodFacts {
     pub created_at: Option<Timestamp>,
     /// Taints it stands.
     pub tolerations: Vec<Toleration>,
+    /// The claims its volumes name, those of its ephemeral volumes included.
+    pub claims: Vec<String>,
+    /// The claims that are made for it.
+    pub ephemeral: Vec<EphemeralClaim>,
+}
+
+/// The claim of a Pod's ephemeral volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EphemeralClaim {
+    /// Its name.
+    pub claim: String,
+    /// What it is made from.
+    pub template: Box<PersistentVolumeClaimTemplate>,
 }
 
 impl PodFacts {
     fn of(pod: Pod) -> Self {
         let key = ObjectKey::of(&pod);
         let spec = pod.spec.unwrap_or_default();
+        let ephemeral = ephemeral_claims(&key.name, &spec);
+        let named = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        let named = named.map(|source| source.claim_name.clone());
+        let claims = named.chain(ephemeral.iter().map(|ephemeral| ephemeral.claim.clone())).collect();
         Self {
             key: Some(key),
             uid: pod.metadata.uid.unwrap_or_default(),
@@ -45,6 +66,8 @@ impl PodFacts {
             deleted_at: pod.metadata.deletion_timestamp.map(|time| time.0),
             created_at: pod.metadata.creation_timestamp.map(|time| time.0),
             tolerations: spec.tolerations.unwrap_or_default(),
+            claims,
+            ephemeral,
         }
     }
 
@@ -57,6 +80,14 @@ impl PodFacts {
     pub fn is_terminated(&self) -> bool {
         matches!(self.phase.as_str(), "Succeeded" | "Failed")
     }
+}
+
+fn ephemeral_claims(pod: &str, spec: &PodSpec) -> Vec<EphemeralClaim> {
+    let claim = |volume: &Volume| {
+        let template = volume.ephemeral.as_ref()?.volume_claim_template.clone()?;
+        Some(EphemeralClaim { claim: format!("{pod}-{}", volume.name), template: Box::new(template) })
+    };
+    spec.volumes.iter().flatten().filter_map(claim).collect()
 }
 
 /// A published CA bundle.
@@ -78,6 +109,9 @@ pub struct Watches {
     /// The ServiceAccounts named `default`: their keys.
     pub default_accounts: Reflector<ServiceAccount, ObjectKey>,
     pub published_cas: Reflector<ConfigMap, PublishedCa>,
+    pub claims: Reflector<PersistentVolumeClaim>,
+    pub volumes: Reflector<PersistentVolume>,
+    pub classes: Reflector<StorageClass>,
 }
 
 /// A node's heartbeat.
@@ -114,6 +148,9 @@ impl Watches {
             .with_config(named(ACCOUNT_NAME)),
             published_cas: Reflector::projecting(Api::all(client.clone()), published_ca)
                 .with_config(named(CONFIG_MAP_NAME)),
+            claims: Reflector::new(Api::all(client.clone())),
+            volumes: Reflector::new(Api::all(client.clone())),
+            classes: Reflector::new(Api::all(client.clone())),
         }
     }
 
@@ -126,6 +163,9 @@ impl Watches {
             self.node_leases.run(cancel.clone()),
             self.default_accounts.run(cancel.clone()),
             self.published_cas.run(cancel.clone()),
+            self.claims.run(cancel.clone()),
+            self.volumes.run(cancel.clone()),
+            self.classes.run(cancel.clone()),
         );
     }
 }

@@ -69,6 +69,11 @@ impl DataDir {
         self.path.join("images")
     }
 
+    /// Directories that are PersistentVolumes.
+    pub fn storage(&self) -> PathBuf {
+        self.path.join("storage")
+    }
+
     /// Records of the Pod network.
     pub fn network(&self) -> PathBuf {
         self.path.join("network")
@@ -117,9 +122,10 @@ impl DataDir {
 
     /// Removes what isopod keeps here, and the directory itself if nothing else is in it.
     pub fn remove(self, _lock: Lock) -> Result<()> {
-        const OURS: [&str; 13] = [
+        const OURS: [&str; 14] = [
             "tls",
             "kubelet",
+            "storage",
             "log",
             "runtime",
             "images",

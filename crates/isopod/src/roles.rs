@@ -95,7 +95,16 @@ impl ControlPlane {
         };
         self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
         let client = self.client(UserInfo::new("system:kube-controller-manager", ["system:masters"]));
-        let config = controllers::Config { clock: self.clock.clone(), root_ca: pki.authority.clone() };
+        let local_path = controllers::LocalPath {
+            provisioner: bootstrap::objects::LOCAL_PATH_PROVISIONER.to_owned(),
+            node_name: settings.node_name.clone(),
+            directory: settings.data_dir.storage(),
+        };
+        let config = controllers::Config {
+            clock: self.clock.clone(),
+            root_ca: pki.authority.clone(),
+            local_path: Some(local_path),
+        };
         self.spawn("controllers", controllers::run(client, config, cancel.clone()));
     }
 

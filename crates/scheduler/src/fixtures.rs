@@ -39,7 +39,8 @@ pub fn cache(nodes: impl IntoIterator<Item = Arc<NodeFacts>>) -> Cache {
     cache
 }
 
-fn merge(target: &mut Value, changes: Value) {
+/// Merges `changes` into `target`.
+pub fn merge(target: &mut Value, changes: Value) {
     match (target, changes) {
         (Value::Object(target), Value::Object(changes)) => {
             for (key, change) in changes {

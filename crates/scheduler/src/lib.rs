@@ -15,6 +15,7 @@ mod requests;
 mod resources;
 mod schedule_one;
 mod scheduler;
+mod volume_binding;
 mod writes;
 
 use platform::clock::SharedClock;

@@ -60,7 +60,7 @@ pub struct Rejection {
 
 impl Rejection {
     /// A rejection that no eviction cures.
-    fn incurable(reason: &'static str) -> Self {
+    pub fn incurable(reason: &'static str) -> Self {
         Self { reasons: vec![Cow::Borrowed(reason)], curable: false }
     }
 }

@@ -7,7 +7,7 @@ mod tests;
 use std::sync::Arc;
 
 use client::ObjectKey;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodSpec, PodStatus, Toleration};
+use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodSpec, PodStatus, Toleration, Volume};
 use kube::Resource;
 
 use crate::requests::Requests;
@@ -84,6 +84,17 @@ pub struct PodFacts {
     pub node_affinity: NodeAffinity,
     /// `spec.nodeName`.
     pub node_name: Option<NodeName>,
+    /// The claims its volumes name.
+    pub claims: Vec<ClaimName>,
+}
+
+/// A claim of a Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimName {
+    /// Its name.
+    pub claim: String,
+    /// It is made for the Pod and goes with it.
+    pub ephemeral: bool,
 }
 
 /// A port of the node.
@@ -102,8 +113,9 @@ impl PodInfo {
     pub fn of(pod: Pod) -> Self {
         let stage = stage_of(&pod);
         let key = ObjectKey::of(&pod);
+        let pod_name = key.name.clone();
         let Pod { metadata, spec, status } = pod;
-        let facts = spec.map(|spec| PodFacts::of(spec, status.as_ref())).unwrap_or_default();
+        let facts = spec.map(|spec| PodFacts::of(&pod_name, spec, status.as_ref())).unwrap_or_default();
         let condition = status.and_then(|status| status.conditions).into_iter().flatten();
         let scheduled = condition.into_iter().find(|condition| condition.type_ == "PodScheduled");
         Self {
@@ -136,7 +148,7 @@ impl PodInfo {
 }
 
 impl PodFacts {
-    fn of(spec: PodSpec, status: Option<&PodStatus>) -> Self {
+    fn of(pod: &str, spec: PodSpec, status: Option<&PodStatus>) -> Self {
         Self {
             priority: spec.priority.unwrap_or_default(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
@@ -144,6 +156,7 @@ impl PodFacts {
             requests: Requests::of(&spec, status),
             host_ports: host_ports(&spec),
             node_affinity: NodeAffinity::of(&spec),
+            claims: claims(pod, &spec),
             tolerations: spec.tolerations.unwrap_or_default(),
             node_name: spec.node_name.filter(|name| !name.is_empty()).map(Arc::from),
         }
@@ -171,6 +184,17 @@ fn stage_of(pod: &Pod) -> Stage {
         None if scheduler == SCHEDULER_NAME && pod.metadata.deletion_timestamp.is_none() => Stage::Waiting,
         None => Stage::NotOurs,
     }
+}
+
+fn claims(pod: &str, spec: &PodSpec) -> Vec<ClaimName> {
+    let claim = |volume: &Volume| {
+        if volume.ephemeral.is_some() {
+            return Some(ClaimName { claim: format!("{pod}-{}", volume.name), ephemeral: true });
+        }
+        let source = volume.persistent_volume_claim.as_ref()?;
+        Some(ClaimName { claim: source.claim_name.clone(), ephemeral: false })
+    };
+    spec.volumes.iter().flatten().filter_map(claim).collect()
 }
 
 /// Init containers that end free their ports before others start, so they do not count.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::node_info::NodeInfo;
 use crate::plugins::{self, SCORES};
 use crate::pod_info::{NodeName, PodInfo};
+use crate::volume_binding::VolumeNeeds;
 
 pub use unfit::Unfit;
 
@@ -23,16 +24,20 @@ pub enum Decision {
     Unfit(Unfit),
 }
 
-/// Decides. Among equally good nodes `random` picks one.
-pub fn schedule_one(pod: &PodInfo, nodes: &[NodeInfo], random: u64) -> Decision {
+/// Decides. `volumes` is what the Pod's claims ask for, or why no node can help them. Among equally good nodes `random` picks one.
+pub fn schedule_one(pod: &PodInfo, volumes: &Result<VolumeNeeds, String>, nodes: &[NodeInfo], random: u64) -> Decision {
     if nodes.is_empty() {
         return Decision::NoNodes;
     }
     let mut unfit = Unfit::new(nodes.len());
+    let volumes = match volumes {
+        Ok(volumes) => volumes,
+        Err(message) => return Decision::Unfit(unfit.everywhere(message)),
+    };
     let mut feasible = Vec::new();
     for node in nodes {
-        match plugins::filter(pod, node) {
-            Ok(()) => feasible.push(node),
+        match plugins::filter(pod, node).and_then(|()| volumes.plan(&node.facts)) {
+            Ok(_) => feasible.push(node),
             Err(rejection) => unfit.add(rejection),
         }
     }

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use client::{Change, Client, EventFormat, EventRecorder, EventSource, EventType, Reflector};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::runtime::watcher;
 use platform::tasks::{TaskKind, spawn};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -30,7 +31,8 @@ use crate::plugins;
 use crate::pod_info::{NodeName, PodInfo, SCHEDULER_NAME, ScheduledCondition, Stage};
 use crate::queue::Queue;
 use crate::schedule_one::{Decision, schedule_one};
-use crate::writes::{self, Report, Written};
+use crate::volume_binding::{VolumeNeeds, VolumeObjects};
+use crate::writes::{self, Report, VolumeWrites, Written};
 
 /// Writes under way at once; with so many no further Pod is decided.
 const WRITES_LIMIT: usize = 128;
@@ -42,7 +44,16 @@ const CHANGES_LIMIT: usize = 1024;
 enum Event {
     Pod(Change<PodInfo>),
     Node(Change<NodeFacts>),
+    /// A claim, a volume or a class changed.
+    Storage(Storage),
     Written(Written),
+}
+
+/// A change of what volumes are made of. Which object does not matter: the listers show it.
+#[derive(Debug)]
+enum Storage {
+    Changed,
+    Synced,
 }
 
 /// Schedules Pods until cancelled. Pending Events are written before it returns.
@@ -55,6 +66,8 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     let recorder = EventRecorder::start(client.clone(), source, Arc::clone(&config.clock));
     let (changes, mut receive_changes) = mpsc::channel(CHANGES_LIMIT);
     watch(&client, &changes, &cancel);
+    let volumes = watch_volumes(&client, &changes, &cancel);
+    let claim_changes = watch::Sender::new(());
     let (written, mut receive_written) = mpsc::unbounded_channel();
     let mut scheduler = Scheduler {
         client,
@@ -65,6 +78,8 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         queue: Queue::default(),
         writes: 0,
         synced: Synced::default(),
+        volumes,
+        claim_changes,
     };
     loop {
         let now = Instant::now();
@@ -97,6 +112,22 @@ fn watch(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationTo
     forward(nodes.changes().map(Event::Node), "scheduler node watch", changes, cancel);
 }
 
+/// Starts the watches on claims, volumes and classes.
+fn watch_volumes(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationToken) -> VolumeObjects {
+    let claims = Reflector::<PersistentVolumeClaim>::new(Api::all(client.clone()));
+    let volumes = Reflector::<PersistentVolume>::new(Api::all(client.clone()));
+    let classes = Reflector::<StorageClass>::new(Api::all(client.clone()));
+    let objects = VolumeObjects { claims: claims.lister(), volumes: volumes.lister(), classes: classes.lister() };
+    forward(claims.changes().map(storage), "scheduler claim watch", changes, cancel);
+    forward(volumes.changes().map(storage), "scheduler volume watch", changes, cancel);
+    forward(classes.changes().map(storage), "scheduler class watch", changes, cancel);
+    objects
+}
+
+fn storage<V>(change: Change<V>) -> Event {
+    Event::Storage(if matches!(change, Change::Synced) { Storage::Synced } else { Storage::Changed })
+}
+
 fn forward(
     events: impl futures::Stream<Item = Event> + Send + 'static,
     name: &'static str,
@@ -123,6 +154,14 @@ fn forward(
 struct Synced {
     pods: bool,
     nodes: bool,
+    /// Of claims, volumes and classes.
+    storage: u8,
+}
+
+impl Synced {
+    fn all(&self) -> bool {
+        self.pods && self.nodes && self.storage == 3
+    }
 }
 
 struct Scheduler {
@@ -135,13 +174,16 @@ struct Scheduler {
     queue: Queue,
     writes: usize,
     synced: Synced,
+    volumes: VolumeObjects,
+    /// Wakes those who wait for claims to be bound.
+    claim_changes: watch::Sender<()>,
 }
 
 impl Scheduler {
     fn can_schedule(&mut self, now: Instant) -> bool {
         // Asked first: it also moves those whose time has come, so that no deadline stays in the past.
         let has_work = self.queue.has_work(now);
-        has_work && self.synced.pods && self.synced.nodes && self.writes < WRITES_LIMIT
+        has_work && self.synced.all() && self.writes < WRITES_LIMIT
     }
 
     fn handle(&mut self, event: Event, now: Instant) {
@@ -158,6 +200,11 @@ impl Scheduler {
             Event::Node(Change::Added(node) | Change::Updated { new: node, .. }) => self.set_node(node, now),
             Event::Node(Change::Deleted(node)) => self.cache.remove_node(&node.name),
             Event::Node(Change::Synced) => self.synced.nodes = true,
+            Event::Storage(Storage::Synced) => self.synced.storage += 1,
+            Event::Storage(Storage::Changed) => {
+                self.claim_changes.send_replace(());
+                self.queue.wake_if(now, |pod| !pod.facts.claims.is_empty());
+            }
             Event::Written(outcome) => self.take_outcome(outcome, now),
         }
     }
@@ -209,19 +256,24 @@ impl Scheduler {
 
     fn schedule_next(&mut self, now: Instant) {
         let Some(pod) = self.queue.pop(now) else { return };
-        match schedule_one(&pod, self.cache.nodes(), self.config.random.bits()) {
-            Decision::Node(node) => self.bind(pod, node),
+        let volumes = VolumeNeeds::of(&pod, &self.volumes, self.cache.nodes());
+        match schedule_one(&pod, &volumes, self.cache.nodes(), self.config.random.bits()) {
+            Decision::Node(node) => self.bind(pod, node, &volumes.unwrap_or_default()),
             Decision::NoNodes => self.park(&pod, "no nodes available to schedule pods", now),
             Decision::Unfit(unfit) => self.park(&pod, &unfit.message(&pod.facts), now),
         }
     }
 
-    fn bind(&mut self, pod: Arc<PodInfo>, node: NodeName) {
+    fn bind(&mut self, pod: Arc<PodInfo>, node: NodeName, volumes: &VolumeNeeds) {
         debug!(pod = %pod.key, %node, "binding");
+        let facts = self.cache.node(&node).map(|node| &node.facts);
+        let writes = facts.and_then(|facts| volumes.plan(facts).ok()).unwrap_or_default();
+        let volumes =
+            VolumeWrites { writes, claims: self.volumes.claims.clone(), changes: self.claim_changes.subscribe() };
         self.cache.assume(Arc::clone(&pod), &node);
         let lost = Written::NotBound { pod: Arc::clone(&pod), error: "the binding task ended".into(), gone: false };
         let report = self.start_write(lost);
-        spawn(TaskKind::Worker, "bind", writes::bind(self.client.clone(), pod, node, report));
+        spawn(TaskKind::Worker, "bind", writes::bind(self.client.clone(), pod, node, volumes, report));
     }
 
     fn park(&mut self, pod: &Arc<PodInfo>, message: &str, now: Instant) {
@@ -243,7 +295,7 @@ impl Scheduler {
                 if !gone {
                     warn!(pod = %pod.key, error, "binding failed");
                     self.queue.retry(&pod.uid, now);
-                    let message = format!("running Bind plugin \"DefaultBinder\": {error}");
+                    let message = error;
                     self.report_failure(&pod, "SchedulerError", &message);
                 }
                 if let Some(node) = left {

@@ -1,16 +1,30 @@
 //! Carrying decisions to the API. Each write runs in its own task and reports its outcome to the loop, always.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use client::{Client, is_not_found};
+use client::{Client, Lister, ObjectKey, is_not_found};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Binding, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::pod_info::{NodeName, PodInfo, ScheduledCondition};
+use crate::volume_binding::{SELECTED_NODE, VolumeWrite, is_bound};
+
+/// How long a Pod waits for its volumes before it is decided anew.
+const BIND_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Why a Pod did not get its volumes.
+#[derive(Debug, thiserror::Error)]
+enum VolumeProblem {
+    #[error(transparent)]
+    Request(#[from] kube::Error),
+    #[error("binding volumes: context deadline exceeded")]
+    Timeout,
+}
 
 /// What became of a write.
 #[derive(Debug)]
@@ -61,13 +75,84 @@ impl Drop for Report {
     }
 }
 
-/// Posts the binding.
-pub async fn bind(client: Client, pod: Arc<PodInfo>, node: NodeName, report: Report) {
+/// What a Pod's claims need before the Pod itself can be bound.
+pub struct VolumeWrites {
+    /// What is to be written.
+    pub writes: Vec<VolumeWrite>,
+    /// The claims as they become.
+    pub claims: Lister<PersistentVolumeClaim>,
+    /// Says when to look at them.
+    pub changes: watch::Receiver<()>,
+}
+
+/// Gives the Pod's claims their volumes where they have none, and posts the binding.
+pub async fn bind(client: Client, pod: Arc<PodInfo>, node: NodeName, volumes: VolumeWrites, report: Report) {
+    if let Err(problem) = bind_volumes(&client, &pod, &node, volumes).await {
+        let error = format!("running PreBind plugin \"VolumeBinding\": {problem}");
+        return report.tell(Written::NotBound { pod, error, gone: false });
+    }
     let outcome = match post_binding(client, &pod, &node).await {
         Ok(()) => Written::Bound { pod, node },
-        Err(error) => Written::NotBound { pod, gone: is_not_found(&error), error: error.to_string() },
+        Err(error) => {
+            let text = format!("running Bind plugin \"DefaultBinder\": {error}");
+            Written::NotBound { pod, gone: is_not_found(&error), error: text }
+        }
     };
     report.tell(outcome);
+}
+
+async fn bind_volumes(
+    client: &Client,
+    pod: &PodInfo,
+    node: &NodeName,
+    mut volumes: VolumeWrites,
+) -> Result<(), VolumeProblem> {
+    if volumes.writes.is_empty() {
+        return Ok(());
+    }
+    for write in &volumes.writes {
+        write_volume(client, node, write).await?;
+    }
+    let all_bound = async {
+        while !pod.facts.claims.iter().all(|name| {
+            let key = ObjectKey::new(pod.key.namespace.as_str(), name.claim.as_str());
+            volumes.claims.get(&key).is_some_and(|claim| is_bound(&claim))
+        }) {
+            if volumes.changes.changed().await.is_err() {
+                // The scheduler stops; whoever comes next decides anew.
+                return Err(VolumeProblem::Timeout);
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(BIND_TIMEOUT, all_bound).await.unwrap_or(Err(VolumeProblem::Timeout))
+}
+
+async fn write_volume(client: &Client, node: &NodeName, write: &VolumeWrite) -> Result<(), kube::Error> {
+    match write {
+        VolumeWrite::Reserve(volume, claim) => {
+            let claim_ref = json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.metadata.namespace,
+                "name": claim.metadata.name, "uid": claim.metadata.uid,
+            });
+            let mut metadata = json!({ "resourceVersion": volume.metadata.resource_version });
+            if volume.spec.as_ref().is_some_and(|spec| spec.claim_ref.is_none()) {
+                metadata["annotations"] = json!({ "pv.kubernetes.io/bound-by-controller": "yes" });
+            }
+            let patch = Patch::Merge(json!({ "metadata": metadata, "spec": { "claimRef": claim_ref } }));
+            let volumes: Api<PersistentVolume> = Api::all(client.clone());
+            let name = volume.metadata.name.as_deref().unwrap_or_default();
+            volumes.patch(name, &PatchParams::default(), &patch).await.map(drop)
+        }
+        VolumeWrite::Provision(claim) => {
+            let metadata = json!({ "uid": claim.metadata.uid, "annotations": { SELECTED_NODE: &**node } });
+            let claims: Api<PersistentVolumeClaim> =
+                Api::namespaced(client.clone(), claim.metadata.namespace.as_deref().unwrap_or_default());
+            let name = claim.metadata.name.as_deref().unwrap_or_default();
+            let patch = Patch::Merge(json!({ "metadata": metadata }));
+            claims.patch(name, &PatchParams::default(), &patch).await.map(drop)
+        }
+    }
 }
 
 async fn post_binding(client: Client, pod: &PodInfo, node: &NodeName) -> Result<(), kube::Error> {

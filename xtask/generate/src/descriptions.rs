@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 const CORE: &str = "io.k8s.api.core.v1.";
+const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Package, type and field.
@@ -27,6 +28,18 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (CORE, "NodeSystemInfo", "kubeletVersion"),
     (CORE, "NodeSystemInfo", "osImage"),
     (CORE, "ObjectReference", "fieldPath"),
+    (CORE, "PersistentVolumeClaimSpec", "volumeMode"),
+    (CORE, "PersistentVolumeClaimSpec", "volumeName"),
+    (CORE, "PersistentVolumeClaimStatus", "accessModes"),
+    (CORE, "PersistentVolumeClaimStatus", "capacity"),
+    (CORE, "PersistentVolumeClaimStatus", "phase"),
+    (CORE, "PersistentVolumeSpec", "accessModes"),
+    (CORE, "PersistentVolumeSpec", "capacity"),
+    (CORE, "PersistentVolumeSpec", "claimRef"),
+    (CORE, "PersistentVolumeSpec", "persistentVolumeReclaimPolicy"),
+    (CORE, "PersistentVolumeSpec", "volumeMode"),
+    (CORE, "PersistentVolumeStatus", "phase"),
+    (CORE, "PersistentVolumeStatus", "reason"),
     (CORE, "PodSpec", "nodeName"),
     (CORE, "PodSpec", "readinessGates"),
     (CORE, "PodStatus", "nominatedNodeName"),
@@ -34,6 +47,11 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (CORE, "Secret", "data"),
     (CORE, "Secret", "type"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
+    (STORAGE, "StorageClass", "allowVolumeExpansion"),
+    (STORAGE, "StorageClass", "provisioner"),
+    (STORAGE, "StorageClass", "reclaimPolicy"),
+    (STORAGE, "StorageClass", "volumeBindingMode"),
+    (STORAGE, "VolumeAttributesClass", "driverName"),
 ];
 
 /// The source of `table/descriptions.rs`.

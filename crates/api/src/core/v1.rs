@@ -2,10 +2,13 @@
 
 pub mod binding;
 pub mod config_map;
+mod difference;
 pub mod event;
 pub mod namespace;
 pub mod node;
 pub mod node_selector;
+pub mod persistent_volume;
+pub mod persistent_volume_claim;
 pub mod pod;
 pub mod resource_list;
 pub mod secret;

@@ -174,6 +174,7 @@ pub static ROLES: &[Role] = &[
                 &[""],
                 &["replicationcontrollers", "services", "persistentvolumeclaims", "persistentvolumes"],
             ),
+            Rule::resources(&["patch", "update"], &[""], &["persistentvolumeclaims", "persistentvolumes"]),
             Rule::resources(READ, &["apps"], &["replicasets", "statefulsets"]),
             Rule::resources(READ, &["policy"], &["poddisruptionbudgets"]),
             Rule::resources(

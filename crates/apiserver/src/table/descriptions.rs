@@ -51,6 +51,42 @@ pub(super) const NODE_SYSTEM_INFO_OS_IMAGE: &str =
 /// `io.k8s.api.core.v1.ObjectReference.fieldPath`
 pub(super) const OBJECT_REFERENCE_FIELD_PATH: &str =
     "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: \"spec.containers{name}\" (where \"name\" refers to the name of the container that triggered the event) or if no container name is specified \"spec.containers[2]\" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object.";
+/// `io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeMode`
+pub(super) const PERSISTENT_VOLUME_CLAIM_SPEC_VOLUME_MODE: &str =
+    "volumeMode defines what type of volume is required by the claim. Value of Filesystem is implied when not included in claim spec.";
+/// `io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeName`
+pub(super) const PERSISTENT_VOLUME_CLAIM_SPEC_VOLUME_NAME: &str =
+    "volumeName is the binding reference to the PersistentVolume backing this claim.";
+/// `io.k8s.api.core.v1.PersistentVolumeClaimStatus.accessModes`
+pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS_ACCESS_MODES: &str =
+    "accessModes contains the actual access modes the volume backing the PVC has. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes-1";
+/// `io.k8s.api.core.v1.PersistentVolumeClaimStatus.capacity`
+pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS_CAPACITY: &str =
+    "capacity represents the actual resources of the underlying volume.";
+/// `io.k8s.api.core.v1.PersistentVolumeClaimStatus.phase`
+pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS_PHASE: &str =
+    "phase represents the current phase of PersistentVolumeClaim.";
+/// `io.k8s.api.core.v1.PersistentVolumeSpec.accessModes`
+pub(super) const PERSISTENT_VOLUME_SPEC_ACCESS_MODES: &str =
+    "accessModes contains all ways the volume can be mounted. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes";
+/// `io.k8s.api.core.v1.PersistentVolumeSpec.capacity`
+pub(super) const PERSISTENT_VOLUME_SPEC_CAPACITY: &str =
+    "capacity is the description of the persistent volume's resources and capacity. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#capacity";
+/// `io.k8s.api.core.v1.PersistentVolumeSpec.claimRef`
+pub(super) const PERSISTENT_VOLUME_SPEC_CLAIM_REF: &str =
+    "claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim. Expected to be non-nil when bound. claim.VolumeName is the authoritative bind between PV and PVC. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#binding";
+/// `io.k8s.api.core.v1.PersistentVolumeSpec.persistentVolumeReclaimPolicy`
+pub(super) const PERSISTENT_VOLUME_SPEC_PERSISTENT_VOLUME_RECLAIM_POLICY: &str =
+    "persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim. Valid options are Retain (default for manually created PersistentVolumes), Delete (default for dynamically provisioned PersistentVolumes), and Recycle (deprecated). Recycle must be supported by the volume plugin underlying this PersistentVolume. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming";
+/// `io.k8s.api.core.v1.PersistentVolumeSpec.volumeMode`
+pub(super) const PERSISTENT_VOLUME_SPEC_VOLUME_MODE: &str =
+    "volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state. Value of Filesystem is implied when not included in spec.";
+/// `io.k8s.api.core.v1.PersistentVolumeStatus.phase`
+pub(super) const PERSISTENT_VOLUME_STATUS_PHASE: &str =
+    "phase indicates if a volume is available, bound to a claim, or released by a claim. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#phase";
+/// `io.k8s.api.core.v1.PersistentVolumeStatus.reason`
+pub(super) const PERSISTENT_VOLUME_STATUS_REASON: &str =
+    "reason is a brief CamelCase string that describes any failure and is meant for machine parsing and tidy display in the CLI.";
 /// `io.k8s.api.core.v1.PodSpec.nodeName`
 pub(super) const POD_SPEC_NODE_NAME: &str =
     "NodeName indicates in which node this pod is scheduled. If empty, this pod is a candidate for scheduling by the scheduler defined in schedulerName. Once this field is set, the kubelet for this node becomes responsible for the lifecycle of this pod. This field should not be used to express a desire for the pod to be scheduled on a specific node. https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#nodename";
@@ -72,3 +108,18 @@ pub(super) const SECRET_TYPE: &str =
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
 pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
     "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";
+/// `io.k8s.api.storage.v1.StorageClass.allowVolumeExpansion`
+pub(super) const STORAGE_CLASS_ALLOW_VOLUME_EXPANSION: &str =
+    "allowVolumeExpansion shows whether the storage class allow volume expand.";
+/// `io.k8s.api.storage.v1.StorageClass.provisioner`
+pub(super) const STORAGE_CLASS_PROVISIONER: &str =
+    "provisioner indicates the type of the provisioner.";
+/// `io.k8s.api.storage.v1.StorageClass.reclaimPolicy`
+pub(super) const STORAGE_CLASS_RECLAIM_POLICY: &str =
+    "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class. Defaults to Delete.";
+/// `io.k8s.api.storage.v1.StorageClass.volumeBindingMode`
+pub(super) const STORAGE_CLASS_VOLUME_BINDING_MODE: &str =
+    "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound.  When unset, VolumeBindingImmediate is used. This field is only honored by servers that enable the VolumeScheduling feature.";
+/// `io.k8s.api.storage.v1.VolumeAttributesClass.driverName`
+pub(super) const VOLUME_ATTRIBUTES_CLASS_DRIVER_NAME: &str =
+    "Name of the CSI driver This field is immutable.";

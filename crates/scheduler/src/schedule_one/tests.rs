@@ -3,12 +3,16 @@ use serde_json::json;
 use super::*;
 use crate::fixtures::{asking, cache, node, pod};
 
+fn no_claims() -> Result<VolumeNeeds, String> {
+    Ok(VolumeNeeds::default())
+}
+
 #[test]
 fn the_emptiest_node_wins_and_ties_are_random() {
     let mut cache = cache(["a", "b", "c"].map(|name| node(name, json!({}))));
     cache.assume(pod("other", asking(json!({ "cpu": "2" }))), &"b".into());
     let pod = pod("p", asking(json!({ "cpu": "1" })));
-    let chosen = |random| match schedule_one(&pod, cache.nodes(), random) {
+    let chosen = |random| match schedule_one(&pod, &no_claims(), cache.nodes(), random) {
         Decision::Node(node) => node.to_string(),
         other => panic!("{other:?}"),
     };
@@ -17,7 +21,7 @@ fn the_emptiest_node_wins_and_ties_are_random() {
 
 #[test]
 fn without_nodes_there_is_nothing_to_explain() {
-    assert_eq!(schedule_one(&pod("p", json!({ "containers": [] })), &[], 0), Decision::NoNodes);
+    assert_eq!(schedule_one(&pod("p", json!({ "containers": [] })), &no_claims(), &[], 0), Decision::NoNodes);
 }
 
 #[test]
@@ -36,7 +40,7 @@ fn reasons_are_counted_and_sorted_as_upstream_does() {
         }
         pod("p", spec)
     };
-    let message = |pod: &PodInfo, cache: &crate::cache::Cache| match schedule_one(pod, cache.nodes(), 0) {
+    let message = |pod: &PodInfo, cache: &crate::cache::Cache| match schedule_one(pod, &no_claims(), cache.nodes(), 0) {
         Decision::Unfit(unfit) => unfit.message(&pod.facts),
         other => panic!("{other:?}"),
     };

@@ -11,6 +11,8 @@ use crate::pod_info::PodFacts;
 pub struct Unfit {
     nodes: usize,
     reasons: BTreeMap<Cow<'static, str>, usize>,
+    /// What holds for all of them, whatever each says.
+    everywhere: Option<String>,
     /// Nodes where fewer Pods would help.
     curable: usize,
 }
@@ -18,7 +20,13 @@ pub struct Unfit {
 impl Unfit {
     /// Of so many nodes, none has been heard yet.
     pub fn new(nodes: usize) -> Self {
-        Self { nodes, reasons: BTreeMap::new(), curable: 0 }
+        Self { nodes, reasons: BTreeMap::new(), everywhere: None, curable: 0 }
+    }
+
+    /// The Pod can go nowhere, for this reason.
+    #[must_use]
+    pub fn everywhere(self, reason: &str) -> Self {
+        Self { everywhere: Some(reason.to_owned()), ..self }
     }
 
     /// One node's answer.
@@ -32,7 +40,10 @@ impl Unfit {
     /// The text of the Pod's condition and Event.
     pub fn message(&self, pod: &PodFacts) -> String {
         let reasons = self.reasons.iter().map(|(reason, count)| (*count, reason.as_ref()));
-        let outcome = fit_error(self.nodes, reasons);
+        let outcome = match &self.everywhere {
+            Some(reason) => format!("0/{} nodes are available: {reason}.", self.nodes),
+            None => fit_error(self.nodes, reasons),
+        };
         // The first half is the answer of the plugin for resource claims, which we do not have yet.
         format!("{outcome} no new claims to deallocate, preemption: {}", self.preemption(pod))
     }

@@ -20,8 +20,10 @@ mod warnings;
 
 pub use containers::{ContainerKind, ContainerRef, containers_of};
 pub use defaults::default_pod_spec;
+pub(crate) use defaults::default_selector;
 pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
+pub(crate) use validation::{check_no_backsteps, validate_node_selector};
 pub use validation::{validate_ephemeral_containers_update, validate_resize};
 
 /// The phase of a Pod that is not running yet.

@@ -13,6 +13,8 @@ mod security;
 mod status;
 mod volume;
 
+pub(crate) use affinity::default_selector;
+
 use container::{default_container, default_ephemeral_container};
 pub(super) use status::default_status;
 

@@ -11,7 +11,6 @@ use crate::names::{self, subdomain_name};
 
 mod annotations;
 mod container;
-mod difference;
 mod dns;
 mod env;
 mod ephemeral;
@@ -32,6 +31,7 @@ mod update;
 mod volumes;
 
 pub use resize::validate_resize;
+pub(crate) use scheduling::validate_node_selector;
 pub(super) use status::validate_status_update;
 pub use update::validate_ephemeral_containers_update;
 pub(super) use update::validate_update;
@@ -154,7 +154,7 @@ fn check_descending_path(path: &str, field: &Path<'_>, errors: &mut ErrorList) {
     check_no_backsteps(path, field, errors);
 }
 
-fn check_no_backsteps(path: &str, field: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_no_backsteps(path: &str, field: &Path<'_>, errors: &mut ErrorList) {
     if has_backsteps(path) {
         errors.push(invalid(field, path, "must not contain '..'"));
     }

@@ -46,7 +46,7 @@ fn default_node_term(term: &mut NodeSelectorTerm) {
     }
 }
 
-pub(super) fn default_selector(selector: &mut LabelSelector) {
+pub(crate) fn default_selector(selector: &mut LabelSelector) {
     omit_empty!(selector => match_expressions, match_labels);
     for expression in selector.match_expressions.iter_mut().flatten() {
         omit_empty!(expression => values);

@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::core::v1::{
     AzureDiskVolumeSource, DownwardAPIVolumeFile, EmptyDirVolumeSource, EphemeralVolumeSource, ISCSIVolumeSource,
-    ImageVolumeSource, PersistentVolumeClaimSpec, ProjectedVolumeSource, RBDVolumeSource, ScaleIOVolumeSource, Volume,
-    VolumeProjection, VolumeResourceRequirements,
+    ImageVolumeSource, ProjectedVolumeSource, RBDVolumeSource, ScaleIOVolumeSource, Volume, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::affinity::default_selector;
 use super::container::{default_field_ref, default_resource_ref};
+use crate::core::v1::persistent_volume_claim::default_claim_spec;
 use crate::core::v1::pod::image::default_pull_policy;
 use crate::core::v1::resource_list;
 use crate::omit_empty::{self, omit_empty};
@@ -112,17 +112,7 @@ fn default_image(image: &mut ImageVolumeSource) {
 fn default_ephemeral(ephemeral: &mut EphemeralVolumeSource) {
     let Some(template) = &mut ephemeral.volume_claim_template else { return };
     omit_empty::metadata(template.metadata.get_or_insert_with(ObjectMeta::default));
-    default_claim(&mut template.spec);
-}
-
-fn default_claim(claim: &mut PersistentVolumeClaimSpec) {
-    omit_empty!(claim => access_modes, volume_name);
-    claim.volume_mode.get_or_insert_with(|| "Filesystem".to_owned());
-    let resources = claim.resources.get_or_insert_with(VolumeResourceRequirements::default);
-    omit_empty!(resources => limits, requests);
-    resource_list::canonicalize(resources.limits.as_mut());
-    resource_list::canonicalize(resources.requests.as_mut());
-    claim.selector.iter_mut().for_each(default_selector);
+    default_claim_spec(&mut template.spec);
 }
 
 fn default_network_volumes(volume: &mut Volume) {

@@ -60,7 +60,7 @@ fn validate_weight(weight: i32, path: &Path<'_>, errors: &mut ErrorList) {
     }
 }
 
-fn validate_node_selector(selector: &NodeSelector, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_node_selector(selector: &NodeSelector, path: &Path<'_>, errors: &mut ErrorList) {
     let list_path = path.child("nodeSelectorTerms");
     if selector.node_selector_terms.is_empty() {
         errors.push(required(&list_path, "must have at least one node selector term"));

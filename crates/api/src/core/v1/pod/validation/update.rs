@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSpec};
 
-use super::difference::difference;
 use super::{SPEC, annotations, validate_metadata_and_spec};
+use crate::core::v1::difference::difference;
 use crate::core::v1::pod::{MIRROR_ANNOTATION, spec_of};
 use crate::core::v1::taints::validate_tolerations;
 use crate::field::{ErrorList, Json, Path, forbidden, invalid, required};

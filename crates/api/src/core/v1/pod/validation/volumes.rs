@@ -9,9 +9,9 @@ use super::{
     SPEC, check_choice, check_local_path, check_no_backsteps, check_optional_choice, check_subdomain, network_volumes,
     projected, require, require_label,
 };
-use crate::core::v1::resource_list::get;
+use crate::core::v1::persistent_volume_claim::validate_claim_spec;
 use crate::field::{ErrorList, Path, duplicate, forbidden, invalid, required, too_long};
-use crate::labels::{SelectorRules, validate_label_selector, validate_labels};
+use crate::labels::validate_labels;
 use crate::meta::{text, validate_annotations};
 use crate::names;
 use crate::quantity::Quantity;
@@ -220,43 +220,5 @@ fn validate_ephemeral(ephemeral: &EphemeralVolumeSource, path: &Path<'_>, errors
         ];
         super::security::forbid_set(&set, &path, "cannot be set", errors);
     }
-    let path = path.child("spec");
-    let spec = &template.spec;
-    let modes = spec.access_modes.as_deref().unwrap_or_default();
-    if modes.is_empty() {
-        errors.push(required(&path.child("accessModes"), "at least 1 access mode is required"));
-    }
-    let single = modes.iter().any(|mode| mode == "ReadWriteOncePod");
-    if single && modes.len() > 1 {
-        let message = "may not use ReadWriteOncePod with other access modes";
-        errors.push(forbidden(&path.child("accessModes"), message));
-    }
-    errors.extend(validate_label_selector(spec.selector.as_ref(), SelectorRules::Strict, &path.child("selector")));
-    let supported = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    for mode in modes {
-        check_optional_choice(Some(mode), &supported, &path.child("accessModes"), errors);
-    }
-    validate_claim_storage(spec, &path, errors);
-}
-
-fn validate_claim_storage(
-    spec: &k8s_openapi::api::core::v1::PersistentVolumeClaimSpec,
-    path: &Path<'_>,
-    errors: &mut ErrorList,
-) {
-    let requests = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    let resources_path = path.child("resources");
-    match get(requests, "storage") {
-        None => errors.push(required(&resources_path.key("storage"), "")),
-        Some(storage) if storage <= Quantity::ZERO => {
-            let requests_path = resources_path.child("requests");
-            let message = "must be greater than zero";
-            errors.push(invalid(&requests_path.key("storage"), storage.to_string(), message));
-        }
-        Some(_) => {}
-    }
-    if let Some(class) = spec.storage_class_name.as_deref().filter(|class| !class.is_empty()) {
-        check_subdomain(class, &path.child("storageClassName"), errors);
-    }
-    check_optional_choice(spec.volume_mode.as_deref(), &["Block", "Filesystem"], &path.child("volumeMode"), errors);
+    validate_claim_spec(&template.spec, &path.child("spec"), errors);
 }

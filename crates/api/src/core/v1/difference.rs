@@ -6,7 +6,7 @@ use serde::Serialize;
 const CONTEXT: usize = 3;
 
 /// A unified diff of both objects' JSON in one hunk, from the first to the last line that differs; empty if none does.
-pub(super) fn difference<T: Serialize>(old: &T, new: &T) -> String {
+pub(crate) fn difference<T: Serialize>(old: &T, new: &T) -> String {
     let (old, new) = (text(old), text(new));
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let same = |pairs: &mut dyn Iterator<Item = (&&str, &&str)>| pairs.take_while(|(old, new)| old == new).count();

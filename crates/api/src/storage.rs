@@ -1,0 +1,3 @@
+//! The storage group.
+
+pub mod v1;
