@@ -50,7 +50,7 @@ impl Strategy for Rules {
     fn prepare_for_update(&self, part: Part, new: &mut PersistentVolume, old: &PersistentVolume) {
         match part {
             Part::Whole => new.status.clone_from(&old.status),
-            Part::Status | Part::Finalize | Part::Binding => new.spec.clone_from(&old.spec),
+            _ => new.spec.clone_from(&old.spec),
         }
     }
 

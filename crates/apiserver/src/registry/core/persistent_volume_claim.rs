@@ -44,7 +44,7 @@ impl Strategy for Rules {
                 new.status.clone_from(&old.status);
                 new.spec.iter_mut().for_each(align_data_sources);
             }
-            Part::Status | Part::Finalize | Part::Binding => new.spec.clone_from(&old.spec),
+            _ => new.spec.clone_from(&old.spec),
         }
     }
 
