@@ -184,6 +184,7 @@ impl Node {
             paths: kubelet::Paths::below(settings.data_dir.path()),
             pods: kubelet::PodConfig {
                 cgroup_root: cgroup_root(&id),
+                api_service: settings.api_service(),
                 max_container_restart_period: Duration::from_secs(settings.kubelet.max_container_restart_period.into()),
                 ..kubelet::PodConfig::default()
             },

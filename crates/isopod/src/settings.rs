@@ -87,6 +87,11 @@ impl Settings {
         format!("https://{}", SocketAddr::new(address, self.listen.port()))
     }
 
+    /// The Service of the API server, as Pods know it: the first address of the first Service range.
+    pub fn api_service(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.service_ranges.first()?.nth(1)?, 443))
+    }
+
     /// Every name and address a client may know the API server by.
     pub fn server_names(&self) -> Vec<String> {
         let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();

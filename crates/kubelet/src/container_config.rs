@@ -8,6 +8,7 @@ pub mod field_ref;
 mod resources;
 pub mod sandbox;
 mod security;
+pub mod service_env;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use crate::images::PresentImage;
 use crate::labels;
+use crate::plan_pod::Epoch;
 use crate::pod;
 
 pub use resources::{container_resources, pod_limits};
@@ -122,6 +124,8 @@ pub enum ConfigError {
 pub struct ContainerInputs<'a> {
     /// How many instances came before.
     pub attempt: u32,
+    /// How often the Pod started over before.
+    pub epoch: Epoch,
     /// Its image.
     pub image: &'a PresentImage,
     /// Its environment, expanded.
@@ -164,7 +168,7 @@ pub fn container_config(
         envs: inputs.env.into_iter().map(|(key, value)| cri::KeyValue { key, value }).collect(),
         mounts: inputs.mounts,
         labels: labels::container_labels(pod, container),
-        annotations: labels::container_annotations(pod, container, inputs.attempt),
+        annotations: labels::container_annotations(pod, container, inputs.attempt, inputs.epoch),
         log_path: log_path(container, inputs.attempt),
         stdin: container.stdin.unwrap_or(false),
         stdin_once: container.stdin_once.unwrap_or(false),

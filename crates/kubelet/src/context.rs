@@ -13,6 +13,7 @@ use crate::config::{Config, Paths, PodConfig};
 use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
 use crate::container_config::log_directory;
+use crate::container_config::service_env::api_server_env;
 use crate::events::{EventSink, Events};
 use crate::history::History;
 use crate::host::Host;
@@ -69,6 +70,8 @@ pub struct NodeContext {
     pub burstable_cpu_milli: watch::Sender<i64>,
     /// The most processes of one Pod; none for no limit.
     pub pod_pids_limit: Option<i64>,
+    /// What containers are told about Services.
+    pub service_env: Vec<(String, String)>,
     /// The host's resolver configuration.
     pub resolv_conf: ResolvConf,
 }
@@ -109,6 +112,7 @@ impl NodeContext {
             pressure: watch::channel(Vec::new()).0,
             burstable_cpu_milli: watch::channel(0).0,
             pod_pids_limit: config.resources.pod_pids_limit,
+            service_env: config.pods.api_service.map(api_server_env).unwrap_or_default(),
             resolv_conf: ResolvConf::parse(&resolv_conf),
         }
     }

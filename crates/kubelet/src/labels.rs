@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use crate::plan_pod::Epoch;
 use crate::pod;
 
 /// Label: the Pod's name.
@@ -19,6 +20,8 @@ pub const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 pub const CONTAINER_HASH: &str = "io.kubernetes.container.hash";
 /// Annotation: how many instances came before.
 pub const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
+/// Annotation: how often the Pod had started over as a whole before; absent for never.
+pub const EPOCH: &str = "io.isopod.container.epoch";
 /// Annotation: path of the termination message in the container.
 pub const TERMINATION_MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
 /// Annotation: where the termination message comes from.
@@ -51,13 +54,14 @@ fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
 }
 
 /// Annotations of a container.
-pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32) -> BTreeMap<String, String> {
+pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32, epoch: Epoch) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::from([
         (CONTAINER_HASH.to_owned(), container_hash(container)),
         (RESTART_COUNT.to_owned(), attempt.to_string()),
         (CONTAINER_RESOURCES.to_owned(), resources_text(container)),
     ]);
     let optional = [
+        (EPOCH, (epoch != Epoch::default()).then(|| epoch.0.to_string())),
         (TERMINATION_MESSAGE_PATH, container.termination_message_path.clone()),
         (TERMINATION_MESSAGE_POLICY, container.termination_message_policy.clone()),
         (

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerUser, LinuxContainerUser};
 
 use crate::labels;
+use crate::plan_pod::Epoch;
 use crate::pod::Uid;
 
 /// Everything the runtime knows of one Pod.
@@ -46,6 +47,8 @@ pub struct ObservedContainer {
     pub attempt: u32,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Which of the Pod's starts it belongs to.
+    pub epoch: Epoch,
     /// Hash of the spec it was made from.
     pub hash: String,
     /// The image as the runtime calls it.
@@ -185,6 +188,7 @@ fn observed_container(listed: &cri::Container, status: cri::ContainerStatus) -> 
         name: status.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or(metadata.name),
         sandbox_id: listed.pod_sandbox_id.clone(),
         created_at: time(status.created_at),
+        epoch: Epoch(annotation(labels::EPOCH).parse().unwrap_or_default()),
         attempt: annotation(labels::RESTART_COUNT).parse().unwrap_or(metadata.attempt),
         hash: annotation(labels::CONTAINER_HASH),
         image: status.image.map(|image| image.image).unwrap_or_default(),

@@ -150,6 +150,8 @@ pub struct StartContainer {
     pub attempt: u32,
     /// When the last of them ended, if it did: the wait after the next exit doubles.
     pub restarted_after: Option<Timestamp>,
+    /// Under which number of the Pod's starts it is made.
+    pub epoch: Epoch,
 }
 
 /// A container in crash back-off.
@@ -406,15 +408,15 @@ fn plan_start(input: &Planning<'_>, kind: ContainerKind, container: &Container, 
     }
     let attempt = latest.map_or(0, |latest| latest.attempt + 1);
     let restarted_after = exit.map(|exit| exit.finished_at);
-    actions.start.push(StartContainer { name, kind, attempt, restarted_after });
+    actions.start.push(StartContainer { name, kind, attempt, restarted_after, epoch: input.epoch });
 }
 
-/// Instances beyond the newest ones of each container, unless they run, or their exit is why the Pod started over.
-fn plan_removals(input: &Planning<'_>) -> Vec<String> {
+/// Instances beyond the newest ones of each container, unless they run.
+fn plan_removals(input: &PlanInput<'_>) -> Vec<String> {
     let containers = &input.observed.containers;
     let surplus = containers.iter().enumerate().filter(|(index, container)| {
         let newer = containers[..*index].iter().filter(|other| other.name == container.name).count();
-        newer >= KEPT_INSTANCES && !container.is_running() && !input.epoch.began_with(container)
+        newer >= KEPT_INSTANCES && !container.is_running()
     });
     surplus.map(|(_, container)| container.id.clone()).collect()
 }

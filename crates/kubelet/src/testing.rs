@@ -15,6 +15,7 @@ use crate::events::EventSink;
 use crate::host::Host;
 use crate::labels::container_hash;
 use crate::observed::{ContainerState, Exit, ObservedContainer, ObservedSandbox};
+use crate::plan_pod::Epoch;
 use crate::pod;
 
 /// A Pod with UID `u1` in namespace `default`; `spec` is YAML.
@@ -48,6 +49,7 @@ pub fn instance(pod: &Pod, name: &str, attempt: u32, state: ContainerState) -> O
         sandbox_id: "s0".to_owned(),
         attempt,
         created_at: at(10),
+        epoch: Epoch::default(),
         hash: container_hash(&spec),
         image: spec.image.clone().unwrap_or_default(),
         image_id: "sha256:1".to_owned(),

@@ -14,7 +14,6 @@ pub(super) struct State {
     pub sandboxes: BTreeMap<String, Sandbox>,
     pub containers: BTreeMap<String, Container>,
     pub made: u32,
-    pub last_time: i64,
 }
 
 pub(super) struct Sandbox {
@@ -42,12 +41,6 @@ impl State {
     pub fn next(&mut self) -> u32 {
         self.made += 1;
         self.made
-    }
-
-    /// The time, but never the same twice: what follows another thing happens later, even when time stands still.
-    pub fn tick(&mut self, now: i64) -> i64 {
-        self.last_time = now.max(self.last_time + 1);
-        self.last_time
     }
 
     pub fn add_container(&mut self, sandbox_id: &str, config: cri::ContainerConfig, now: i64) -> String {

@@ -20,6 +20,8 @@ pub enum Part {
     Binding,
     /// CPU and memory of a Pod's containers: the `resize` subresource.
     Resize,
+    /// The ephemeral containers of a Pod: the subresource of that name.
+    EphemeralContainers,
 }
 
 /// What goes into the preparation of a new object besides the object, and what comes out.
@@ -47,7 +49,9 @@ pub trait Strategy: Send + Sync + 'static {
     fn validate_update(&self, part: Part, new: &Self::Kind, old: &Self::Kind) -> ErrorList {
         match part {
             Part::Whole => Kind::validate_update(new, old),
-            Part::Status | Part::Finalize | Part::Resize => Kind::validate_status_update(new, old),
+            Part::Status | Part::Finalize | Part::Resize | Part::EphemeralContainers => {
+                Kind::validate_status_update(new, old)
+            }
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
         }
     }

@@ -50,11 +50,13 @@ pub struct EnvFacts<'a> {
     pub pod_ips: &'a [String],
     /// The node's addresses.
     pub host_ips: &'a [String],
+    /// What every container is told; anything the Pod says outranks it.
+    pub services: &'a [(String, String)],
     /// What a container without limits may use.
     pub allocatable: &'a field_ref::Allocatable,
 }
 
-/// The environment in order: `envFrom` first, then `env`, where later ones replace earlier ones of the same name and
+/// The environment in order: Services, `envFrom`, then `env`, where later ones replace earlier ones of the same name and
 /// `$(NAME)` refers to what came before.
 ///
 /// # Errors
@@ -64,7 +66,7 @@ pub fn environment(
     objects: &EnvObjects,
     facts: EnvFacts<'_>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut variables = Variables::default();
+    let mut variables = Variables { ordered: facts.services.to_vec() };
     for source in container.env_from.iter().flatten() {
         add_from(source, objects, &mut variables)?;
     }
@@ -76,7 +78,6 @@ pub fn environment(
     Ok(variables.ordered)
 }
 
-#[derive(Default)]
 struct Variables {
     ordered: Vec<(String, String)>,
 }

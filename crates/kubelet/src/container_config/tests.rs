@@ -33,6 +33,7 @@ fn config_of(spec: &str, image: &PresentImage) -> Result<cri::ContainerConfig, C
         volume_groups: &[],
         node_memory_bytes: 1 << 30,
         target_id: None,
+        epoch: Epoch::default(),
     };
     container_config(&pod, &pod.spec.as_ref().unwrap().containers[0], inputs)
 }
@@ -177,9 +178,13 @@ fn env_of(container: &str, objects: &EnvObjects) -> Result<Vec<(String, String)>
         pod: &pod,
         pod_ips: &["10.0.0.1".to_owned()],
         host_ips: &["192.0.2.1".to_owned()],
+        services: &[("KUBERNETES_SERVICE_PORT".to_owned(), "443".to_owned())],
         allocatable: &ALLOCATABLE,
     };
-    environment(&pod.spec.as_ref().unwrap().containers[0], objects, facts)
+    let mut env = environment(&pod.spec.as_ref().unwrap().containers[0], objects, facts)?;
+    // What every container is told is left out here, unless the Pod says otherwise.
+    env.retain(|(name, value)| (name.as_str(), value.as_str()) != ("KUBERNETES_SERVICE_PORT", "443"));
+    Ok(env)
 }
 
 fn text(env: Vec<(String, String)>) -> String {
@@ -204,6 +209,8 @@ fn environments_are_put_together_in_order() {
     for (container, expected) in [
         ("{name: a, env: [{name: X, value: \"1\"}, {name: Y, value: \"$(X)-$(Z)\"}]}", "X=1 Y=1-$(Z)"),
         ("{name: a, env: [{name: X, value: \"1\"}, {name: X, value: \"$(X)2\"}]}", "X=12"),
+        ("{name: a, env: [{name: X, value: \"$(KUBERNETES_SERVICE_PORT)\"}]}", "X=443"),
+        ("{name: a, env: [{name: KUBERNETES_SERVICE_PORT, value: \"1\"}]}", "KUBERNETES_SERVICE_PORT=1"),
         ("{name: a, envFrom: [{configMapRef: {name: c}}], env: [{name: B, value: b}]}", "A=1 B=b"),
         ("{name: a, envFrom: [{prefix: P_, secretRef: {name: s}}]}", "P_P=s3"),
         ("{name: a, envFrom: [{configMapRef: {name: none, optional: true}}]}", ""),

@@ -131,6 +131,7 @@ fn configure(
         pod: pass.pod,
         pod_ips: &parts.sandbox.ips,
         host_ips: &context.host_ips,
+        services: &context.service_env,
         allocatable: &context.allocatable,
     };
     let env = environment(container, objects, facts)?;
@@ -148,6 +149,7 @@ fn configure(
         .map_err(|error| ConfigError::Write(format!("create {}: {error}", log_directory.display())))?;
     let inputs = ContainerInputs {
         attempt: start.attempt,
+        epoch: start.epoch,
         image: parts.image,
         env,
         mounts,

@@ -57,7 +57,9 @@ impl Strategy for Rules {
                 new.spec.clone_from(&old.spec);
                 new.status.clone_from(&old.status);
             }
-            Part::Status | Part::Binding | Part::Resize => new.spec.clone_from(&old.spec),
+            Part::Status | Part::Binding | Part::Resize | Part::EphemeralContainers => {
+                new.spec.clone_from(&old.spec);
+            }
             Part::Finalize => new.status.clone_from(&old.status),
         }
     }

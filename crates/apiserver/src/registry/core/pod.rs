@@ -34,7 +34,7 @@ pub static PODS: Resource = Resource {
         subresources: &[
             options("attach", "PodAttachOptions"),
             SubresourceInfo { name: "binding", gvk: binding::GVK, verbs: CREATE },
-            SubresourceInfo { name: "ephemeralcontainers", gvk: GVK, verbs: &["get"] },
+            SubresourceInfo { name: "ephemeralcontainers", gvk: GVK, verbs: PART_VERBS },
             SubresourceInfo {
                 name: "eviction",
                 gvk: Gvk { group: "policy", version: "v1", kind: "Eviction" },
@@ -69,7 +69,7 @@ pub static PODS: Resource = Resource {
     actions: &[
         ("attach", Action::Node(NodeCall::Attach)),
         ("binding", Action::Binding),
-        ("ephemeralcontainers", Action::Read),
+        ("ephemeralcontainers", Action::Part(Part::EphemeralContainers)),
         ("eviction", Action::Eviction),
         ("exec", Action::Node(NodeCall::Exec)),
         ("log", Action::Node(NodeCall::Log)),
@@ -113,6 +113,7 @@ impl Strategy for Rules {
             }
             Part::Binding => {}
             Part::Resize => prepare::keep_resize_only(new, old),
+            Part::EphemeralContainers => prepare::keep_ephemeral_containers_only(new, old),
             Part::Status | Part::Finalize => {
                 new.spec.clone_from(&old.spec);
                 new.metadata.owner_references.clone_from(&old.metadata.owner_references);
@@ -128,6 +129,7 @@ impl Strategy for Rules {
             Part::Whole => Kind::validate_update(new, old),
             Part::Status | Part::Finalize => Kind::validate_status_update(new, old),
             Part::Resize => pod::validate_resize(new, old),
+            Part::EphemeralContainers => pod::validate_ephemeral_containers_update(new, old),
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
         }
     }

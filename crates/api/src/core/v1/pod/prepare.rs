@@ -132,6 +132,19 @@ pub fn note_gates(pod: &mut Pod) {
     conditions::set(&mut status.conditions, condition);
 }
 
+/// Takes over the ephemeral containers of an update through their subresource, and nothing else.
+pub fn keep_ephemeral_containers_only(new: &mut Pod, old: &Pod) {
+    let added = new.spec.take().and_then(|spec| spec.ephemeral_containers);
+    let resource_version = new.metadata.resource_version.take();
+    new.clone_from(old);
+    new.metadata.resource_version = resource_version;
+    let spec = new.spec.get_or_insert_default();
+    if spec.ephemeral_containers != added {
+        spec.ephemeral_containers = added;
+        new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+    }
+}
+
 /// Makes a Pod sent to the `resize` subresource the old one, with the sent resources and resize policies of its
 /// containers and sidecars. Containers the old Pod does not have stay, so that validation sees them.
 pub fn keep_resize_only(new: &mut Pod, old: &Pod) {
