@@ -134,15 +134,16 @@ pub fn note_gates(pod: &mut Pod) {
 
 /// Takes over the ephemeral containers of an update through their subresource, and nothing else.
 pub fn keep_ephemeral_containers_only(new: &mut Pod, old: &Pod) {
-    let added = new.spec.take().and_then(|spec| spec.ephemeral_containers);
-    let resource_version = new.metadata.resource_version.take();
-    new.clone_from(old);
-    new.metadata.resource_version = resource_version;
-    let spec = new.spec.get_or_insert_default();
-    if spec.ephemeral_containers != added {
-        spec.ephemeral_containers = added;
-        new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+    let mut kept = old.clone();
+    kept.metadata.resource_version.clone_from(&new.metadata.resource_version);
+    kept.metadata.managed_fields.clone_from(&new.metadata.managed_fields);
+    let sent = new.spec.take().and_then(|spec| spec.ephemeral_containers);
+    let spec = kept.spec.get_or_insert_default();
+    if spec.ephemeral_containers != sent {
+        spec.ephemeral_containers = sent;
+        kept.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
     }
+    *new = kept;
 }
 
 /// Makes a Pod sent to the `resize` subresource the old one, with the sent resources and resize policies of its
