@@ -132,9 +132,20 @@ impl Cgroups {
     /// [`Error::Write`], naming file and value.
     pub fn apply(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
         let path = relative(path.as_ref())?;
-        for write in limits.writes(self.version()) {
+        let mut writes = limits.writes(self.version());
+        while let Some(write) = (!writes.is_empty()).then(|| writes.remove(0)) {
             let Some(root) = self.layout.root(write.controller) else { continue };
-            write_file(&root.join(path).join(write.file), &write.value)?;
+            match write_file(&root.join(path).join(write.file), &write.value) {
+                // Memory may not exceed memory and swap together: to grow, the latter has to grow first.
+                Err(Error::Write { source, .. })
+                    if source.raw_os_error() == Some(libc::EINVAL)
+                        && write.file == limits::MEMORY_V1
+                        && writes.first().is_some_and(|next| next.file == limits::MEMORY_AND_SWAP_V1) =>
+                {
+                    writes.insert(1, write);
+                }
+                outcome => outcome?,
+            }
         }
         Ok(())
     }

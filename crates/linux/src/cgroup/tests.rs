@@ -135,3 +135,18 @@ fn counts_processes_killed_for_lack_of_memory() {
     assert!(!child.wait().unwrap().success());
     assert_eq!(scratch.cgroups.oom_kills(&scratch.path).unwrap(), 1);
 }
+
+#[test]
+fn memory_and_swap_grow_and_shrink_together() {
+    let scratch = Scratch::new("memsw");
+    if scratch.cgroups.version() == Version::V2 {
+        return; // a test process inside a version 2 tree may not own the controllers
+    }
+    let limits = |bytes| Limits { memory_bytes: Some(bytes), memory_swap_bytes: Some(bytes), ..Limits::default() };
+    for bytes in [32 << 20, 64 << 20, 16 << 20] {
+        scratch.cgroups.create(&scratch.path, &limits(bytes)).unwrap();
+        let directory = scratch.cgroups.directory(Controller::Memory, &scratch.path).unwrap();
+        assert_eq!(read_file(&directory.join("memory.limit_in_bytes")).unwrap().trim(), bytes.to_string());
+        assert_eq!(read_file(&directory.join("memory.memsw.limit_in_bytes")).unwrap().trim(), bytes.to_string());
+    }
+}
