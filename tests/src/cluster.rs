@@ -91,6 +91,10 @@ impl Cluster {
             format!("--service-cidr={}", ranges.service_cidr()),
             format!("--private-registry={}", registries.display()),
         ];
+        if !options.flags.iter().any(|flag| flag.starts_with("--eviction-hard")) {
+            // A full disk of the machine that runs the tests is no reason for Pods to go.
+            flags.push("--eviction-hard=memory.available<50Mi".to_owned());
+        }
         flags.extend(options.flags);
         let containerd = match options.runtime.is_containerd() {
             true => Some(Containerd::start(

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         a_pod_that_does_not_fit_is_rejected_by_the_node,
         a_container_grows_while_it_runs,
         a_resize_can_be_deferred_infeasible_and_restart,
+        local_storage_over_its_limit_ends_the_pod,
+        a_node_that_is_short_makes_pods_go,
     ];
     let flags = ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200"].map(str::to_owned).to_vec();
     suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
@@ -218,4 +220,49 @@ fn a_resize_can_be_deferred_infeasible_and_restart(cluster: &Cluster) -> Result<
     kubectl.wait_ready("fresh")?;
     ensure!(kubectl.text("pod/fresh", "/status/containerStatuses/0/resources/requests/memory")? == "20Mi");
     kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn local_storage_over_its_limit_ends_the_pod(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("storage")?;
+    kubectl.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: writer}\nspec:\n  restartPolicy: Never\n  volumes:\n  - name: scratch\n    \
+         emptyDir: {sizeLimit: 1Mi}\n  containers:\n  - name: app\n    image: busybox\n    command: [sh, -c, 'dd \
+         if=/dev/zero of=/scratch/f bs=1024 count=4096; sleep 3600']\n    volumeMounts: [{name: scratch, mountPath: \
+         /scratch}]\n",
+    )?;
+    kubectl.wait_value("pod/writer", "/status/phase", SOON, |phase| phase == "Failed")?;
+    ensure!(kubectl.text("pod/writer", "/status/reason")? == "Evicted");
+    let message = kubectl.text("pod/writer", "/status/message")?;
+    ensure!(message == "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\". ", "{message}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+/// A cluster of its own, which thinks that memory is short from the start.
+fn a_node_that_is_short_makes_pods_go(_: &Cluster) -> Result<()> {
+    let flags = ["--eviction-soft=memory.available<99%", "--eviction-soft-grace-period=memory.available=12s"];
+    let cluster = Cluster::start(Options { flags: flags.map(str::to_owned).to_vec(), ..Options::default() })?;
+    let kubectl = cluster.kubectl();
+    let case = || -> Result<()> {
+        kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
+        // Bound by hand: the node's taint keeps the scheduler away.
+        let tolerate = "nodeName: node-1\n  tolerations: [{operator: Exists}]";
+        kubectl.apply(&sleeper("needed", "{}", &format!("{tolerate}\n  priorityClassName: system-node-critical")))?;
+        kubectl.apply(&sleeper("victim", "{}", tolerate))?;
+        kubectl.wait_value("pod/victim", "/status/phase", SOON, |phase| phase == "Failed")?;
+        ensure!(kubectl.text("pod/victim", "/status/reason")? == "Evicted");
+        let message = kubectl.text("pod/victim", "/status/message")?;
+        ensure!(message.starts_with("The node was low on resource: memory. Threshold quantity: "), "{message}");
+        ensure!(message.contains(", available: "), "{message}");
+        let pod = kubectl.value("pod/victim", "")?;
+        ensure!(condition(&pod, "DisruptionTarget")["reason"] == "TerminationByKubelet", "{pod}");
+        ensure!(kubectl.text("pod/needed", "/status/phase")? == "Running");
+        let node = kubectl.value("node/node-1", "")?;
+        ensure!(condition(&node, "MemoryPressure")["reason"] == "KubeletHasInsufficientMemory", "{node}");
+        kubectl.apply(&sleeper("late", "{}", "nodeName: node-1"))?;
+        kubectl.wait_value("pod/late", "/status/reason", SOON, |reason| reason == "Evicted")?;
+        let message = kubectl.text("pod/late", "/status/message")?;
+        ensure!(message == "Pod was rejected: The node had condition: [MemoryPressure]. ", "{message}");
+        Ok(())
+    };
+    case().map_err(|error| error.context(cluster.diagnose()))
 }

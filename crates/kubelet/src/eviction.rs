@@ -1,5 +1,15 @@
 //! Making room when the node runs short: Pods end before the node does.
+//!
+//! Flow: look at the node (a few files, no walk), judge what it is short of ([`judge`]), and only then measure the Pods
+//! and choose who makes way ([`rank`]); one Pod at a time, and the next look waits until it is gone. Pods that write more
+//! to the node's disk than they may are looked at apart ([`local_storage`]), and only if there are any.
 
+mod judge;
+mod local_storage;
+mod manager;
+mod message;
+mod rank;
 mod thresholds;
 
+pub use manager::EvictionManager;
 pub use thresholds::{DEFAULT_HARD, EvictionConfig, Limit, Signal, Threshold, Thresholds};

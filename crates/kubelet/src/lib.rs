@@ -63,6 +63,7 @@ pub use config::{Config, NodeConfig, Paths, PodConfig};
 pub use server::KubeletApi;
 
 use context::NodeContext;
+use eviction::EvictionManager;
 use machine::Machine;
 use node_status::NodeStatusWriter;
 use stats::Stats;
@@ -170,8 +171,13 @@ impl Kubelet {
         let clock = Arc::clone(&self.config.clock);
         info!(node = node_name, "kubelet started");
         self.context.events.node(&node_name, EventType::Normal, "Starting", "Starting kubelet.");
-        let node_status =
-            NodeStatusWriter::new(&self.config, self.machine.clone(), self.runtime_version.clone(), self.ready.clone());
+        let node_status = NodeStatusWriter::new(
+            &self.config,
+            self.machine.clone(),
+            self.runtime_version.clone(),
+            self.context.pressure.subscribe(),
+            self.ready.clone(),
+        );
         background("node status", &cancel, node_status.run());
         let lease_name = node_name.clone();
         let lease_client = client.clone();
@@ -180,6 +186,16 @@ impl Kubelet {
         background("node source", &cancel, async move { node_source::run(node_client, &own_name, node).await });
         let burstable = self.context.burstable_cpu_milli.subscribe();
         background("qos cgroups", &cancel, resources::cgroups::follow(Arc::clone(&self.context), burstable));
+        let eviction = EvictionManager {
+            context: Arc::clone(&self.context),
+            config: self.config.resources.eviction.clone(),
+            machine: self.machine.clone(),
+            node_name: node_name.clone(),
+            stats: Arc::new(Stats::new(Arc::clone(&self.context), node_name.clone())),
+            pods: self.pods.subscribe(),
+            events: events.clone(),
+        };
+        background("eviction", &cancel, eviction.run());
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         background("pod source", &cancel, async move { pod_source::run(client, &node_name, events).await });

@@ -77,9 +77,6 @@ impl Machine {
     }
 }
 
-/// Where upstream's memory pressure begins.
-pub const MEMORY_RESERVE_BYTES: u64 = 100 << 20;
-
 impl Pressure {
     /// Looks at the machine now.
     pub fn read(data_dir: &Path) -> Self {
@@ -93,17 +90,6 @@ impl Pressure {
             inodes_available: disk.as_ref().map_or(0, |disk| disk.f_favail),
             inodes: disk.as_ref().map_or(0, |disk| disk.f_files),
         }
-    }
-
-    /// Less memory than upstream's default eviction threshold.
-    pub fn is_short_of_memory(&self) -> bool {
-        self.memory_available_bytes < MEMORY_RESERVE_BYTES
-    }
-
-    /// Less disk space or inodes than upstream's default eviction thresholds.
-    pub fn is_short_of_disk(&self) -> bool {
-        let space = self.disk_available_bytes < self.disk_bytes / 10;
-        space || (self.inodes > 0 && self.inodes_available < self.inodes / 20)
     }
 }
 

@@ -18,11 +18,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use platform::clock::SharedClock;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::config::{Config, NodeConfig};
-use crate::machine::{Machine, Pressure};
+use crate::machine::Machine;
 use crate::resources::NodeResources;
 
 pub use compute::{StatusFacts, node_status};
@@ -43,14 +43,20 @@ pub struct NodeStatusWriter {
     runtime: cri::Runtime,
     runtime_version: String,
     clock: SharedClock,
-    data_dir: std::path::PathBuf,
+    pressure: watch::Receiver<Vec<&'static str>>,
     written: Option<(Timestamp, NodeStatus)>,
     ready: Arc<Notify>,
 }
 
 impl NodeStatusWriter {
     /// A writer that has written nothing; `ready` is notified when the Node is first reported Ready.
-    pub fn new(config: &Config, machine: Machine, runtime_version: String, ready: Arc<Notify>) -> Self {
+    pub fn new(
+        config: &Config,
+        machine: Machine,
+        runtime_version: String,
+        pressure: watch::Receiver<Vec<&'static str>>,
+        ready: Arc<Notify>,
+    ) -> Self {
         Self {
             nodes: Api::all(config.client.clone()),
             node: config.node.clone(),
@@ -59,7 +65,7 @@ impl NodeStatusWriter {
             runtime: config.runtime.clone(),
             runtime_version,
             clock: Arc::clone(&config.clock),
-            data_dir: config.paths.root.clone(),
+            pressure,
             written: None,
             ready,
         }
@@ -85,7 +91,11 @@ impl NodeStatusWriter {
             }
             // A node that is not ready yet is waited for; a ready one is only watched for pressure.
             let pause = if reported_ready { LOOK_INTERVAL } else { RETRY_DELAY };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // An error means that nobody looks any more; then time alone counts.
+                Ok(()) = self.pressure.changed() => {}
+            }
         }
     }
 
@@ -155,6 +165,7 @@ impl NodeStatusWriter {
         let request = cri::StatusRequest { verbose: false };
         let runtime = self.runtime.runtime.status(request).await;
         let images = self.runtime.images.list_images(cri::ImageFilter::default()).await.unwrap_or_default();
+        let pressure = self.pressure.borrow().clone();
         node_status(&StatusFacts {
             node: &self.node,
             machine: &self.machine,
@@ -162,7 +173,7 @@ impl NodeStatusWriter {
             runtime_version: &self.runtime_version,
             runtime: runtime.as_ref().map_err(ToString::to_string),
             images: &images,
-            pressure: Pressure::read(&self.data_dir),
+            pressure: &pressure,
             before,
             now: self.clock.now(),
         })

@@ -45,6 +45,8 @@ pub enum Event {
     RestartWorker(Uid),
     /// Pods the runtime has, found after the first list.
     Orphans(Vec<Arc<Pod>>),
+    /// A Pod has to end, as the kubelet decided.
+    Fail(Uid, Failure),
 }
 
 /// Pods as the kubelet has them, for the kubelet API and node status.
@@ -112,6 +114,7 @@ impl SyncLoop {
             Event::Runtime(change) => self.wake(&change),
             Event::WorkerEnded(uid) => self.worker_ended(&uid),
             Event::RestartWorker(uid) => self.restart(uid),
+            Event::Fail(uid, failure) => self.fail(&uid, failure),
             Event::Orphans(pods) => {
                 for pod in pods {
                     if !self.workers.contains_key(&pod::uid(&pod)) {

@@ -13,8 +13,6 @@ mod tests;
 pub enum Signal {
     /// Memory that could be had without swapping.
     MemoryAvailable,
-    /// Memory left to all Pods together.
-    AllocatableMemoryAvailable,
     /// Space on the file system Pods write to.
     NodefsAvailable,
     /// Inodes there.
@@ -42,7 +40,6 @@ impl Signal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MemoryAvailable => "memory.available",
-            Self::AllocatableMemoryAvailable => "allocatableMemory.available",
             Self::NodefsAvailable => "nodefs.available",
             Self::NodefsInodesFree => "nodefs.inodesFree",
             Self::ImagefsAvailable => "imagefs.available",
@@ -54,7 +51,7 @@ impl Signal {
     /// What is short then, as messages name it.
     pub fn resource(self) -> &'static str {
         match self {
-            Self::MemoryAvailable | Self::AllocatableMemoryAvailable => "memory",
+            Self::MemoryAvailable => "memory",
             Self::NodefsAvailable | Self::ImagefsAvailable => "ephemeral-storage",
             Self::NodefsInodesFree | Self::ImagefsInodesFree => "inodes",
             Self::PidAvailable => "pids",

@@ -21,22 +21,6 @@ fn names_huge_pages_as_resources() {
 }
 
 #[test]
-fn pressure_begins_at_upstreams_thresholds() {
-    let fine = Pressure {
-        memory_available_bytes: 100 << 20,
-        disk_available_bytes: 10,
-        disk_bytes: 100,
-        inodes_available: 5,
-        inodes: 100,
-    };
-    assert!(!fine.is_short_of_memory() && !fine.is_short_of_disk());
-    assert!(Pressure { memory_available_bytes: (100 << 20) - 1, ..fine }.is_short_of_memory());
-    assert!(Pressure { disk_available_bytes: 9, ..fine }.is_short_of_disk());
-    assert!(Pressure { inodes_available: 4, ..fine }.is_short_of_disk());
-    assert!(!Pressure { inodes_available: 0, inodes: 0, ..fine }.is_short_of_disk());
-}
-
-#[test]
 fn this_machine_has_what_every_machine_has() {
     let machine = Machine::read(Path::new("/"));
     assert!(machine.cpus > 0 && machine.memory_bytes > 0 && machine.disk_bytes > 0);

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::go_arch;
 use crate::config::NodeConfig;
-use crate::machine::{Machine, Pressure};
+use crate::machine::Machine;
 use crate::pod_status::seconds;
 use crate::resources::{Amounts, NodeResources};
 
@@ -34,8 +34,8 @@ pub struct StatusFacts<'a> {
     pub runtime: Result<&'a cri::StatusResponse, String>,
     /// Images on the node.
     pub images: &'a [cri::Image],
-    /// How the machine is doing.
-    pub pressure: Pressure,
+    /// Types of the conditions that say what the node is short of.
+    pub pressure: &'a [&'static str],
     /// The status written last.
     pub before: Option<&'a NodeStatus>,
     /// The present moment.
@@ -96,7 +96,7 @@ fn conditions(facts: &StatusFacts<'_>) -> Vec<NodeCondition> {
     let findings = [
         pressure(
             "MemoryPressure",
-            facts.pressure.is_short_of_memory(),
+            facts.pressure.contains(&"MemoryPressure"),
             [
                 ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
                 ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -104,7 +104,7 @@ fn conditions(facts: &StatusFacts<'_>) -> Vec<NodeCondition> {
         ),
         pressure(
             "DiskPressure",
-            facts.pressure.is_short_of_disk(),
+            facts.pressure.contains(&"DiskPressure"),
             [
                 ("KubeletHasDiskPressure", "kubelet has disk pressure"),
                 ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -112,7 +112,7 @@ fn conditions(facts: &StatusFacts<'_>) -> Vec<NodeCondition> {
         ),
         pressure(
             "PIDPressure",
-            false,
+            facts.pressure.contains(&"PIDPressure"),
             [
                 ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
                 ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),

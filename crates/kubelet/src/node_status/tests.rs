@@ -21,16 +21,10 @@ fn machine() -> Machine {
     Machine { cpus: 2, memory_bytes: 8 << 30, disk_bytes: 100 << 30, ..Machine::default() }
 }
 
-const FINE: Pressure = Pressure {
-    memory_available_bytes: 4 << 30,
-    disk_available_bytes: 50 << 30,
-    disk_bytes: 100 << 30,
-    inodes_available: 0,
-    inodes: 0,
-};
+const FINE: &[&str] = &[];
 
 fn status(
-    pressure: Pressure,
+    pressure: &[&'static str],
     runtime: Result<&cri::StatusResponse, String>,
     before: Option<&NodeStatus>,
 ) -> NodeStatus {
@@ -104,7 +98,7 @@ fn transition_times_stay_while_a_condition_holds() {
         condition.last_transition_time = Some(crate::pod_status::seconds(at(1)));
         condition.last_heartbeat_time = Some(crate::pod_status::seconds(at(1)));
     }
-    let short = Pressure { memory_available_bytes: 0, ..FINE };
+    let short: &[&str] = &["MemoryPressure"];
     let after = status(short, Ok(&response), Some(&before));
     assert_eq!(condition(&after, "Ready")["lastTransitionTime"], "1970-01-01T00:00:01Z");
     assert_eq!(condition(&after, "MemoryPressure")["lastTransitionTime"], "1970-01-01T00:01:40Z");
@@ -123,7 +117,7 @@ fn writer(api: &FakeApi) -> NodeStatusWriter {
         runtime: testkit::fake_cri::FakeCri::new(Arc::clone(&clock), &[]).runtime(),
         runtime_version: "isopod://0.1.0".to_owned(),
         clock,
-        data_dir: "/".into(),
+        pressure: watch::channel(Vec::new()).1,
         written: None,
         ready: Arc::new(Notify::new()),
     }
