@@ -199,6 +199,11 @@ impl Cluster {
         Ok(self.lock_server().as_ref().context("the server is not running")?.id())
     }
 
+    /// Whether a containerd of the cluster's own runs its containers.
+    pub fn uses_containerd(&self) -> bool {
+        self.containerd.is_some()
+    }
+
     /// Where a containerd of the cluster's own keeps everything; it ends with the cluster.
     pub fn containerd_dir(&self) -> PathBuf {
         self.root.path().join("containerd")

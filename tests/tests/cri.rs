@@ -254,12 +254,14 @@ fn containerd_goes_on_without_us_and_reset_ends_it(_both: &Clusters) -> Result<(
     kubectl.wait_ready("left")?;
     ensure!(kubectl.text("pod/left", "/status/containerStatuses/0/containerID")? == id, "the container went on");
     ensure!(kubectl.ok(&["exec", "left", "--", "echo", "here"])? == "here\n");
+    let container = id.rsplit('/').next().context("an id")?;
+    let inside = host::running()?.into_iter().filter(|process| process.cgroups.contains(container));
+    let cluster_id = host::cluster_id(&inside.collect::<Vec<_>>())?;
+    cluster.reset()?;
+    let left = Host::observe()?.left_behind(&before, &cluster.data_dir(), &cluster_id);
+    ensure!(left.is_empty(), "left behind by reset: {left:#?}");
     let directory = cluster.containerd_dir();
     let name = directory.to_string_lossy().into_owned();
-    cluster.reset()?;
-    let left = Host::observe()?.left_behind(&before, &directory, &name);
-    let left: Vec<_> = left.iter().filter(|line| !line.contains("config.toml")).collect();
-    ensure!(left.is_empty(), "left behind by reset: {left:#?}");
     drop(cluster);
     let left = Host::observe()?.left_behind(&before, &directory, &name);
     ensure!(left.is_empty(), "left behind by the test: {left:#?}");

@@ -83,6 +83,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Cgroups {
     layout: Layout,
+    /// Hierarchies that isopod does not use, but other runtimes do: only removal goes there.
+    others: Vec<PathBuf>,
 }
 
 impl Cgroups {
@@ -94,7 +96,8 @@ impl Cgroups {
     pub fn detect() -> Result<Self> {
         let path = Path::new("/proc/self/mountinfo");
         let mountinfo = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-        Ok(Self { layout: Layout::from_mountinfo(&mountinfo)? })
+        let layout = Layout::from_mountinfo(&mountinfo)?;
+        Ok(Self { others: layout.other_roots(&mountinfo), layout })
     }
 
     /// Which interface the kernel offers here.
@@ -276,7 +279,8 @@ impl Cgroups {
     /// [`Error::Remove`].
     pub fn remove(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = relative(path.as_ref())?;
-        self.layout.roots().try_for_each(|root| remove_tree(&root.join(path)))
+        let roots = self.layout.roots().chain(self.others.iter().map(PathBuf::as_path));
+        roots.map(|root| root.join(path)).try_for_each(|directory| remove_tree(&directory))
     }
 }
 

@@ -102,6 +102,14 @@ impl Layout {
         roots.into_iter()
     }
 
+    /// Mount points of the hierarchies that are not among [`Self::roots`].
+    pub(super) fn other_roots(&self, mountinfo: &str) -> Vec<PathBuf> {
+        let mounted =
+            mountinfo.lines().filter_map(parse_line).filter(|(_, kind, _)| matches!(*kind, "cgroup" | "cgroup2"));
+        let others = mounted.filter(|(mount_point, ..)| !self.roots().any(|root| root == Path::new(mount_point)));
+        others.map(|(mount_point, ..)| PathBuf::from(mount_point)).collect()
+    }
+
     /// The hierarchy that says which processes are in a cgroup.
     pub(super) fn main_root(&self) -> &Path {
         self.root(Controller::Memory).expect("detection requires the memory controller")

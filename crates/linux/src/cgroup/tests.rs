@@ -48,6 +48,9 @@ fn finds_hierarchies_in_mountinfo() {
     assert_eq!(layout.root(Controller::Cpuacct), Some(Path::new("/sys/fs/cgroup/cpu,cpuacct")));
     assert_eq!(layout.root(Controller::Pids), None);
     assert_eq!(layout.roots().count(), 2, "co-mounted controllers count once");
+    let with_others = v1 + &line("/sys/fs/cgroup/blkio", "cgroup", "blkio") + &line("/data", "tmpfs", "cpu");
+    let others = layout.other_roots(&with_others);
+    assert_eq!(others, [PathBuf::from("/sys/fs/cgroup/unified"), PathBuf::from("/sys/fs/cgroup/blkio")]);
 
     let v2 = line("/sys/fs/cgroup", "cgroup2", "nsdelegate");
     assert_eq!(Layout::from_mountinfo(&v2).unwrap(), Layout::V2("/sys/fs/cgroup".into()));
