@@ -20,6 +20,11 @@ fn main() -> ExitCode {
         a_missing_object_is_named_and_awaited,
         optional_objects_may_come_later,
         the_last_content_stays_when_the_object_goes,
+        the_default_class_makes_a_directory_where_the_pod_goes,
+        volumes_and_claims_find_each_other,
+        claims_stay_while_pods_use_them_and_grow,
+        ephemeral_claims_go_with_their_pod,
+        claims_that_cannot_be_had_say_why,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -154,5 +159,133 @@ fn the_last_content_stays_when_the_object_goes(cluster: &Cluster) -> Result<()> 
     kubectl.ok(&["create", "configmap", "c", "--from-literal=key=again"])?;
     let file = volume_dir(cluster, &kubectl, "gone", "configmap", "c")?.join("key");
     arrives(&file, "again", REFRESH_LIMIT)?;
+    Ok(())
+}
+
+/// A claim of some class and size; `more` is further spec.
+fn claim(name: &str, size: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {name}}}\nspec:\n  accessModes: \
+         [ReadWriteOnce]\n  resources: {{requests: {{storage: {size}}}}}\n{more}"
+    )
+}
+
+fn uses_claim(name: &str, claim: &str) -> String {
+    let volumes = format!("[{{name: v, persistentVolumeClaim: {{claimName: {claim}}}}}]");
+    sleeper(name, &volumes, "[{name: v, mountPath: /v}]")
+}
+
+fn gone(kubectl: &Kubectl, object: &str) -> Result<()> {
+    kubectl.ok(&["wait", "--for=delete", object, "--timeout=30s"]).map(drop)
+}
+
+fn the_default_class_makes_a_directory_where_the_pod_goes(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("default-class")?;
+    let class = kubectl.ok(&["get", "sc", "--no-headers"])?;
+    ensure!(class.starts_with("local-path (default)"), "{class}");
+    kubectl.apply(&claim("data", "1Gi", ""))?;
+    event(&kubectl, "pvc/data", "waiting for first consumer to be created before binding")?;
+    ensure!(kubectl.text("pvc/data", "/status/phase")? == "Pending");
+    let start = Instant::now();
+    kubectl.apply(&uses_claim("first", "data"))?;
+    kubectl.wait_ready("first")?;
+    println!("a Pod with a claim was ready after {:?}", start.elapsed());
+    let listed = kubectl.ok(&["get", "pvc", "data", "--no-headers"])?;
+    let volume = kubectl.text("pvc/data", "/spec/volumeName")?;
+    let columns: Vec<&str> = listed.split_whitespace().take(6).collect();
+    ensure!(columns == ["data", "Bound", &volume, "1Gi", "RWO", "local-path"], "{listed}");
+    event(&kubectl, "pvc/data", "Successfully provisioned volume")?;
+    shell(&kubectl, "first", "echo kept > /v/file")?;
+    let directory = PathBuf::from(kubectl.text(&format!("pv/{volume}"), "/spec/local/path")?);
+    ensure!(fs::read_to_string(directory.join("file"))? == "kept\n");
+    kubectl.ok(&["delete", "pod", "first"])?;
+    kubectl.apply(&uses_claim("second", "data"))?;
+    kubectl.wait_ready("second")?;
+    ensure!(shell(&kubectl, "second", "cat /v/file")? == "kept\n");
+    kubectl.ok(&["delete", "pod", "second"])?;
+    kubectl.ok(&["delete", "pvc", "data"])?;
+    gone(&kubectl, &format!("pv/{volume}"))?;
+    ensure!(!directory.exists(), "{} is left", directory.display());
+    Ok(())
+}
+
+fn volumes_and_claims_find_each_other(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("manual")?;
+    let root = cluster.scratch("manual-volumes")?;
+    for (name, size) in [("small", "1Gi"), ("fits", "3Gi"), ("large", "9Gi")] {
+        let path = root.join(name);
+        fs::create_dir_all(&path)?;
+        kubectl.apply(&format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: \
+             {size}}}\n  accessModes: [ReadWriteOnce]\n  storageClassName: manual\n  hostPath: {{path: {}}}\n",
+            path.display()
+        ))?;
+    }
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Available", "pv/small", "pv/fits", "pv/large"])?;
+    kubectl.apply(&claim("two", "2Gi", "  storageClassName: manual\n"))?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/two", "--timeout=30s"])?;
+    ensure!(kubectl.text("pvc/two", "/spec/volumeName")? == "fits");
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Bound", "pv/fits", "--timeout=30s"])?;
+    let listed = kubectl.ok(&["get", "pv", "fits", "--no-headers"])?;
+    let columns: Vec<&str> = listed.split_whitespace().take(7).collect();
+    ensure!(columns == ["fits", "3Gi", "RWO", "Retain", "Bound", "manual/two", "manual"], "{listed}");
+    kubectl.apply(&uses_claim("user", "two"))?;
+    kubectl.wait_ready("user")?;
+    shell(&kubectl, "user", "echo here > /v/file")?;
+    ensure!(fs::read_to_string(root.join("fits/file"))? == "here\n");
+    kubectl.apply(&claim("named", "1Gi", "  storageClassName: manual\n  volumeName: large\n"))?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/named", "--timeout=30s"])?;
+    kubectl.ok(&["delete", "pod", "user"])?;
+    kubectl.ok(&["delete", "pvc", "two", "named"])?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Released", "pv/fits", "pv/large", "--timeout=30s"])?;
+    ensure!(fs::read_to_string(root.join("fits/file"))? == "here\n", "what is retained stays");
+    kubectl.ok(&["delete", "pv", "small", "fits", "large"])?;
+    Ok(())
+}
+
+fn claims_stay_while_pods_use_them_and_grow(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("protected")?;
+    kubectl.apply(&claim("data", "1Gi", ""))?;
+    kubectl.apply(&uses_claim("user", "data"))?;
+    kubectl.wait_ready("user")?;
+    let size = r#"{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}"#;
+    kubectl.ok(&["patch", "pvc", "data", "-p", size])?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.capacity.storage}=2Gi", "pvc/data", "--timeout=30s"])?;
+    let shrink = kubectl.fails(&["patch", "pvc", "data", "-p", &size.replace("2Gi", "1Mi")])?;
+    ensure!(shrink.contains("field can not be less than status.capacity"), "{shrink}");
+    kubectl.ok(&["delete", "pvc", "data", "--wait=false"])?;
+    let listed = kubectl.ok(&["get", "pvc", "data", "--no-headers"])?;
+    ensure!(listed.split_whitespace().nth(1) == Some("Terminating"), "{listed}");
+    ensure!(shell(&kubectl, "user", "touch /v/file && ls /v")?.contains("file"));
+    kubectl.ok(&["delete", "pod", "user"])?;
+    gone(&kubectl, "pvc/data")
+}
+
+fn ephemeral_claims_go_with_their_pod(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("ephemeral-claims")?;
+    let volumes = "[{name: scratch, ephemeral: {volumeClaimTemplate: {metadata: {labels: {of: pod}}, spec: {accessModes: \
+         [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}}}}]";
+    kubectl.apply(&sleeper("owner", volumes, "[{name: scratch, mountPath: /s}]"))?;
+    kubectl.wait_ready("owner")?;
+    shell(&kubectl, "owner", "echo x > /s/file")?;
+    ensure!(kubectl.text("pvc/owner-scratch", "/metadata/labels/of")? == "pod");
+    let volume = kubectl.text("pvc/owner-scratch", "/spec/volumeName")?;
+    kubectl.ok(&["delete", "pod", "owner"])?;
+    gone(&kubectl, "pvc/owner-scratch")?;
+    gone(&kubectl, &format!("pv/{volume}"))
+}
+
+fn claims_that_cannot_be_had_say_why(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("no-volume")?;
+    kubectl.apply(&uses_claim("early", "late"))?;
+    event(&kubectl, "pod/early", "persistentvolumeclaim \"late\" not found")?;
+    kubectl.apply(&claim("none", "1Gi", "  storageClassName: \"\"\n"))?;
+    event(&kubectl, "pvc/none", "no persistent volumes available for this claim and no storage class is set")?;
+    kubectl.apply(&uses_claim("stuck", "none"))?;
+    event(&kubectl, "pod/stuck", "pod has unbound immediate PersistentVolumeClaims")?;
+    kubectl.apply(&claim("unknown", "1Gi", "  storageClassName: nobody\n"))?;
+    event(&kubectl, "pvc/unknown", "storageclass.storage.k8s.io \"nobody\" not found")?;
+    kubectl.apply(&claim("late", "1Gi", ""))?;
+    kubectl.wait_ready("early")?;
     Ok(())
 }

@@ -39,6 +39,18 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// What the kernel said.
     fn bind_mount(&self, source: &Path, target: &Path) -> io::Result<()>;
+    /// Mounts what a server has on `target`, which exists; `options` are the file system's own.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn mount_remote(
+        &self,
+        source: &Path,
+        target: &Path,
+        file_system: &str,
+        options: &str,
+        read_only: bool,
+    ) -> io::Result<()>;
     /// Unmounts whatever is mounted on `target`, now for everybody who looks, later for those inside.
     ///
     /// # Errors
@@ -106,6 +118,19 @@ impl Host for LinuxHost {
 
     fn bind_mount(&self, source: &Path, target: &Path) -> io::Result<()> {
         Ok(rustix::mount::mount_bind(source, target)?)
+    }
+
+    fn mount_remote(
+        &self,
+        source: &Path,
+        target: &Path,
+        file_system: &str,
+        options: &str,
+        read_only: bool,
+    ) -> io::Result<()> {
+        let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+        let options = CString::new(options)?;
+        Ok(rustix::mount::mount(source, target, file_system, flags, options.as_c_str())?)
     }
 
     fn unmount(&self, target: &Path) -> io::Result<()> {

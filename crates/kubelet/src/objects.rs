@@ -11,7 +11,7 @@ mod watched;
 use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec, TokenRequestStatus};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
@@ -68,6 +68,22 @@ impl Objects {
             }
         };
         Ok(found.map(Arc::new))
+    }
+
+    /// A claim, read once: a node may not watch claims.
+    ///
+    /// # Errors
+    /// The API's, that there is none included.
+    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, kube::Error> {
+        Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace).get(name).await
+    }
+
+    /// A volume, likewise.
+    ///
+    /// # Errors
+    /// The API's, that there is none included.
+    async fn volume(&self, name: &str) -> Result<PersistentVolume, kube::Error> {
+        Api::<PersistentVolume>::all(self.client.clone()).get(name).await
     }
 
     /// A token of the Pod's ServiceAccount, bound to the Pod.

@@ -154,6 +154,19 @@ impl Host for FakeHost {
         Ok(())
     }
 
+    fn mount_remote(
+        &self,
+        source: &Path,
+        target: &Path,
+        file_system: &str,
+        options: &str,
+        _read_only: bool,
+    ) -> io::Result<()> {
+        self.call(format!("mount {file_system} {} {options}", source.display()));
+        self.mounts.lock().unwrap().push(target.to_owned());
+        Ok(())
+    }
+
     fn unmount(&self, target: &Path) -> io::Result<()> {
         self.mounts.lock().unwrap().retain(|mount| mount != target);
         Ok(())

@@ -10,8 +10,10 @@ mod empty_dir;
 mod host_path;
 mod keyed;
 pub mod mounts;
+mod nfs;
 mod ownership;
 pub mod payload;
+mod persistent;
 mod projected;
 mod sub_path;
 mod teardown;
@@ -93,10 +95,27 @@ pub struct MountedVolume {
 
 /// Why a volume cannot be used, in the words of a `FailedMount` event.
 #[derive(Debug, thiserror::Error)]
-#[error("MountVolume.SetUp failed for volume \"{volume}\" : {problem}")]
 pub struct VolumeError {
     volume: String,
     problem: VolumeProblem,
+}
+
+impl std::fmt::Display for VolumeError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { volume, problem } = self;
+        match problem {
+            // Nothing was mounted yet: it is not known what.
+            VolumeProblem::Claim { .. } => write!(
+                formatter,
+                "Unable to attach or mount volumes: unmounted volumes=[{volume}], unattached volumes=[], failed to \
+                 process volumes=[{volume}]: {problem}"
+            ),
+            VolumeProblem::LocalPath(_) => {
+                write!(formatter, "MountVolume.NewMounter initialization failed for volume \"{volume}\" : {problem}")
+            }
+            _ => write!(formatter, "MountVolume.SetUp failed for volume \"{volume}\" : {problem}"),
+        }
+    }
 }
 
 /// What is wrong with a volume.
@@ -108,6 +127,17 @@ pub enum VolumeProblem {
     /// Its content could not be put together.
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    /// Its claim cannot be used.
+    #[error("error processing PVC {claim}: {problem}")]
+    Claim {
+        /// Namespace and name.
+        claim: String,
+        /// Why.
+        problem: persistent::ClaimProblem,
+    },
+    /// A local volume's directory is missing.
+    #[error("path \"{}\" does not exist", .0.display())]
+    LocalPath(PathBuf),
     /// The host path is not what it must be.
     #[error("hostPath type check failed: {path} is not {expected}")]
     HostPathType {
@@ -142,6 +172,8 @@ enum VolumePlan<'a> {
     EmptyDir(empty_dir::EmptyDir),
     /// A path of the host.
     HostPath(host_path::HostPath),
+    /// A directory of a server.
+    Nfs(nfs::NfsPlan),
     /// Files made from API objects.
     Files(FilesPlan<'a>),
 }
@@ -189,8 +221,15 @@ async fn set_up_volume(
     volume: &Volume,
     context: VolumeContext<'_>,
 ) -> Result<(MountedVolume, Option<Timestamp>), VolumeProblem> {
+    if let Some(wanted) = persistent::claim_use(pod, volume) {
+        return Ok((set_up_claim(pod, volume, &wanted, context).await?, None));
+    }
     let fs_group = ownership::fs_group(pod);
     match plan_volume(pod, volume, context.pod_dir)? {
+        VolumePlan::Nfs(plan) => {
+            nfs::set_up(&plan, context.host).await?;
+            Ok((MountedVolume { host_path: plan.directory, read_only: plan.read_only }, None))
+        }
         VolumePlan::EmptyDir(plan) => {
             empty_dir::set_up(&plan, fs_group, context.host)?;
             Ok((MountedVolume { host_path: plan.directory, read_only: false }, None))
@@ -208,9 +247,44 @@ async fn set_up_volume(
     }
 }
 
+/// Where a Pod's files of one volume are, by the plugin's name in upstream's layout.
+fn volume_dir(pod_dir: &Path, plugin: &str, volume: &Volume) -> PathBuf {
+    pod_dir.join("volumes").join(plugin).join(&volume.name)
+}
+
+async fn set_up_claim(
+    pod: &Pod,
+    volume: &Volume,
+    wanted: &persistent::ClaimUse,
+    context: VolumeContext<'_>,
+) -> Result<MountedVolume, VolumeProblem> {
+    let failed = |problem| VolumeProblem::Claim { claim: persistent::full_name(pod, wanted), problem };
+    let bound = persistent::resolve(pod, wanted, context).await.map_err(failed)?;
+    let mounted = match persistent::source_of(&bound)? {
+        persistent::Source::HostPath(source) => {
+            let plan = host_path::plan(&source);
+            host_path::set_up(&plan)?;
+            MountedVolume { host_path: plan.path, read_only: wanted.read_only }
+        }
+        persistent::Source::Local(path) => {
+            persistent::check_local(&path)?;
+            if !wanted.read_only {
+                ownership::give_tree(pod, &path).await.map_err(VolumeProblem::io("set the group of", &path))?;
+            }
+            MountedVolume { host_path: path, read_only: wanted.read_only }
+        }
+        persistent::Source::Nfs(source, options) => {
+            let plan = nfs::plan(&source, &options, volume_dir(context.pod_dir, "kubernetes.io~nfs", volume));
+            nfs::set_up(&plan, context.host).await?;
+            MountedVolume { host_path: plan.directory, read_only: wanted.read_only || plan.read_only }
+        }
+    };
+    Ok(mounted)
+}
+
 /// What the spec asks for. Pure.
 fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<VolumePlan<'a>, VolumeProblem> {
-    let directory = |plugin: &str| pod_dir.join("volumes").join(plugin).join(&volume.name);
+    let directory = |plugin: &str| volume_dir(pod_dir, plugin, volume);
     let files =
         |plugin, in_memory, source| VolumePlan::Files(FilesPlan { directory: directory(plugin), in_memory, source });
     let mode = |default_mode: Option<i32>| default_mode.unwrap_or(payload::DEFAULT_MODE);
@@ -220,6 +294,9 @@ fn plan_volume<'a>(pod: &Pod, volume: &'a Volume, pod_dir: &Path) -> Result<Volu
     }
     if let Some(source) = &volume.host_path {
         return Ok(VolumePlan::HostPath(host_path::plan(source)));
+    }
+    if let Some(source) = &volume.nfs {
+        return Ok(VolumePlan::Nfs(nfs::plan(source, &[], directory("kubernetes.io~nfs"))));
     }
     if let Some(source) = &volume.config_map {
         return Ok(files(
@@ -275,11 +352,8 @@ fn is_mount_point(directory: &Path) -> bool {
 /// The type of a volume that is not supported, for its message.
 fn type_name(volume: &Volume) -> &'static str {
     let types = [
-        (volume.persistent_volume_claim.is_some(), "persistentVolumeClaim"),
         (volume.csi.is_some(), "csi"),
-        (volume.ephemeral.is_some(), "ephemeral"),
         (volume.image.is_some(), "image"),
-        (volume.nfs.is_some(), "nfs"),
         (volume.iscsi.is_some(), "iscsi"),
         (volume.fc.is_some(), "fc"),
         (volume.git_repo.is_some(), "gitRepo"),

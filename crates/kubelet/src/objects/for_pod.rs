@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use client::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use tokio::sync::Notify;
 
 use super::Objects;
@@ -111,6 +111,22 @@ impl PodObjects {
         let version = found.as_ref().and_then(|keyed| keyed.version.clone());
         self.reads.versions().insert(object, version);
         Ok(found)
+    }
+
+    /// A claim of the Pod's namespace.
+    ///
+    /// # Errors
+    /// The API's, that there is none included.
+    pub async fn claim(&self, pod: &Pod, name: &str) -> Result<PersistentVolumeClaim, kube::Error> {
+        self.objects.claim(pod::namespace(pod), name).await
+    }
+
+    /// A volume.
+    ///
+    /// # Errors
+    /// The API's, that there is none included.
+    pub async fn volume(&self, name: &str) -> Result<PersistentVolume, kube::Error> {
+        self.objects.volume(name).await
     }
 
     /// A token of the Pod's ServiceAccount: the one it has, until it is time for another.

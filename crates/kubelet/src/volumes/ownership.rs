@@ -28,6 +28,36 @@ pub(super) fn fs_group(pod: &Pod) -> Option<i64> {
     pod.spec.as_ref()?.security_context.as_ref()?.fs_group
 }
 
+/// Gives a volume that outlives its Pods to the Pod's group: everything in it, unless the policy is satisfied with a
+/// root that is right already.
+pub(super) async fn give_tree(pod: &Pod, root: &Path) -> io::Result<()> {
+    let Some(group) = fs_group(pod) else { return Ok(()) };
+    let security = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+    let on_mismatch =
+        security.and_then(|security| security.fs_group_change_policy.as_deref()) == Some("OnRootMismatch");
+    if on_mismatch && is_given(&fs::symlink_metadata(root)?, group) {
+        return Ok(());
+    }
+    let root = root.to_owned();
+    // A volume may hold very many files: that is done where it may block.
+    tokio::task::spawn_blocking(move || give_all(&root, group)).await.map_err(io::Error::other)?
+}
+
+/// Whether a directory is as [`give_to_group`] leaves it.
+fn is_given(root: &fs::Metadata, group: i64) -> bool {
+    const GROUP_BITS: u32 = 0o2070;
+    i64::from(root.gid()) == group && root.mode() & GROUP_BITS == GROUP_BITS
+}
+
+fn give_all(path: &Path, group: i64) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give_all(&entry?.path(), group)?;
+        }
+    }
+    give_to_group(path, group, Access::ReadWrite)
+}
+
 /// Gives one file or directory to a group. What is made in a directory later belongs to the group as well (setgid).
 pub(super) fn give_to_group(path: &Path, group: i64, access: Access) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;

@@ -166,7 +166,7 @@ async fn what_is_missing_is_named_unless_it_is_optional() {
             "configMap: {name: c, items: [{key: a, path: ../z}]}",
             "invalid path \"../z\": must be relative and stay inside the volume",
         ),
-        ("nfs: {server: s, path: /p}", "volume type nfs is not supported on this node"),
+        ("csi: {driver: d}", "volume type csi is not supported on this node"),
     ] {
         let expected = format!("MountVolume.SetUp failed for volume \"v\" : {problem}");
         assert_eq!(volumes.set_up(volume).await, Err(expected));
