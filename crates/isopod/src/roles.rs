@@ -186,6 +186,7 @@ impl Node {
                 cgroup_root: cgroup_root(&id),
                 api_service: settings.api_service(),
                 max_container_restart_period: Duration::from_secs(settings.kubelet.max_container_restart_period.into()),
+                static_pods: settings.static_pods.clone(),
                 ..kubelet::PodConfig::default()
             },
             resources: settings.resources.clone(),

@@ -35,6 +35,8 @@ pub struct Settings {
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
     pub resources: kubelet::resources::ResourceConfig,
+    /// Where the node finds Pods of its own.
+    pub static_pods: kubelet::StaticPodConfig,
 }
 
 impl Settings {
@@ -68,6 +70,7 @@ impl Settings {
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
             resources: arguments.kubelet.resources.resolve()?,
+            static_pods: arguments.kubelet.static_pods.resolve()?,
             kubelet: arguments.kubelet,
         })
     }
@@ -154,6 +157,7 @@ mod tests {
     fn bad_values_are_refused_with_their_flag() {
         for (flags, message) in [
             (["--node-name", "Under_score"], "--node-name \"Under_score\": a lowercase RFC 1123 subdomain"),
+            (["--manifest-url", "ftp://h/"], "--manifest-url"),
             (["--node-label", "no-value"], "--node-label \"no-value\" is not KEY=VALUE"),
             (["--node-label", "a b=c"], "--node-label \"a b=c\": name part must consist of"),
             (["--cluster-cidr", "10.1.0.0/16,10.2.0.0/16"], "--cluster-cidr takes one range per address family"),

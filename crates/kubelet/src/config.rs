@@ -11,6 +11,7 @@ use platform::random::SharedRandom;
 
 use crate::crash_backoff;
 use crate::host::Host;
+use crate::pod_source::StaticPodConfig;
 use crate::resources::ResourceConfig;
 
 /// Everything a kubelet needs from outside.
@@ -83,6 +84,8 @@ impl Paths {
 /// How Pods are run.
 #[derive(Debug, Clone)]
 pub struct PodConfig {
+    /// Pods the node runs of its own accord.
+    pub static_pods: StaticPodConfig,
     /// The cgroup below which `kubepods` is made, relative to each controller's root; empty for the root itself.
     pub cgroup_root: String,
     /// Addresses of the cluster DNS; Pods with `dnsPolicy: ClusterFirst` use the host's resolvers while there are none.
@@ -102,6 +105,7 @@ pub struct PodConfig {
 impl Default for PodConfig {
     fn default() -> Self {
         Self {
+            static_pods: StaticPodConfig::default(),
             cgroup_root: String::new(),
             cluster_dns: Vec::new(),
             api_service: None,

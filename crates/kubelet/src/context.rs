@@ -25,6 +25,7 @@ use crate::pod::{self, Uid};
 use crate::probes::Schedule;
 use crate::qos;
 use crate::resources::{NodeResources, cgroups};
+use crate::status_manager::{MirrorKeeper, Mirrors};
 
 /// Shared by all workers.
 pub struct NodeContext {
@@ -46,6 +47,8 @@ pub struct NodeContext {
     pub history: History,
     /// What users are told.
     pub events: Events,
+    /// The API's objects for static Pods.
+    pub mirrors: Arc<Mirrors>,
     /// When probes run.
     pub probes: Arc<Schedule>,
     /// Directories.
@@ -100,6 +103,7 @@ impl NodeContext {
             clock: Arc::clone(&config.clock),
             history,
             events,
+            mirrors: Arc::default(),
             probes: Arc::new(Schedule::start()),
             paths: config.paths.clone(),
             pods: config.pods.clone(),
@@ -115,6 +119,11 @@ impl NodeContext {
             service_env: config.pods.api_service.map(api_server_env).unwrap_or_default(),
             resolv_conf: ResolvConf::parse(&resolv_conf),
         }
+    }
+
+    /// Who keeps the mirror of a static Pod.
+    pub fn mirror_keeper(&self) -> MirrorKeeper {
+        MirrorKeeper::new(self.client.clone(), Arc::clone(&self.mirrors), self.node.subscribe())
     }
 
     /// `pods/<uid>`.

@@ -14,6 +14,7 @@ pub mod config;
 mod container_config;
 mod context;
 mod crash_backoff;
+mod directory_watch;
 mod events;
 pub mod eviction;
 pub mod go_duration;
@@ -60,6 +61,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use config::{Config, NodeConfig, Paths, PodConfig};
+pub use pod_source::{ManifestUrl, StaticPodConfig};
 pub use server::KubeletApi;
 
 use context::NodeContext;
@@ -198,6 +200,8 @@ impl Kubelet {
         background("eviction", &cancel, eviction.run());
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
+        let static_pods = pod_source::run_static(Arc::clone(&self.context), node_name.clone(), events.clone());
+        background("static pod sources", &cancel, static_pods);
         background("pod source", &cancel, async move { pod_source::run(client, &node_name, events).await });
         let history = self.context.history.clone();
         sync_loop.run(queue, cancel).await;

@@ -38,7 +38,7 @@ pub async fn find(
             orphans.insert(uid, Arc::new(pod));
         }
     }
-    if !orphans.is_empty() && events.send(Event::Orphans(orphans.into_values().collect())).await.is_err() {
+    if events.send(Event::Orphans(orphans.into_values().collect())).await.is_err() {
         return;
     }
     let cleaned = tokio::task::spawn_blocking(move || remove_leftovers(&context, &alive, &pods)).await;

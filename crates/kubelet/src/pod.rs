@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use api::core::v1::pod::{MIRROR_ANNOTATION, SOURCE_ANNOTATION};
 use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, EphemeralContainer, Pod};
 
 /// A Pod's UID: the only identity under which the kubelet files anything. A Pod that is deleted and made again under
@@ -205,10 +206,17 @@ pub fn is_node_critical(pod: &Pod) -> bool {
 
 /// Whether the Pod came from a file of the node, as itself or as the object that mirrors it.
 pub fn is_static(pod: &Pod) -> bool {
-    let annotations = pod.metadata.annotations.as_ref();
-    let get = |key: &str| annotations.and_then(|annotations| annotations.get(key)).map(String::as_str);
-    get("kubernetes.io/config.mirror").is_some()
-        || get("kubernetes.io/config.source").is_some_and(|source| source != "api")
+    is_mirror(pod) || annotation(pod, SOURCE_ANNOTATION).is_some_and(|source| source != "api")
+}
+
+/// Whether this is the API's object for a static Pod.
+pub fn is_mirror(pod: &Pod) -> bool {
+    annotation(pod, MIRROR_ANNOTATION).is_some()
+}
+
+/// One of the Pod's annotations.
+pub fn annotation<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
+    pod.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
 /// Whether the Pod shares the host's network.

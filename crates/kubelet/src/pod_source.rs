@@ -1,16 +1,55 @@
-//! Where Pods come from: the API, by a watch on those bound to this node. Static Pods become another source of the
-//! same updates.
+//! Where Pods come from: the API, by a watch on those bound to this node; the node's own files ([`files`]); a URL
+//! ([`url`]). Pods of the latter two are static: the node runs them with or without an API, which gets a mirror of each
+//! to look at. A source of static Pods always sends all it has.
 
+mod files;
+mod manifest;
+mod url;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use api::core::v1::pod::{SEEN_ANNOTATION, SOURCE_ANNOTATION};
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::context::NodeContext;
+use crate::pod;
 use crate::sync_loop::Event;
+
+pub use manifest::Source;
+pub use url::ManifestUrl;
+
+/// Where static Pods are found.
+#[derive(Debug, Clone, Default)]
+pub struct StaticPodConfig {
+    /// A directory of manifests, or one manifest (`--pod-manifest-path`).
+    pub path: Option<PathBuf>,
+    /// A URL of manifests (`--manifest-url`).
+    pub url: Option<ManifestUrl>,
+}
+
+impl StaticPodConfig {
+    /// The sources there are.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        let file = self.path.as_ref().map(|_| Source::File);
+        file.into_iter().chain(self.url.as_ref().map(|_| Source::Url))
+    }
+}
+
+/// All Pods of a source of static ones.
+#[derive(Debug, Clone)]
+pub struct StaticPods {
+    /// Where they are from.
+    pub source: Source,
+    /// These and no others.
+    pub pods: Vec<Arc<Pod>>,
+}
 
 /// What a source says.
 #[derive(Debug, Clone)]
@@ -36,12 +75,12 @@ pub async fn run(client: kube::Client, node_name: &str, events: mpsc::Sender<Eve
                 continue;
             }
             Ok(watcher::Event::InitApply(pod)) => {
-                listed.push(Arc::new(pod));
+                listed.push(Arc::new(from_api(pod)));
                 continue;
             }
             Ok(watcher::Event::InitDone) => PodUpdate::Replace(std::mem::take(&mut listed)),
-            Ok(watcher::Event::Apply(pod)) => PodUpdate::Set(Arc::new(pod)),
-            Ok(watcher::Event::Delete(pod)) => PodUpdate::Removed(Arc::new(pod)),
+            Ok(watcher::Event::Apply(pod)) => PodUpdate::Set(Arc::new(from_api(pod))),
+            Ok(watcher::Event::Delete(pod)) => PodUpdate::Removed(Arc::new(from_api(pod))),
             Err(error) => {
                 warn!(%error, "watch on Pods interrupted");
                 continue;
@@ -51,4 +90,35 @@ pub async fn run(client: kube::Client, node_name: &str, events: mpsc::Sender<Eve
             return;
         }
     }
+}
+
+/// Follows the sources of static Pods until the receiver is gone.
+pub async fn run_static(context: Arc<NodeContext>, node_name: String, events: mpsc::Sender<Event>) {
+    let StaticPodConfig { path, url } = context.pods.static_pods.clone();
+    let files = async {
+        if let Some(path) = path {
+            files::run(Arc::clone(&context), path, node_name.clone(), events.clone()).await;
+        }
+    };
+    let url = async {
+        if let Some(place) = url {
+            url::run(Arc::clone(&context), place, node_name.clone(), events.clone()).await;
+        }
+    };
+    tokio::join!(files, url);
+    // Without sources there is nothing to end for.
+    std::future::pending().await
+}
+
+/// A Pod of the API is no static one, whatever its annotations say; only the API decides who may write a mirror.
+fn from_api(mut pod: Pod) -> Pod {
+    if pod::is_static(&pod) && !pod::is_mirror(&pod) {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(SOURCE_ANNOTATION.to_owned(), "api".to_owned());
+    }
+    pod
+}
+
+fn note_seen(pod: &mut Pod, now: Timestamp) {
+    pod.metadata.annotations.get_or_insert_default().insert(SEEN_ANNOTATION.to_owned(), now.to_string());
 }

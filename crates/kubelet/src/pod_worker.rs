@@ -147,7 +147,8 @@ struct PodWorker {
 
 impl PodWorker {
     fn new(context: Arc<NodeContext>, uid: Uid, inbox: watch::Receiver<Desired>, wake: Arc<Notify>) -> Self {
-        let status = StatusWriter::start(context.client.clone());
+        let mirror = pod::is_static(inbox.borrow().pod()).then(|| context.mirror_keeper());
+        let status = StatusWriter::start(context.client.clone(), mirror);
         let (schedule, runtime) = (Arc::clone(&context.probes), Arc::clone(&context.runtime));
         let prober = Prober::new(schedule, runtime, context.events.clone(), Arc::clone(&wake));
         let objects = Arc::new(PodObjects::new(Arc::clone(&context.objects), Arc::clone(&wake)));

@@ -8,6 +8,7 @@
 //! Guarantees: statuses of one Pod arrive in order; a write for a Pod that was replaced under its name is refused by
 //! the UID in the patch; a failed write is tried again until it succeeds, is pointless, or is replaced.
 
+mod mirror;
 mod patch;
 
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use platform::tasks::{TaskKind, spawn};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use crate::pod;
+use crate::pod::{self, Uid};
+
+pub use mirror::{MirrorKeeper, Mirrors};
 
 /// How long a status of a Pod that is being started waits for a better one.
 const SOFT_DELAY: Duration = Duration::from_millis(100);
@@ -48,6 +51,8 @@ struct Wanted {
 
 /// One Pod's way to the API. Dropping it ends its task once what it holds is written or has failed once more.
 pub struct StatusWriter {
+    /// Whether the API's object is only a mirror.
+    mirrored: bool,
     wanted: watch::Sender<Option<Wanted>>,
     written: watch::Receiver<Progress>,
 }
@@ -60,12 +65,13 @@ enum Progress {
 }
 
 impl StatusWriter {
-    /// Starts the writer of one Pod.
-    pub fn start(client: Client) -> Self {
+    /// Starts the writer of one Pod; that of a static one has its mirror's keeper.
+    pub fn start(client: Client, mirror: Option<MirrorKeeper>) -> Self {
         let (wanted, inbox) = watch::channel(None);
         let (progress, written) = watch::channel(Progress::Writing);
-        spawn(TaskKind::Worker, "pod status", write_statuses(client, inbox, progress));
-        Self { wanted, written }
+        let mirrored = mirror.is_some();
+        spawn(TaskKind::Worker, "pod status", write_statuses(client, mirror, inbox, progress));
+        Self { mirrored, wanted, written }
     }
 
     /// Replaces the status to be written. Returns at once.
@@ -78,35 +84,56 @@ impl StatusWriter {
         });
     }
 
-    /// Writes the Pod's last status, then deletes its object; returns when that is gone, whoever deleted it.
+    /// Writes the Pod's last status, then deletes its object; returns when that is gone, whoever deleted it. Nobody
+    /// waits for a mirror: a static Pod does not need the API to end.
     pub async fn delete(&mut self, pod: &Arc<Pod>, status: PodStatus) {
         let pod = Arc::clone(pod);
         self.wanted.send_replace(Some(Wanted { pod, status, urgency: Urgency::Now, delete: true }));
+        if self.mirrored {
+            return;
+        }
         // The task ends only after it reported, or with the process.
         let _ = self.written.wait_for(|progress| *progress == Progress::Gone).await;
     }
 }
 
 /// What the API has, as far as this writer knows.
+#[derive(Default)]
 struct Known {
+    /// Of which object: a mirror may be made anew.
+    uid: Option<Uid>,
     revision: u64,
     status: PodStatus,
     /// The status asked for last, and what the API made of it.
     answered: Option<(PodStatus, PodStatus)>,
 }
 
-async fn write_statuses(client: Client, mut inbox: watch::Receiver<Option<Wanted>>, progress: watch::Sender<Progress>) {
-    let mut known = Known { revision: 0, status: PodStatus::default(), answered: None };
+async fn write_statuses(
+    client: Client,
+    mut mirror: Option<MirrorKeeper>,
+    mut inbox: watch::Receiver<Option<Wanted>>,
+    progress: watch::Sender<Progress>,
+) {
+    let mut known = Known::default();
     let mut retry = RETRY_FIRST;
     loop {
-        if inbox.changed().await.is_err() {
-            return;
+        let mirror_changed = async {
+            match &mut mirror {
+                Some(mirror) => mirror.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = inbox.changed() => if changed.is_err() {
+                return;
+            },
+            () = mirror_changed => {}
         }
         settle(&mut inbox).await;
         loop {
             let Some(wanted) = inbox.borrow_and_update().clone() else { break };
-            match write(&client, &wanted, &mut known).await {
-                Ok(Written::Stored) => {
+            match write(&client, mirror.as_mut(), &wanted, &mut known).await {
+                Ok(Written::Stored | Written::Later) => {
                     retry = RETRY_FIRST;
                     break;
                 }
@@ -138,15 +165,33 @@ async fn settle(inbox: &mut watch::Receiver<Option<Wanted>>) {
 enum Written {
     Stored,
     Gone,
+    /// There is no object to write to before a mirror can be made, or is made anew.
+    Later,
 }
 
-async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Written, kube::Error> {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), pod::namespace(&wanted.pod));
-    let name = pod::name(&wanted.pod);
-    known.learn(&wanted.pod);
+async fn write(
+    client: &Client,
+    mut mirror: Option<&mut MirrorKeeper>,
+    wanted: &Wanted,
+    known: &mut Known,
+) -> Result<Written, kube::Error> {
+    let pod = match &mut mirror {
+        None => Arc::clone(&wanted.pod),
+        Some(keeper) if wanted.delete => match keeper.find(&wanted.pod) {
+            Some(mirror) => mirror,
+            None => return Ok(Written::Gone),
+        },
+        Some(keeper) => match keeper.ensure(&wanted.pod).await? {
+            Some(mirror) => mirror,
+            None => return Ok(Written::Later),
+        },
+    };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), pod::namespace(&pod));
+    let name = pod::name(&pod);
+    known.learn(&pod);
     let patch = match known.has_answered(&wanted.status) {
         true => None,
-        false => patch::status_patch(&pod::uid(&wanted.pod), &known.status, &wanted.status),
+        false => patch::status_patch(&pod::uid(&pod), &known.status, &wanted.status),
     };
     if let Some(body) = patch {
         match pods.patch_status(name, &PatchParams::default(), &Patch::Strategic(body)).await {
@@ -156,8 +201,14 @@ async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Wr
             }
             // Gone, or another Pod has its name by now: nothing of ours is left to write to.
             Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => {
-                debug!(pod = pod::full_name(&wanted.pod), %error, "status of a Pod that is gone");
-                return Ok(Written::Gone);
+                debug!(pod = pod::full_name(&pod), %error, "status of a Pod that is gone");
+                return Ok(match mirror {
+                    Some(keeper) => {
+                        keeper.lost(&pod);
+                        Written::Later
+                    }
+                    None => Written::Gone,
+                });
             }
             Err(error) => return Err(error),
         }
@@ -165,12 +216,21 @@ async fn write(client: &Client, wanted: &Wanted, known: &mut Known) -> Result<Wr
     if !wanted.delete {
         return Ok(Written::Stored);
     }
-    let uid = Some(pod::uid(&wanted.pod).to_string());
-    let preconditions = Some(Preconditions { uid, resource_version: None });
+    delete_at_once(client, &pod).await?;
+    if let Some(keeper) = mirror {
+        keeper.lost(&pod);
+    }
+    Ok(Written::Gone)
+}
+
+/// Deletes this very object without any grace period; one that is gone or was replaced under its name counts as deleted.
+async fn delete_at_once(client: &Client, pod: &Pod) -> Result<(), kube::Error> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), pod::namespace(pod));
+    let preconditions = Some(Preconditions { uid: pod.metadata.uid.clone(), resource_version: None });
     let parameters = DeleteParams { preconditions, ..DeleteParams::default().grace_period(0) };
-    match pods.delete(name, &parameters).await {
-        Ok(_) => Ok(Written::Gone),
-        Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => Ok(Written::Gone),
+    match pods.delete(pod::name(pod), &parameters).await {
+        Ok(_) => Ok(()),
+        Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -184,6 +244,9 @@ impl Known {
 
     /// Takes over the status of an object unless it is older than what is known.
     fn learn(&mut self, pod: &Pod) {
+        if self.uid.as_ref() != Some(&pod::uid(pod)) {
+            *self = Self { uid: Some(pod::uid(pod)), ..Self::default() };
+        }
         let revision = pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok()).unwrap_or(0);
         if revision >= self.revision {
             self.revision = revision;

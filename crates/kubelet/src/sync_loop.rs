@@ -9,6 +9,7 @@
 
 mod admitting;
 mod resizing;
+mod static_pods;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,8 +27,9 @@ use crate::orphans;
 use crate::pleg::RuntimeChange;
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, Failure};
-use crate::pod_source::PodUpdate;
+use crate::pod_source::{PodUpdate, StaticPods};
 use crate::pod_worker::{self, WorkerHandle};
+use static_pods::StaticState;
 
 /// How long a worker that panicked is left alone.
 const RESTART_DELAY: Duration = Duration::from_secs(5);
@@ -37,13 +39,15 @@ const RESTART_DELAY: Duration = Duration::from_secs(5);
 pub enum Event {
     /// The API wants something.
     Pods(PodUpdate),
+    /// A source of static Pods has these.
+    StaticPods(StaticPods),
     /// The runtime has changed.
     Runtime(RuntimeChange),
     /// A worker ended: its Pod is gone, or it panicked.
     WorkerEnded(Uid),
     /// A worker that panicked may be started again.
     RestartWorker(Uid),
-    /// Pods the runtime has, found after the first list.
+    /// Pods the runtime has, found once all sources have said which Pods there are; often none.
     Orphans(Vec<Arc<Pod>>),
     /// A Pod has to end, as the kubelet decided.
     Fail(Uid, Failure),
@@ -60,7 +64,11 @@ pub struct SyncLoop {
     /// Counts changes of the runtime, so that log readers know when to look.
     runtime_changes: watch::Sender<u64>,
     pods: watch::Sender<KnownPods>,
+    /// The API has said which Pods there are.
     listed: bool,
+    /// What earlier kubelets left behind has been looked for.
+    searched: bool,
+    statics: StaticState,
 }
 
 struct Worker {
@@ -82,7 +90,9 @@ impl SyncLoop {
         runtime_changes: watch::Sender<u64>,
         pods: watch::Sender<KnownPods>,
     ) -> Self {
-        Self { context, events, workers: HashMap::new(), runtime_changes, pods, listed: false }
+        let statics = StaticState::new(context.pods.static_pods.sources());
+        let workers = HashMap::new();
+        Self { context, events, workers, runtime_changes, pods, listed: false, searched: false, statics }
     }
 
     /// Runs until cancelled. Pods live on: only what happens inside this process ends.
@@ -103,6 +113,12 @@ impl SyncLoop {
 
     fn handle(&mut self, event: Event) {
         match event {
+            Event::StaticPods(update) => self.set_static(update),
+            Event::Pods(PodUpdate::Set(pod)) if pod::is_mirror(&pod) => {
+                self.context.mirrors.set(&pod);
+                self.remove_orphaned_mirrors();
+            }
+            Event::Pods(PodUpdate::Removed(pod)) if pod::is_mirror(&pod) => self.context.mirrors.remove(&pod),
             Event::Pods(PodUpdate::Set(pod)) => self.desire(Desired::Pod(pod)),
             // Without a worker nothing of it is here: its end is what made the object go, or it never began.
             Event::Pods(PodUpdate::Removed(pod)) => {
@@ -122,6 +138,8 @@ impl SyncLoop {
                         self.desire(Desired::Removed(pod));
                     }
                 }
+                self.statics.orphans_known = true;
+                self.remove_orphaned_mirrors();
             }
         }
     }
@@ -172,11 +190,15 @@ impl SyncLoop {
 
     /// After a list: what is not in it is gone.
     fn replace(&mut self, pods: Vec<Arc<Pod>>) {
+        let (mirrors, pods): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod::is_mirror(pod));
+        self.context.mirrors.replace(mirrors.into_iter());
+        self.remove_orphaned_mirrors();
         let gone: Vec<Arc<Pod>> = self
             .workers
             .iter()
             .filter(|(uid, worker)| {
                 matches!(worker.desired, Desired::Pod(_) | Desired::Failed(..))
+                    && !pod::is_static(worker.desired.pod())
                     && !pods.iter().any(|pod| pod::uid(pod) == **uid)
             })
             .map(|(_, worker)| Arc::clone(worker.desired.pod()))
@@ -186,8 +208,14 @@ impl SyncLoop {
         let mut pods = pods;
         pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
         pods.into_iter().for_each(|pod| self.desire(Desired::Pod(pod)));
-        if !self.listed {
-            self.listed = true;
+        self.listed = true;
+        self.find_orphans();
+    }
+
+    /// Looks for what earlier kubelets left behind, once every source has said which Pods there are.
+    fn find_orphans(&mut self) {
+        if self.listed && self.statics.silent.is_empty() && !self.searched {
+            self.searched = true;
             let known = self.workers.keys().cloned().collect();
             spawn(
                 TaskKind::Worker,
@@ -212,11 +240,14 @@ impl SyncLoop {
     fn worker_ended(&mut self, uid: &Uid) {
         let Some(worker) = self.workers.get(uid) else { return };
         if worker.handle.finished() {
+            let pod = Arc::clone(worker.desired.pod());
             self.workers.remove(uid);
             self.pods.send_modify(|pods| drop(pods.remove(uid)));
             self.context.allocations.end(uid);
             self.note_requests();
             self.retry_resizes();
+            self.start_successor(&pod);
+            self.remove_orphaned_mirrors();
             return;
         }
         error!(pod = pod::full_name(worker.desired.pod()), "Pod worker died, starting it again soon");

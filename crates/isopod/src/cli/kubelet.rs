@@ -1,10 +1,12 @@
 //! The node's own flags, under the names that upstream's kubelet gives them.
 
 mod resources;
+mod static_pods;
 
 use clap::Args;
 
 pub use resources::Resources;
+pub use static_pods::StaticPods;
 
 /// What the kubelet of this machine is told.
 #[derive(Debug, Args)]
@@ -23,4 +25,7 @@ pub struct Kubelet {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub resources: Resources,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub static_pods: StaticPods,
 }

@@ -1,6 +1,7 @@
 //! Whole Pods against a fake API, a fake runtime and a clock that only moves when everybody waits.
 
 mod probes;
+mod static_pods;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,11 +36,16 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A node that is configured in its own way; `static` below its directory is for manifests.
+    fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let clock = Arc::new(TokioClock::new());
         let directory = tempfile::tempdir().unwrap();
         let (api, host, events) = (FakeApi::new(), Arc::new(FakeHost::default()), EventLog::default());
         let cri = FakeCri::new(clock.clone(), &["nginx:latest", "busybox:latest"]);
-        let config = Config {
+        let mut config = Config {
             client: api.client(),
             runtime: cri.runtime(),
             host: host.clone(),
@@ -58,6 +64,7 @@ impl Node {
             pods: PodConfig::default(),
             resources: Default::default(),
         };
+        configure(&mut config);
         let context = NodeContext::new(&config, &Machine::default(), "fake".to_owned(), Arc::new(events.clone()));
         let mut node = Self {
             api,
@@ -79,6 +86,7 @@ impl Node {
         let (changes, pods) = (watch::channel(0).0, watch::channel(KnownPods::new()).0);
         let sync_loop = SyncLoop::new(self.context.clone(), events.clone(), changes, pods);
         let parts = [
+            tokio::spawn(pod_source::run_static(self.context.clone(), "n1".to_owned(), events.clone())),
             tokio::spawn(pleg::run(self.context.runtime.clone(), events.clone())),
             tokio::spawn({
                 let client = self.api.client();

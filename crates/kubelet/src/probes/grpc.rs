@@ -265,4 +265,60 @@ mod tests {
         }
         assert_eq!(percent_decoded(b"a%20b%"), "a b%");
     }
+
+    /// A health server that answers with this message and `grpc-status`; answers what one call asked it.
+    async fn serve(message: &'static [u8], code: &'static str) -> (String, tokio::task::JoinHandle<Vec<u8>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        #[allow(clippy::disallowed_methods)] // tests need no supervision
+        let task = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+            let service = hyper::service::service_fn(|request: Request<Incoming>| {
+                let asked = std::sync::Arc::clone(&asked);
+                async move {
+                    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                    assert_eq!(request.headers()["user-agent"], USER_AGENT);
+                    let body = request.into_body().collect().await?.to_bytes();
+                    asked.lock().unwrap().extend_from_slice(&body);
+                    let mut trailers = HeaderMap::new();
+                    trailers.insert("grpc-status", code.parse().unwrap());
+                    trailers.insert("grpc-message", "told%21".parse().unwrap());
+                    let body = Full::new(Bytes::from_static(message)).with_trailers(async move { Some(Ok(trailers)) });
+                    Ok::<_, hyper::Error>(Response::new(body))
+                }
+            });
+            let served =
+                hyper::server::conn::http2::Builder::new(Tasks).serve_connection(TokioIo::new(stream), service);
+            // The client leaves once it knows.
+            let _ = served.await;
+            let asked = asked.lock().unwrap();
+            asked.clone()
+        });
+        (address, task)
+    }
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn servers_are_asked() {
+        let (address, server) = serve(&[0, 0, 0, 0, 2, 8, 1], "0").await;
+        assert_eq!(check(&address, "db", LIMIT).await, Outcome::Success);
+        assert_eq!(server.await.unwrap(), [0, 0, 0, 0, 4, 10, 2, b'd', b'b']);
+        let (address, _server) = serve(&[], "7").await;
+        let refused = "error: health rpc probe failed: rpc error: code = PermissionDenied desc = told!";
+        assert_eq!(check(&address, "", LIMIT).await, Outcome::Failure(refused.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let failure = |text: String| Outcome::Failure(text);
+        let silent = failure("timeout: health rpc did not complete within 100ms".to_owned());
+        assert_eq!(check(&address, "", Duration::from_millis(100)).await, silent);
+        drop(listener);
+        let text = format!("timeout: failed to connect service \"{address}\" within 5s: context deadline exceeded");
+        assert_eq!(check(&address, "", LIMIT).await, failure(text));
+    }
 }

@@ -8,7 +8,6 @@ mod options;
 mod reader;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

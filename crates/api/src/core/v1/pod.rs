@@ -12,6 +12,7 @@ pub mod downward;
 mod image;
 pub mod prepare;
 mod qos;
+mod references;
 pub mod resources;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use defaults::default_pod_spec;
 pub(crate) use defaults::default_selector;
 pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
+pub use references::api_reference;
 pub(crate) use validation::{check_no_backsteps, validate_node_selector};
 pub use validation::{validate_ephemeral_containers_update, validate_resize};
 
@@ -36,6 +38,12 @@ pub const PHASE_SUCCEEDED: &str = "Succeeded";
 pub const PHASE_FAILED: &str = "Failed";
 /// The annotation of Pods that mirror a node's static Pod.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// The annotation that says where a node has a Pod from: `api`, `file` or `http`.
+pub const SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
+/// The annotation with the hash of a static Pod's manifest, which is its UID on the node.
+pub const HASH_ANNOTATION: &str = "kubernetes.io/config.hash";
+/// The annotation that says when a node first saw a static Pod.
+pub const SEEN_ANNOTATION: &str = "kubernetes.io/config.seen";
 
 impl Kind for Pod {
     fn set_defaults(&mut self) {

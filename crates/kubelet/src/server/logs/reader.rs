@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::LogOptions;
 use super::format::Renderer;
-use super::watch::DirectoryWatch;
+use crate::directory_watch::DirectoryWatch;
 
 /// Read at once.
 const BLOCK: usize = 64 * 1024;
@@ -35,7 +35,7 @@ pub(super) async fn copy(
     // Watched before it is read: what is written in between must not be missed.
     let outcome = async {
         let watch = match (&follow, path.parent()) {
-            (Some(_), Some(directory)) => Some(DirectoryWatch::new(directory)?),
+            (Some(_), Some(directory)) => Some(DirectoryWatch::of_writes(directory)?),
             _ => None,
         };
         let mut log = Log::open(path)?;
