@@ -29,6 +29,56 @@ pub enum Command {
     /// Import, list and remove container images
     #[command(subcommand)]
     Images(Images),
+    /// Tell what befell a Pod, step by step with times, also one that is gone
+    Story(Story),
+    /// Say what a Pod waits for now
+    Why(Why),
+}
+
+/// Which Pod, and where to ask for it.
+#[derive(Debug, Args)]
+pub struct PodArguments {
+    /// The Pod, as pod/NAME or NAME
+    #[arg(value_name = "pod/NAME")]
+    pub pod: String,
+    /// Its namespace [default: the one of the kubeconfig's context]
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// How to reach the API [default: $KUBECONFIG, else /var/lib/isopod/admin.kubeconfig]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Folder of a server on this machine, whose admin.kubeconfig is used
+    #[arg(long, value_name = "DIR", conflicts_with = "kubeconfig")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// `isopod story`.
+#[derive(Debug, Args)]
+pub struct Story {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pod: PodArguments,
+    /// The Pod with this UID, where several had the name [default: the latest]
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<String>,
+    /// Everything that is known, as data
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Output>,
+}
+
+/// `isopod why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pod: PodArguments,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// JSON
+    Json,
 }
 
 /// Where a server keeps everything.

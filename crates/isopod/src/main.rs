@@ -10,6 +10,7 @@ mod reset;
 mod roles;
 mod server;
 mod settings;
+mod story;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         Command::Server(arguments) => server::run(*arguments),
         Command::Reset(arguments) => reset::run(&arguments),
         Command::Images(arguments) => images::run(arguments),
+        Command::Story(arguments) => story::run(&arguments),
+        Command::Why(arguments) => story::why(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

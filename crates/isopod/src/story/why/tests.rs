@@ -1,0 +1,108 @@
+use kubelet::history::{Entry, PodProcess};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-01-01T00:01:00Z".parse().unwrap()
+}
+
+fn told(pod: Value) -> Told {
+    Told { pod: Some(serde_json::from_value(pod).unwrap()), ..Told::default() }
+}
+
+fn on_node(status: Value) -> Value {
+    json!({"metadata": {}, "spec": {"nodeName": "n", "containers": [{"name": "app"}]}, "status": status})
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    let state = json!({"waiting": {"reason": reason, "message": message}});
+    let ended = json!({"terminated": {"exitCode": 3, "reason": "Error", "finishedAt": "2026-01-01T00:00:55Z"}});
+    on_node(json!({"phase": "Running", "containerStatuses": [{"name": "app", "image": "", "imageID": "",
+        "ready": false, "restartCount": 2, "state": state, "lastState": ended}]}))
+}
+
+fn event(at: &str, reason: &str, message: &str) -> Entry {
+    let what = json!({"at": at, "what": "event", "warning": true, "reason": reason, "message": message,
+        "container": "app", "count": 1});
+    serde_json::from_value(what).unwrap()
+}
+
+#[test]
+fn a_pod_without_a_node_waits_for_the_scheduler() {
+    let pod = |spec: Value, conditions: Value| told(json!({"spec": spec, "status": {"conditions": conditions}}));
+    let unfit = json!([{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    let check = |told: &Told, expected: &str| assert_eq!(reasons(told, now()), [expected]);
+    check(
+        &pod(json!({"containers": []}), unfit),
+        "No node fits for 1m00s: 0/1 nodes are available: 1 Insufficient cpu.",
+    );
+    check(&pod(json!({"containers": []}), json!([])), "The scheduler has not looked at it yet");
+    let gated = json!({"containers": [], "schedulingGates": [{"name": "a.io/x"}]});
+    check(&pod(gated, json!([])), "It is not to be scheduled before its scheduling gates are removed: a.io/x");
+}
+
+#[test]
+fn a_container_that_crashes_waits_for_its_back_off() {
+    let told = told(waiting("CrashLoopBackOff", "back-off 20s restarting failed container=app pod=p"));
+    let expected = "Container app has exited with code 3 (Error), 2 restarts so far; \
+                    its back-off lasts until 2026-01-01T00:01:15Z, 15.0s from now";
+    assert_eq!(reasons(&told, now()), [expected]);
+}
+
+#[test]
+fn a_container_that_is_made_waits_for_mounts_or_its_image() {
+    let mut told = told(waiting("ContainerCreating", ""));
+    let check = |told: &Told, expected: &str| assert_eq!(reasons(told, now()), [expected]);
+    check(&told, "Node n has not taken it up yet");
+    told.entries = vec![event("2026-01-01T00:00:57.1Z", "Pulling", "Pulling image \"big\"")];
+    check(&told, "Container app waits for its image \"big\", which has been pulled for 2.9s");
+    told.entries.push(event("2026-01-01T00:00:58Z", "FailedMount", "configmap \"x\" not found"));
+    check(&told, "FailedMount, 2.0s ago: configmap \"x\" not found");
+}
+
+#[test]
+fn a_container_that_runs_waits_for_its_probes_and_the_pod_for_its_gates() {
+    let mut pod = on_node(json!({"phase": "Running", "containerStatuses": [{"name": "app", "image": "", "imageID": "",
+        "ready": false, "started": true, "restartCount": 0, "state": {"running": {}}}]}));
+    pod["spec"]["readinessGates"] = json!([{"conditionType": "lb"}]);
+    let mut told = told(pod);
+    told.entries = vec![event("2026-01-01T00:00:58Z", "Unhealthy", "Readiness probe failed: 503")];
+    let expected = [
+        "Container app runs, but its readiness probe has not passed; last: Readiness probe failed: 503",
+        "Its readiness gate lb is not True",
+    ];
+    assert_eq!(reasons(&told, now()), expected);
+}
+
+#[test]
+fn a_pod_that_is_deleted_waits_for_processes_and_finalizers() {
+    let mut pod = on_node(json!({"phase": "Running"}));
+    pod["metadata"] = json!({"deletionTimestamp": "2026-01-01T00:01:20Z", "finalizers": ["a.io/keep"]});
+    let mut told = told(pod);
+    told.processes = vec![PodProcess {
+        pid: 7,
+        container: Some("app".to_owned()),
+        command: "sleep 9".to_owned(),
+        state: "S".to_owned(),
+    }];
+    let expected = [
+        "PID 7 (sleep 9) of container app has not ended",
+        "Its containers may take their time until 2026-01-01T00:01:20Z, 20.0s from now",
+        "Its finalizer a.io/keep has not been removed by whoever set it",
+    ];
+    assert_eq!(reasons(&told, now()), expected);
+}
+
+#[test]
+fn what_waits_for_nothing_says_so() {
+    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    let check = |told: &Told, expected: &str| assert_eq!(reasons(told, now()), [expected]);
+    let running = json!({"phase": "Running", "conditions": ready, "containerStatuses": [{"name": "app", "image": "",
+        "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}}]});
+    check(&told(on_node(running)), "It has been ready for 1m00s and waits for nothing");
+    let evicted = json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"});
+    check(&told(on_node(evicted)), "It has ended as Failed (Evicted: low on memory) and waits for nothing");
+    check(&Told::default(), "The Pod is gone and waits for nothing; isopod story tells what befell it");
+}
