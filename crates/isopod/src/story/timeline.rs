@@ -83,7 +83,13 @@ fn lines(told: &Told) -> Vec<Line> {
     }
     lines.extend(told.events.iter().filter_map(line_of_event));
     let mut adopted = false;
+    // The Pod's own readiness says it for its containers.
+    let of_pod = |what: &Transition| matches!(what, Transition::Condition { kind, .. } if kind == "Ready");
+    let told_by_pod = |entry: &Entry| told.entries.iter().any(|other| other.at == entry.at && of_pod(&other.what));
     for entry in &told.entries {
+        if matches!(entry.what, Transition::Ready { .. }) && told_by_pod(entry) {
+            continue;
+        }
         if let Some((amiss, text)) = describe(entry, adopted) {
             lines.push(Line { at: entry.at, amiss, text });
         }
@@ -119,8 +125,8 @@ fn describe(entry: &Entry, adopted: bool) -> Option<(bool, String)> {
         Transition::Event { reason, .. } if reason == "BackOff" => return None,
         Transition::Event { warning, reason, message, container, count } => {
             let whose = container.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-            let times = if *count > 1 { format!(" ({count} times so far)") } else { String::new() };
-            (*warning, format!("{whose}{reason}: {message}{times}"))
+            let times = if *warning && *count > 1 { format!(" ({count} times so far)") } else { String::new() };
+            (*warning, format!("{whose}{reason}: {}{times}", message.trim_end()))
         }
         Transition::Phase { phase, reason, message } => {
             (phase == "Failed", format!("phase {phase}{}", because(reason, message)))
@@ -143,7 +149,10 @@ fn describe(entry: &Entry, adopted: bool) -> Option<(bool, String)> {
                 129..=192 => format!("was ended by signal {} ({reason})", code - 128),
                 _ => format!("exited with code {code} ({reason})"),
             };
-            let ran = ran_ms.map(|ms| format!(" after {}", duration(i128::from(ms)))).unwrap_or_default();
+            let ran = ran_ms
+                .filter(|ms| *ms > 0)
+                .map(|ms| format!(" after {}", duration(i128::from(ms))))
+                .unwrap_or_default();
             let words = message.as_ref().map(|words| format!(": {}", words.trim())).unwrap_or_default();
             (*code != 0, format!("{container} {how}{ran}{words}"))
         }

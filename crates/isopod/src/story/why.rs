@@ -117,7 +117,9 @@ impl View<'_> {
         vec![match verdict {
             Some(verdict) => {
                 let since = verdict.last_transition_time.as_ref().map(|time| format!(" for {}", self.since(time.0)));
-                let message = verdict.message.clone().unwrap_or_default();
+                // What would have to be preempted follows, which helps nobody here.
+                let message = verdict.message.as_deref().unwrap_or_default();
+                let message = message.split_once(". ").map_or(message, |(verdict, _)| verdict);
                 format!("No node fits{}: {message}", since.unwrap_or_default())
             }
             None if scheduler != "default-scheduler" => {
@@ -188,18 +190,7 @@ impl View<'_> {
             "CrashLoopBackOff" => self.crash_loop(name, status, &message),
             "" | "ContainerCreating" | "PodInitializing" => self.creating(name),
             reason @ ("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName") => {
-                let trouble = self.last_of(|what| match what {
-                    Transition::Event { warning: true, reason, message, container, .. }
-                        if reason == "Failed" && container.as_deref() == Some(name) && message.contains("pull") =>
-                    {
-                        Some(message.clone())
-                    }
-                    _ => None,
-                });
-                let cause =
-                    trouble.filter(|trouble| reason == "ImagePullBackOff" && !trouble.starts_with("Error: ErrImage"));
-                let cause = cause.map(|text| format!("; the last attempt: {text}")).unwrap_or_default();
-                format!("Container {name} waits for its image: {reason}: {message}{cause}")
+                format!("Container {name} waits for its image: {reason}: {message}")
             }
             reason => format!("Container {name} cannot be started: {reason}: {message}"),
         })

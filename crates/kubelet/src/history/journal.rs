@@ -78,9 +78,8 @@ impl Repeats {
                 let seen = self.0.entry(pod.uid.clone()).or_default().entry(key).or_default();
                 *seen += 1;
                 *count = *seen;
-                // What was pulled or killed again is news each time; what fails again is not.
-                let is_step = matches!(reason.as_str(), "Pulling" | "Pulled" | "Created" | "Started" | "Killing");
-                if !is_step && !seen.is_power_of_two() {
+                // What is killed again has run again, which is news.
+                if reason != "Killing" && !seen.is_power_of_two() {
                     return None;
                 }
             }

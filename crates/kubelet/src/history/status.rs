@@ -1,5 +1,6 @@
 //! What happened between two statuses.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, PodCondition, PodStatus};
 
 use super::Transition;
@@ -42,10 +43,16 @@ fn flip(before: Option<&PodCondition>, now: &PodCondition) -> Option<Transition>
 }
 
 fn container(before: Option<&ContainerStatus>, now: &ContainerStatus, found: &mut Vec<Transition>) {
-    let known: Vec<&str> = before.into_iter().flat_map(ends).filter_map(|end| end.container_id.as_deref()).collect();
-    let news = ends(now).filter(|end| end.container_id.as_deref().is_none_or(|id| !known.contains(&id)));
+    // Ends are forgotten when newer ones come; one that is not newer than the newest known is no news.
+    let known = before.into_iter().flat_map(ends).filter_map(|end| Some((end.container_id.as_deref()?, finished(end))));
+    let known: Vec<(&str, Option<Timestamp>)> = known.collect();
+    let newest = known.iter().filter_map(|(_, at)| *at).max();
+    let is_news = |end: &&ContainerStateTerminated| {
+        let same = known.iter().any(|(id, _)| end.container_id.as_deref() == Some(id));
+        !same && newest.is_none_or(|newest| finished(end).is_none_or(|at| at >= newest))
+    };
     // The last state is the earlier one.
-    let mut news: Vec<&ContainerStateTerminated> = news.collect();
+    let mut news: Vec<&ContainerStateTerminated> = ends(now).filter(is_news).collect();
     news.dedup_by_key(|end| end.container_id.clone());
     found.extend(news.into_iter().map(|end| exited(&now.name, end)));
     let state = now.state.as_ref();
@@ -70,6 +77,10 @@ fn container(before: Option<&ContainerStatus>, now: &ContainerStatus, found: &mu
 
 fn ends(status: &ContainerStatus) -> impl Iterator<Item = &ContainerStateTerminated> {
     [&status.last_state, &status.state].into_iter().filter_map(|state| state.as_ref()?.terminated.as_ref())
+}
+
+fn finished(end: &ContainerStateTerminated) -> Option<Timestamp> {
+    end.finished_at.as_ref().map(|time| time.0)
 }
 
 fn exited(container: &str, end: &ContainerStateTerminated) -> Transition {

@@ -25,7 +25,10 @@ impl PodWorker {
         let pod = self.pod();
         if let Some(generation) = pod.metadata.generation.filter(|generation| *generation > self.generation) {
             self.generation = generation;
-            self.context.history.record(&pod, Transition::Spec { generation });
+            // Being deleted counts as a change, too, and is told as such.
+            if pod.metadata.deletion_timestamp.is_none() {
+                self.context.history.record(&pod, Transition::Spec { generation });
+            }
         }
         self.note_ending(&pod, before);
     }

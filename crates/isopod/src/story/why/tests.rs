@@ -31,12 +31,12 @@ fn event(at: &str, reason: &str, message: &str) -> Entry {
 #[test]
 fn a_pod_without_a_node_waits_for_the_scheduler() {
     let pod = |spec: Value, conditions: Value| told(json!({"spec": spec, "status": {"conditions": conditions}}));
-    let unfit = json!([{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu.",
+    let unfit = json!([{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu. preemption: none",
         "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
     let check = |told: &Told, expected: &str| assert_eq!(reasons(told, now()), [expected]);
     check(
         &pod(json!({"containers": []}), unfit),
-        "No node fits for 1m00s: 0/1 nodes are available: 1 Insufficient cpu.",
+        "No node fits for 1m00s: 0/1 nodes are available: 1 Insufficient cpu",
     );
     check(&pod(json!({"containers": []}), json!([])), "The scheduler has not looked at it yet");
     let gated = json!({"containers": [], "schedulingGates": [{"name": "a.io/x"}]});
