@@ -161,6 +161,7 @@ fn describe(entry: &Entry, adopted: bool) -> Option<(bool, String)> {
             (*attempt > 0, format!("sandbox made in {}{again}", duration(i128::from(*took_ms))))
         }
         Transition::Volumes { took_ms } => (false, format!("volumes set up in {}", duration(i128::from(*took_ms)))),
+        Transition::Ending { cause, grace_seconds: 0 } => (false, format!("ends: {cause}")),
         Transition::Ending { cause, grace_seconds } => {
             (false, format!("ends: {cause}; containers have {grace_seconds} s"))
         }

@@ -35,17 +35,19 @@ impl PodWorker {
 
     /// A Pod that begins to end, or is to end sooner than it was.
     pub(super) fn note_ending(&self, pod: &Pod, before: &PodLifecycle) {
-        let PodLifecycle::Terminating(termination) = &self.lifecycle else { return };
-        if *before == self.lifecycle {
-            return;
-        }
+        let (termination, grace_seconds) = match &self.lifecycle {
+            _ if *before == self.lifecycle => return,
+            PodLifecycle::Terminating(termination) => (termination, termination.grace_seconds),
+            // Nothing of it runs any more that would need time.
+            PodLifecycle::Terminated(termination) => (termination, 0),
+            PodLifecycle::Syncing | PodLifecycle::Gone => return,
+        };
         let cause = match &termination.cause {
             TerminationCause::Completed => "all containers ended".to_owned(),
             TerminationCause::Failed(verdict) => format!("{}: {}", verdict.reason, verdict.message),
             TerminationCause::Deleted => "deletion was asked for".to_owned(),
             TerminationCause::ObjectGone => "the object is gone".to_owned(),
         };
-        let grace_seconds = termination.grace_seconds;
         self.context.history.record(pod, Transition::Ending { cause, grace_seconds });
     }
 

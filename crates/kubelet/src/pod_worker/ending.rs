@@ -101,7 +101,9 @@ impl PodWorker {
         if let Err(pause) = self.release(pod, true).await {
             return Some(pause);
         }
-        self.context.history.record(pod, Transition::Released);
+        if matches!(self.lifecycle, PodLifecycle::Terminating(_)) {
+            self.context.history.record(pod, Transition::Released);
+        }
         if termination.cause != TerminationCause::ObjectGone {
             self.status.delete(pod, status).await;
         }
