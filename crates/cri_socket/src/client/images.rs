@@ -30,6 +30,9 @@ impl ImageService for Client {
         auth: Option<AuthConfig>,
         sandbox_config: Option<PodSandboxConfig>,
     ) -> Result<String> {
+        // As upstream's kubelet, which chose the credentials for this image: containerd refuses a server that is not
+        // written as a URL, and takes docker.io's for those of another host.
+        let auth = auth.map(|auth| AuthConfig { server_address: String::new(), ..auth });
         let request = PullImageRequest { image: Some(image), auth, sandbox_config };
         // As long as it takes: the runtime gives up when nothing arrives any more.
         let response: PullImageResponse = self.call_within(image_method!("PullImage"), request, None).await?;
