@@ -66,6 +66,20 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Less memory than is in use already.
+    #[error("unable to set memory limit to {limit} (current usage: {usage})")]
+    MemoryInUse {
+        /// Bytes asked for.
+        limit: i64,
+        /// Bytes in use.
+        usage: u64,
+    },
+    /// Files of version 2 on a version 1 host.
+    #[error("invalid configuration: cannot use unified on cgroup v1")]
+    NoUnified,
+    /// A large page size the kernel does not account for.
+    #[error("no limit for large pages: {0} is missing")]
+    NoHugepages(String),
     /// A directory could not be removed.
     #[error("remove cgroup {path}")]
     Remove {
@@ -74,6 +88,21 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whether the kernel took a write for wrong as things are.
+    fn is_refusal(&self) -> bool {
+        let code = match self {
+            Self::Write { source, .. } => source.raw_os_error(),
+            _ => None,
+        };
+        matches!(code, Some(libc::EINVAL | libc::EBUSY))
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Write { source, .. } if source.raw_os_error() == Some(libc::EBUSY))
+    }
 }
 
 /// The outcome of a call on a cgroup.
@@ -119,7 +148,8 @@ impl Cgroups {
                 for (controller, root) in hierarchies {
                     match controller {
                         Controller::Cpuset if limits.needs_cpuset() => create_cpuset(root, path)?,
-                        Controller::Cpuset => {}
+                        Controller::Hugetlb if !limits.hugepages.is_empty() => create_all(&root.join(path))?,
+                        Controller::Cpuset | Controller::Hugetlb => {}
                         _ => create_all(&root.join(path))?,
                     }
                 }
@@ -129,28 +159,62 @@ impl Cgroups {
         self.apply(path, limits)
     }
 
-    /// Applies the limits that are set; the others stay as they are.
+    /// Applies the limits that are set; the others stay as they are. Memory that is in use is not taken away.
     ///
     /// # Errors
-    /// [`Error::Write`], naming file and value.
+    /// [`Error::MemoryInUse`]; [`Error::Write`], naming file and value.
     pub fn apply(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
         let path = relative(path.as_ref())?;
-        let mut writes = limits.writes(self.version());
-        while let Some(write) = (!writes.is_empty()).then(|| writes.remove(0)) {
-            let Some(root) = self.layout.root(write.controller) else { continue };
-            match write_file(&root.join(path).join(write.file), &write.value) {
-                // Memory may not exceed memory and swap together: to grow, the latter has to grow first.
-                Err(Error::Write { source, .. })
-                    if source.raw_os_error() == Some(libc::EINVAL)
-                        && write.file == limits::MEMORY_V1
-                        && writes.first().is_some_and(|next| next.file == limits::MEMORY_AND_SWAP_V1) =>
-                {
-                    writes.insert(1, write);
+        if self.version() == Version::V1 && !limits.unified.is_empty() {
+            return Err(Error::NoUnified);
+        }
+        self.refuse_memory_in_use(path, limits)?;
+        self.settle(path, limits.writes(self.version()), limits)
+    }
+
+    /// Some files limit each other: memory and memory with swap, CPU quota and period. What one refuses now it may take
+    /// once the other is written, so the refused come last, once more.
+    fn settle(&self, path: &Path, writes: Vec<limits::Write>, limits: &Limits) -> Result<()> {
+        let mut refused = Vec::new();
+        for write in writes {
+            if let Err(error) = self.write(path, &write) {
+                if !error.is_refusal() {
+                    return Err(error);
                 }
-                outcome => outcome?,
+                refused.push(write);
             }
         }
+        for write in refused {
+            let outcome = self.write(path, &write);
+            outcome.map_err(|error| match limits.memory_bytes {
+                Some(limit) if error.is_busy() => self.memory_in_use(path, limit),
+                _ => error,
+            })?;
+        }
         Ok(())
+    }
+
+    fn write(&self, path: &Path, write: &limits::Write) -> Result<()> {
+        let Some(root) = self.layout.root(write.controller) else {
+            // A host without large pages has none to limit; asking for some is another matter.
+            let asked = write.controller == Controller::Hugetlb && write.value != "0";
+            return if asked { Err(Error::NoHugepages(write.file.clone())) } else { Ok(()) };
+        };
+        write_file(&root.join(path).join(&write.file), &write.value)
+    }
+
+    /// Version 1 refuses by itself what it cannot reclaim; version 2 would end processes instead.
+    fn refuse_memory_in_use(&self, path: &Path, limits: &Limits) -> Result<()> {
+        let Some(limit @ 1..) = limits.memory_bytes.filter(|_| self.version() == Version::V2) else { return Ok(()) };
+        match self.usage(path) {
+            Ok(usage) if limit.unsigned_abs() <= usage.memory_usage_bytes => Err(self.memory_in_use(path, limit)),
+            _ => Ok(()),
+        }
+    }
+
+    fn memory_in_use(&self, path: &Path, limit: i64) -> Error {
+        let usage = self.usage(path).unwrap_or_default().memory_usage_bytes;
+        Error::MemoryInUse { limit, usage }
     }
 
     /// Whether the cgroup exists.
@@ -205,7 +269,7 @@ impl Cgroups {
             Layout::V1(hierarchies) => Entrance::Tasks(
                 hierarchies
                     .iter()
-                    .filter(|(controller, root)| *controller != Controller::Cpuset || root.join(path).is_dir())
+                    .filter(|(controller, root)| !controller.is_optional() || root.join(path).is_dir())
                     .map(|(_, root)| open(root.join(path).join("tasks"), true))
                     .collect::<Result<_>>()?,
             ),
@@ -363,11 +427,11 @@ fn create_v2(root: &Path, path: &Path) -> Result<()> {
     for component in path.components() {
         let control = parent.join("cgroup.subtree_control");
         let enabled = read_file(&control)?;
-        for controller in ["cpu", "memory", "pids", "cpuset"] {
+        for controller in ["cpu", "memory", "pids", "cpuset", "hugetlb"] {
             if !enabled.split_whitespace().any(|word| word == controller) {
                 match write_file(&control, &format!("+{controller}")) {
-                    // cpuset is wanted only by pinned containers; a host that does not delegate it still works.
-                    Err(_) if controller == "cpuset" => {}
+                    // These are wanted by few containers; a host that does not delegate them still works.
+                    Err(_) if matches!(controller, "cpuset" | "hugetlb") => {}
                     outcome => outcome?,
                 }
             }

@@ -17,12 +17,13 @@ pub mod stats;
 pub mod stop;
 #[cfg(test)]
 mod tests;
+pub mod update;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cri::{
     Container as ContainerSummary, ContainerFilter, ContainerResources, ContainerState, ContainerStatus, ContainerUser,
-    ImageSpec, LinuxContainerUser,
+    ImageSpec, LinuxContainerResources, LinuxContainerUser,
 };
 use tokio::sync::watch;
 
@@ -38,12 +39,21 @@ pub struct Container {
     pub sandbox: Arc<Sandbox>,
     /// Absent while it is created only.
     phase: watch::Sender<Option<ContainerPhase>>,
+    /// Its limits as they are now; the record has those it was created with.
+    resources: Mutex<LinuxContainerResources>,
 }
 
 impl Container {
     /// A container, and what the shim says about it.
     pub fn new(record: ContainerRecord, sandbox: Arc<Sandbox>, phase: Option<ContainerPhase>) -> Self {
-        Self { record, sandbox, phase: watch::Sender::new(phase) }
+        let resources = record.config.linux.as_ref().and_then(|linux| linux.resources.clone());
+        let resources = Mutex::new(resources.unwrap_or_default());
+        Self { record, sandbox, phase: watch::Sender::new(phase), resources }
+    }
+
+    /// Its limits, held while they change.
+    pub fn resources(&self) -> MutexGuard<'_, LinuxContainerResources> {
+        self.resources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// CRI id.
@@ -92,7 +102,7 @@ impl Container {
     /// The container in CRI's words.
     pub fn status(&self) -> ContainerStatus {
         let config = &self.record.config;
-        let resources = config.linux.as_ref().and_then(|linux| linux.resources.clone());
+        let resources = Some(self.resources().clone());
         let mut status = ContainerStatus {
             id: self.record.id.clone(),
             metadata: config.metadata.clone(),

@@ -140,3 +140,38 @@ async fn usage_is_measured_per_container_and_sandbox() {
     node.runtime.stop_pod_sandbox(&sandbox).await.unwrap();
     assert!(node.runtime.list_pod_sandbox_stats(cri::PodSandboxStatsFilter::default()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn limits_of_a_running_container_change() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let container = node.run(&sandbox, idle("main")).await;
+    let change = |memory: i64, quota: i64| cri::UpdateContainerResourcesRequest {
+        container_id: container.clone(),
+        linux: Some(cri::LinuxContainerResources {
+            cpu_shares: 512,
+            cpu_quota: quota,
+            cpu_period: 100_000,
+            memory_limit_in_bytes: memory,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let limits = || async {
+        let status = node.runtime.container_status(&container).await.unwrap();
+        let linux = status.resources.unwrap().linux.unwrap();
+        (linux.memory_limit_in_bytes, linux.cpu_quota, linux.cpu_shares)
+    };
+    node.runtime.update_container_resources(change(64 << 20, 50_000)).await.unwrap();
+    assert_eq!(limits().await, (64 << 20, 50_000, 512));
+    let shown = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+    assert_eq!(node.output(&container, shown).await, "67108864");
+
+    // Memory that cannot be taken away: kept alive by a process of the container.
+    node.output(&container, "dd if=/dev/zero of=/dev/shm/fill bs=1M count=20 2>/dev/null").await;
+    let error = node.runtime.update_container_resources(change(8 << 20, 50_000)).await.unwrap_err();
+    assert!(error.to_string().contains("unable to set memory limit to 8388608 (current usage: "), "{error}");
+    assert_eq!(limits().await, (64 << 20, 50_000, 512), "what is refused is not reported");
+    node.runtime.update_container_resources(change(0, 20_000)).await.unwrap();
+    assert_eq!(limits().await, (64 << 20, 20_000, 512), "what is not named stays");
+}

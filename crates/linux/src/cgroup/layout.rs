@@ -26,10 +26,13 @@ pub enum Controller {
     Memory,
     /// Number of processes.
     Pids,
+    /// Large memory pages.
+    Hugetlb,
 }
 
 impl Controller {
-    const ALL: [Self; 5] = [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids];
+    const ALL: [Self; 6] =
+        [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Hugetlb];
 
     /// The kernel's name.
     pub fn name(self) -> &'static str {
@@ -39,7 +42,15 @@ impl Controller {
             Self::Cpuset => "cpuset",
             Self::Memory => "memory",
             Self::Pids => "pids",
+            Self::Hugetlb => "hugetlb",
         }
+    }
+}
+
+impl Controller {
+    /// Whether a version 1 cgroup has this controller only when a limit asks for it.
+    pub(super) fn is_optional(self) -> bool {
+        matches!(self, Self::Cpuset | Self::Hugetlb)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Limits as Kubernetes states them, and the files they end up in. Pure.
 
+use std::collections::BTreeMap;
+
 use super::layout::{Controller, Version};
 
 /// CPU bandwidth period Kubernetes uses, in microseconds.
@@ -31,13 +33,17 @@ pub struct Limits {
     pub cpuset_cpus: Option<String>,
     /// Memory nodes to allocate from.
     pub cpuset_mems: Option<String>,
+    /// Bytes in large pages, by size as the kernel writes it (`2MB`).
+    pub hugepages: BTreeMap<String, u64>,
+    /// Files of version 2 and what to write to them; version 1 has none of them.
+    pub unified: BTreeMap<String, String>,
 }
 
 /// One file of a cgroup to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Write {
     pub controller: Controller,
-    pub file: &'static str,
+    pub file: String,
     pub value: String,
 }
 
@@ -67,8 +73,17 @@ impl Limits {
             (Cpuset, "cpuset.mems", self.cpuset_mems.clone()),
         ]
         .into_iter()
-        .filter_map(|(controller, file, value)| Some(Write { controller, file, value: value? }))
+        .filter_map(|(controller, file, value)| Some(Write { controller, file: file.into(), value: value? }))
+        .chain(self.hugepage_writes("limit_in_bytes"))
         .collect()
+    }
+
+    fn hugepage_writes(&self, file: &str) -> impl Iterator<Item = Write> {
+        self.hugepages.iter().map(move |(size, bytes)| Write {
+            controller: Controller::Hugetlb,
+            file: format!("hugetlb.{size}.{file}"),
+            value: bytes.to_string(),
+        })
     }
 
     fn writes_v2(&self) -> Vec<Write> {
@@ -97,7 +112,13 @@ impl Limits {
             (Cpuset, "cpuset.mems", self.cpuset_mems.clone()),
         ]
         .into_iter()
-        .filter_map(|(controller, file, value)| Some(Write { controller, file, value: value? }))
+        .filter_map(|(controller, file, value)| Some(Write { controller, file: file.into(), value: value? }))
+        .chain(self.hugepage_writes("max"))
+        .chain(self.unified.iter().map(|(file, value)| Write {
+            controller: Memory,
+            file: file.clone(),
+            value: value.clone(),
+        }))
         .collect()
     }
 }

@@ -79,6 +79,8 @@ fn states_limits_in_each_versions_words() {
         cpu_period_us: Some(100_000),
         memory_bytes: Some(64 << 20),
         pids: Some(-1),
+        hugepages: [("2MB".to_owned(), 4 << 20)].into(),
+        unified: [("memory.high".to_owned(), "1000".to_owned())].into(),
         ..Limits::default()
     };
     let words = |version| {
@@ -87,9 +89,13 @@ fn states_limits_in_each_versions_words() {
     };
     assert_eq!(
         words(Version::V1),
-        "cpu.shares=1024 cpu.cfs_period_us=100000 cpu.cfs_quota_us=50000 memory.limit_in_bytes=67108864 pids.max=max"
+        "cpu.shares=1024 cpu.cfs_period_us=100000 cpu.cfs_quota_us=50000 memory.limit_in_bytes=67108864 pids.max=max \
+         hugetlb.2MB.limit_in_bytes=4194304"
     );
-    assert_eq!(words(Version::V2), "cpu.weight=100 cpu.max=50000 100000 memory.max=67108864 pids.max=max");
+    assert_eq!(
+        words(Version::V2),
+        "cpu.weight=100 cpu.max=50000 100000 memory.max=67108864 pids.max=max hugetlb.2MB.max=4194304 memory.high=1000"
+    );
 }
 
 #[test]
@@ -107,6 +113,19 @@ fn limits_and_accounts_a_process() {
     scratch.cgroups.create(format!("{}/child", scratch.path), &Limits::default()).unwrap();
     scratch.cgroups.create(&scratch.path, &limits).unwrap();
     if scratch.cgroups.version() == Version::V1 {
+        let unified = Limits { unified: [("memory.high".to_owned(), "1".to_owned())].into(), ..Limits::default() };
+        assert!(matches!(scratch.cgroups.apply(&scratch.path, &unified), Err(Error::NoUnified)));
+        // More and less of both, in whatever order the kernel wants them.
+        for (memory, quota, period) in [(64 << 20, 1_000_000, 1_000_000), (32 << 20, 2000, 100_000)] {
+            let limits = Limits {
+                memory_bytes: Some(memory),
+                memory_swap_bytes: Some(memory),
+                cpu_quota_us: Some(quota),
+                cpu_period_us: Some(period),
+                ..Limits::default()
+            };
+            scratch.cgroups.apply(&scratch.path, &limits).unwrap();
+        }
         let directory = scratch.cgroups.directory(Controller::Memory, &scratch.path).unwrap();
         assert_eq!(read_file(&directory.join("memory.limit_in_bytes")).unwrap().trim(), "33554432");
         let pid = scratch.run("/bin/cat", &[]);

@@ -277,5 +277,7 @@ pub fn limits(resources: &LinuxContainerResources) -> Limits {
         pids: None,
         cpuset_cpus: text(&resources.cpuset_cpus),
         cpuset_mems: text(&resources.cpuset_mems),
+        hugepages: resources.hugepage_limits.iter().map(|limit| (limit.page_size.clone(), limit.limit)).collect(),
+        unified: resources.unified.clone(),
     }
 }

@@ -15,7 +15,7 @@ use cri::{
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::EmbeddedRuntime;
-use crate::container::{Container, create, exec, plan, remove, start, stats, stop};
+use crate::container::{Container, create, exec, remove, start, stats, stop, update};
 use crate::image::blocking::blocking;
 use crate::metrics;
 use crate::sandbox::{self, Sandbox};
@@ -128,8 +128,7 @@ impl RuntimeService for EmbeddedRuntime {
         let container = self.container(&request.container_id)?;
         let Some(resources) = request.linux else { return Ok(()) };
         let shared = self.shared.clone();
-        let apply = move || shared.cgroups.apply(&container.record.spec.cgroup, &plan::limits(&resources));
-        blocking(apply).await.map_err(|error| Error::Failed(create::Chain(&error).to_string()))
+        blocking(move || update::update(&shared, &container, &resources)).await
     }
 
     async fn reopen_container_log(&self, container_id: &str) -> Result<()> {
