@@ -187,6 +187,10 @@ impl Node {
                 api_service: settings.api_service(),
                 max_container_restart_period: Duration::from_secs(settings.kubelet.max_container_restart_period.into()),
                 static_pods: settings.static_pods.clone(),
+                security: kubelet::NodeSecurity {
+                    allowed_unsafe_sysctls: settings.kubelet.allowed_unsafe_sysctls.clone(),
+                    app_armor: false,
+                },
                 ..kubelet::PodConfig::default()
             },
             resources: settings.resources.clone(),

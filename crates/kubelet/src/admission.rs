@@ -2,6 +2,7 @@
 //! and two may bind at once: the node has the last word. Pure.
 
 mod preemption;
+pub mod security;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,8 @@ use crate::pod::{self, Uid};
 use crate::pod_status::{Verdict, VerdictKind};
 use crate::qos;
 use crate::resources::Amounts;
+
+pub use security::NodeSecurity;
 
 /// What a Pod takes of the node, kept so that nobody has to add it up again.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +94,8 @@ pub struct AdmissionInput<'a> {
     pub allocatable: &'a Amounts,
     /// Pressure conditions the node has.
     pub pressure: &'a [&'static str],
+    /// What the node allows.
+    pub security: &'a NodeSecurity,
 }
 
 /// The answer.
@@ -121,7 +126,9 @@ impl Shortage {
 
 /// Decides.
 pub fn admit(input: &AdmissionInput<'_>) -> Admission {
-    if let Some(verdict) = evicting(input).or_else(|| wrong_system(input.pod)) {
+    if let Some(verdict) =
+        evicting(input).or_else(|| security::refuse(input.pod, input.security)).or_else(|| wrong_system(input.pod))
+    {
         return Admission::Rejected(verdict);
     }
     let shortages = shortages(input);

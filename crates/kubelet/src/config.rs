@@ -9,6 +9,7 @@ use std::time::Duration;
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
+pub use crate::admission::NodeSecurity;
 use crate::crash_backoff;
 use crate::host::Host;
 use crate::pod_source::StaticPodConfig;
@@ -100,6 +101,8 @@ pub struct PodConfig {
     pub container_log_max_bytes: u64,
     /// Log files kept per container, the present one included.
     pub container_log_max_files: usize,
+    /// What Pods may ask of the kernel.
+    pub security: NodeSecurity,
 }
 
 impl Default for PodConfig {
@@ -113,6 +116,7 @@ impl Default for PodConfig {
             max_container_restart_period: crash_backoff::MAX,
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,
+            security: NodeSecurity::default(),
         }
     }
 }

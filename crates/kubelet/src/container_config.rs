@@ -12,6 +12,8 @@ pub mod service_env;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use api::core::v1::pod::downward::FieldError;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
@@ -134,6 +136,8 @@ pub struct ContainerInputs<'a> {
     pub mounts: Vec<cri::Mount>,
     /// Groups that the Pod's volumes give to every process.
     pub volume_groups: &'a [i64],
+    /// Where the node's seccomp profiles are.
+    pub seccomp_dir: &'a Path,
     /// The node's memory, for the OOM score.
     pub node_memory_bytes: i64,
     /// The container whose process namespace it joins.
@@ -149,7 +153,7 @@ pub fn container_config(
     container: &Container,
     inputs: ContainerInputs<'_>,
 ) -> Result<cri::ContainerConfig, ConfigError> {
-    let mut security = container_security(pod, container, inputs.image, inputs.volume_groups)?;
+    let mut security = container_security(pod, container, inputs.image, inputs.volume_groups, inputs.seccomp_dir)?;
     if let (Some(target_id), Some(options)) = (inputs.target_id, &mut security.namespace_options) {
         options.set_pid(cri::NamespaceMode::Target);
         options.target_id = target_id;

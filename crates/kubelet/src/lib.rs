@@ -60,7 +60,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use config::{Config, NodeConfig, Paths, PodConfig};
+pub use admission::security::is_namespaced;
+pub use config::{Config, NodeConfig, NodeSecurity, Paths, PodConfig};
 pub use pod_source::{ManifestUrl, StaticPodConfig};
 pub use server::KubeletApi;
 

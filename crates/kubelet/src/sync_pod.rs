@@ -4,6 +4,7 @@
 //! It decides nothing but what failure means: a container that cannot start says why in the report and leaves the
 //! others alone; without a sandbox or volumes nothing starts. Events tell users. Nothing here writes status.
 
+mod image_volumes;
 mod kill;
 mod post_start;
 mod resize;

@@ -200,11 +200,13 @@ enum FilesSource<'a> {
 /// One for each volume that cannot be set up; the others are ready when it returns.
 pub async fn set_up(pod: &Pod, context: VolumeContext<'_>) -> Result<MountedVolumes, Vec<VolumeError>> {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+    // Images are fetched and mounted with the containers that use them.
+    let volumes = || volumes.iter().filter(|volume| volume.image.is_none());
     context.objects.begin();
-    let outcomes = future::join_all(volumes.iter().map(|volume| set_up_volume(pod, volume, context))).await;
+    let outcomes = future::join_all(volumes().map(|volume| set_up_volume(pod, volume, context))).await;
     let shown = downward_api::ShownFields::of(pod).map(Box::new);
     let (mut mounted, mut errors) = (MountedVolumes { shown, ..MountedVolumes::default() }, Vec::new());
-    for (volume, outcome) in volumes.iter().zip(outcomes) {
+    for (volume, outcome) in volumes().zip(outcomes) {
         match outcome {
             Ok((one, refresh_at)) => {
                 mounted.refresh_at = mounted.refresh_at.into_iter().chain(refresh_at).min();
@@ -353,7 +355,6 @@ fn is_mount_point(directory: &Path) -> bool {
 fn type_name(volume: &Volume) -> &'static str {
     let types = [
         (volume.csi.is_some(), "csi"),
-        (volume.image.is_some(), "image"),
         (volume.iscsi.is_some(), "iscsi"),
         (volume.fc.is_some(), "fc"),
         (volume.git_repo.is_some(), "gitRepo"),

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags,
@@ -95,6 +95,30 @@ impl Detached {
         rustix::mount::fsconfig_create(&context)?;
         let attributes = MountAttrFlags::from_bits_retain(attributes.bits() as u32);
         Ok(Self(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?))
+    }
+
+    /// Directories one over the other, the uppermost first, at least two; nothing can be written to them.
+    ///
+    /// # Errors
+    /// `EINVAL` for fewer than two, or on kernels before 6.8, which take no layers one by one.
+    pub fn of_layers(layers: &[std::path::PathBuf], attributes: Attributes) -> io::Result<Self> {
+        // Named by descriptor: the kernel takes names of 255 bytes only.
+        let open = layers.iter().map(|layer| open_path(layer, true)).collect::<io::Result<Vec<_>>>()?;
+        let names: Vec<String> = open.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
+        let options: Vec<(&str, &str)> = names.iter().map(|name| ("lowerdir+", name.as_str())).collect();
+        Self::new("overlay", &options, attributes)
+    }
+
+    /// What is at a path inside the tree; links in it end inside the tree.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is nothing; `EINVAL` on kernels before 6.15, which copy attached trees only.
+    pub fn part(&self, path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let part = rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        Ok(Self(rustix::mount::open_tree(&part, c"", flags)?))
     }
 
     /// Adds attributes (none is ever taken away) and sets the propagation.

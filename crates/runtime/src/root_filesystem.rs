@@ -40,7 +40,13 @@ pub trait RootFilesystems: Send + Sync {
     /// # Errors
     /// [`cri::Error::NotFound`] when the image is not here.
     fn prepare(&self, container_id: &str, image: &str) -> cri::Result<RootFilesystem>;
-    /// Removes a container's writable layer; none is fine.
+    /// The content of an image as a volume of a container, its `number`th from 0: read-only layers, the uppermost first,
+    /// at least two. It goes with the container's writable layer.
+    ///
+    /// # Errors
+    /// As [`RootFilesystems::prepare`].
+    fn prepare_volume(&self, container_id: &str, number: usize, image: &str) -> cri::Result<Vec<PathBuf>>;
+    /// Removes a container's writable layer and volumes; none is fine.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -69,6 +75,10 @@ impl RootFilesystems for ImageStore {
             image_ref: snapshot.image.reference().to_owned(),
             config: snapshot.image.config,
         })
+    }
+
+    fn prepare_volume(&self, container_id: &str, number: usize, image: &str) -> cri::Result<Vec<PathBuf>> {
+        Ok(snapshot::prepare_volume(self.files(), container_id, number, image)?)
     }
 
     fn remove(&self, container_id: &str) -> cri::Result<()> {

@@ -59,6 +59,28 @@ pub fn prepare(files: &ImageFiles, container_id: &str, image: &str) -> Result<Sn
     Ok(snapshot)
 }
 
+/// Makes the content of an image a volume of a container, its `number`th from 0: layers, top first, the uppermost of them
+/// empty. It goes with the container's snapshot.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_volume(
+    files: &ImageFiles,
+    container_id: &str,
+    number: usize,
+    image: &str,
+) -> Result<Vec<PathBuf>, ImageError> {
+    let snapshot = prepare(files, &volume_id(container_id, number), image)?;
+    Ok([vec![snapshot.upperdir], snapshot.lowerdirs].concat())
+}
+
+/// Between a container's id and the number of a volume.
+const VOLUME: &str = "__volume";
+
+fn volume_id(container_id: &str, number: usize) -> String {
+    format!("{container_id}{VOLUME}{number}")
+}
+
 /// The snapshot that was prepared for a container, as a restarted daemon needs it.
 ///
 /// # Errors
@@ -72,11 +94,18 @@ pub fn load(files: &ImageFiles, container_id: &str) -> Result<Snapshot, StoreErr
     layout(files, &path, image)
 }
 
-/// Removes a container's snapshot; one that is not there is fine. The root file system must be unmounted.
+/// Removes a container's snapshot and its volumes; what is not there is fine. Nothing of it may be mounted.
 ///
 /// # Errors
 /// [`StoreError`] when the disk refuses.
 pub fn remove(files: &ImageFiles, container_id: &str) -> Result<(), StoreError> {
+    for number in 0.. {
+        let volume = snapshot_path(files, &volume_id(container_id, number))?;
+        if !volume.exists() {
+            break;
+        }
+        remove_path(&volume)?;
+    }
     remove_path(&snapshot_path(files, container_id)?)
 }
 
@@ -86,7 +115,8 @@ pub fn remove(files: &ImageFiles, container_id: &str) -> Result<(), StoreError> 
 /// [`StoreError`] when the disk refuses.
 pub fn retain(files: &ImageFiles, live_container_ids: &[String]) -> Result<(), StoreError> {
     for id in container_ids(files)? {
-        if !live_container_ids.contains(&id) {
+        let container = id.split(VOLUME).next().unwrap_or(&id);
+        if !live_container_ids.iter().any(|live| live == container) {
             remove(files, &id)?;
         }
     }

@@ -284,3 +284,26 @@ async fn namespaces_are_shared_as_asked() {
     assert_ne!(namespace(&first, "pid").await, namespace(&second, "pid").await);
     assert_eq!(namespace(&first, "pid").await, namespace(&third, "pid").await);
 }
+
+#[tokio::test]
+async fn an_image_is_a_volume() {
+    let node = Node::start().await;
+    let sandbox = node.run_sandbox().await;
+    let image = |path: &str, part: &str| cri::Mount {
+        container_path: path.into(),
+        image: Some(cri::ImageSpec { image: "model".into(), ..Default::default() }),
+        image_sub_path: part.into(),
+        readonly: true,
+        ..Default::default()
+    };
+    let config = cri::ContainerConfig { mounts: vec![image("/all", ""), image("/part", "bin")], ..idle("main") };
+    let container = node.run(&sandbox, config).await;
+    assert_eq!(node.output(&container, "test -x /all/bin/busybox && /part/busybox echo runs").await, "runs");
+    let refused = node.exec(&container, "echo x > /all/new").await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Read-only file system"));
+
+    let config = cri::ContainerConfig { mounts: vec![image("/part", "no/such")], ..idle("broken") };
+    let id = node.create(&sandbox, config).await;
+    let error = node.runtime.start_container(&id).await.unwrap_err();
+    assert!(error.to_string().contains("open no/such in the image: no such file or directory"), "{error}");
+}

@@ -22,10 +22,22 @@ pub struct Kubelet {
     /// unix:///run/containerd/containerd.sock; it brings its own images and, with CNI, its own Pod network
     #[arg(long, value_name = "ADDRESS")]
     pub container_runtime_endpoint: Option<String>,
+    /// Kernel parameters that Pods may set beyond the safe ones, such as kernel.msg*,net.core.somaxconn
+    #[arg(long, value_name = "SYSCTL,...", value_delimiter = ',', value_parser = sysctl)]
+    pub allowed_unsafe_sysctls: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub resources: Resources,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub static_pods: StaticPods,
+}
+
+/// Only parameters that a namespace keeps from other Pods can be allowed.
+fn sysctl(text: &str) -> Result<String, String> {
+    if kubelet::is_namespaced(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("this parameter is the whole node's".to_owned())
+    }
 }

@@ -38,6 +38,7 @@ fn ask(pod: &Pod, others: &[Pod], pressure: &[&'static str]) -> Admission {
         node: &node(),
         allocatable: &allocatable(),
         pressure,
+        security: &NodeSecurity::default(),
     };
     admit(&input)
 }

@@ -3,6 +3,8 @@
 //! One default is stricter than upstream's: a container that names no seccomp profile gets the runtime's
 //! (`RuntimeDefault`) instead of none. `Unconfined` has to be asked for; a privileged container is unconfined anyway.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
 
 use super::ConfigError;
@@ -36,6 +38,7 @@ pub fn container_security(
     container: &Container,
     image: &PresentImage,
     volume_groups: &[i64],
+    seccomp_dir: &Path,
 ) -> Result<cri::LinuxContainerSecurityContext, ConfigError> {
     verify_non_root(pod, container, image)?;
     let (own, shared) = contexts(pod, container);
@@ -59,7 +62,11 @@ pub fn container_security(
         no_new_privs: own.allow_privilege_escalation == Some(false),
         masked_paths: paths(&MASKED_PATHS),
         readonly_paths: paths(&READ_ONLY_PATHS),
-        seccomp: Some(seccomp(own.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()), privileged)),
+        seccomp: Some(seccomp(
+            own.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()),
+            privileged,
+            seccomp_dir,
+        )),
         ..cri::LinuxContainerSecurityContext::default()
     })
 }
@@ -77,7 +84,7 @@ pub fn sandbox_security(pod: &Pod) -> cri::LinuxSandboxSecurityContext {
         supplemental_groups: supplemental_groups(&shared, &[]),
         supplemental_groups_policy: groups_policy(&shared),
         privileged,
-        seccomp: Some(seccomp(None, false)),
+        seccomp: Some(seccomp(None, false, Path::new(""))),
         ..cri::LinuxSandboxSecurityContext::default()
     }
 }
@@ -98,6 +105,8 @@ fn namespace_options(pod: &Pod) -> cri::NamespaceOption {
         network: mode(pod::is_host_network(pod)).into(),
         pid: pid.into(),
         ipc: mode(host(spec.and_then(|spec| spec.host_ipc))).into(),
+        userns_options: (spec.and_then(|spec| spec.host_users) == Some(false))
+            .then(|| cri::UserNamespace { mode: cri::NamespaceMode::Pod.into(), ..cri::UserNamespace::default() }),
         ..cri::NamespaceOption::default()
     }
 }
@@ -159,13 +168,14 @@ fn groups_policy(shared: &PodSecurityContext) -> i32 {
     }
 }
 
-fn seccomp(profile: Option<&SeccompProfile>, privileged: bool) -> cri::SecurityProfile {
+/// Profiles of the node are named by their path below one directory.
+fn seccomp(profile: Option<&SeccompProfile>, privileged: bool, directory: &Path) -> cri::SecurityProfile {
     let (profile_type, localhost_ref) = match profile.map(|profile| profile.type_.as_str()) {
         _ if privileged => (cri::ProfileType::Unconfined, String::new()),
         Some("Unconfined") => (cri::ProfileType::Unconfined, String::new()),
         Some("Localhost") => {
             let path = profile.and_then(|profile| profile.localhost_profile.clone()).unwrap_or_default();
-            (cri::ProfileType::Localhost, path)
+            (cri::ProfileType::Localhost, directory.join(path).to_string_lossy().into_owned())
         }
         _ => (cri::ProfileType::RuntimeDefault, String::new()),
     };

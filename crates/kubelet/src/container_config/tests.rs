@@ -31,6 +31,7 @@ fn config_of(spec: &str, image: &PresentImage) -> Result<cri::ContainerConfig, C
         env: vec![("NAME".to_owned(), "world".to_owned())],
         mounts: Vec::new(),
         volume_groups: &[],
+        seccomp_dir: std::path::Path::new("/kubelet/seccomp"),
         node_memory_bytes: 1 << 30,
         target_id: None,
         epoch: Epoch::default(),

@@ -234,7 +234,10 @@ fn mount_statuses(container: &Container) -> Option<Vec<VolumeMountStatus>> {
         name: mount.name.clone(),
         mount_path: mount.mount_path.clone(),
         read_only: mount.read_only.filter(|read_only| *read_only),
-        recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| "Disabled".to_owned()),
+        recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| {
+            let recursive = crate::volumes::mounts::is_recursively_read_only(mount);
+            if recursive { "Enabled" } else { "Disabled" }.to_owned()
+        }),
         ..VolumeMountStatus::default()
     });
     Some(statuses.collect())

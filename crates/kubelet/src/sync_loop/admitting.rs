@@ -31,6 +31,7 @@ impl SyncLoop {
             node: &self.context.node.borrow(),
             allocatable: &self.context.resources.allocatable,
             pressure: &self.context.pressure.borrow(),
+            security: &self.context.pods.security,
         });
         match answer {
             Admission::Admitted => Desired::Pod(pod),

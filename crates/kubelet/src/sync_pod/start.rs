@@ -1,10 +1,12 @@
 //! Creating and starting containers, one after the other.
 
+use std::collections::BTreeMap;
+
 use client::EventType;
 use k8s_openapi::api::core::v1::Container;
 use tracing::info;
 
-use super::{ImageFetches, Sandbox, SyncPass, SyncReport, post_start, starting};
+use super::{ImageFetches, Sandbox, SyncPass, SyncReport, image_volumes, post_start, starting};
 use crate::container_config::env::{EnvFacts, EnvObjects, environment};
 use crate::container_config::etc_hosts::etc_hosts;
 use crate::container_config::{ConfigError, ContainerInputs, container_config};
@@ -51,7 +53,22 @@ pub(super) async fn start_containers(
         if pass.cancel.is_cancelled() {
             return;
         }
-        let parts = Parts { sandbox, volumes, env: &env, hosts: hosts.as_deref(), image: &image };
+        let image_volumes = match image_volumes::fetch(pass, &container).await {
+            Ok(references) => references,
+            Err(problem) => {
+                report.retry_after.extend(problem.retry_after.map(|after| (container.name.clone(), after)));
+                report.refuse(&container.name, problem.reason, problem.message);
+                continue;
+            }
+        };
+        let parts = Parts {
+            sandbox,
+            volumes,
+            env: &env,
+            hosts: hosts.as_deref(),
+            image: &image,
+            image_volumes: &image_volumes,
+        };
         let outcome = start_container(pass, &container, start, &parts).await;
         let was_made = !matches!(&outcome, Err(problem) if !problem.made);
         if let (true, Some(exited_at)) = (was_made, start.restarted_after) {
@@ -84,6 +101,7 @@ struct Parts<'a> {
     env: &'a Result<EnvObjects, String>,
     hosts: Option<&'a str>,
     image: &'a PresentImage,
+    image_volumes: &'a BTreeMap<String, String>,
 }
 
 async fn start_container(
@@ -140,6 +158,7 @@ fn configure(
         host: &*context.host,
         pod_dir: &pod_dir,
         volumes: parts.volumes,
+        image_volumes: parts.image_volumes,
         etc_hosts: parts.hosts,
         attempt: start.attempt,
     };
@@ -147,6 +166,7 @@ fn configure(
     let log_directory = context.log_dir(pass.pod).join(&container.name);
     std::fs::create_dir_all(&log_directory)
         .map_err(|error| ConfigError::Write(format!("create {}: {error}", log_directory.display())))?;
+    let seccomp_dir = context.paths.root.join("seccomp");
     let inputs = ContainerInputs {
         attempt: start.attempt,
         epoch: start.epoch,
@@ -154,6 +174,7 @@ fn configure(
         env,
         mounts,
         volume_groups: &[],
+        seccomp_dir: &seccomp_dir,
         node_memory_bytes: context.resources.memory_bytes(),
         target_id: target_id(pass, &container.name)?,
     };

@@ -1,5 +1,6 @@
 //! What is mounted into one container: volumes, `/etc/hosts` and the file of its last words.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -21,6 +22,8 @@ pub struct MountContext<'a> {
     pub pod_dir: &'a Path,
     /// The Pod's volumes.
     pub volumes: &'a MountedVolumes,
+    /// Images of the volumes whose content they are.
+    pub image_volumes: &'a BTreeMap<String, String>,
     /// Content for `/etc/hosts`, unless the Pod has no address.
     pub etc_hosts: Option<&'a str>,
     /// Distinguishes instances of one container.
@@ -58,6 +61,9 @@ fn volume_mount(
     env: &[(String, String)],
     context: MountContext<'_>,
 ) -> Result<cri::Mount, ConfigError> {
+    if let Some(image) = context.image_volumes.get(&mount.name) {
+        return image_mount(mount, image, env);
+    }
     let volume = context
         .volumes
         .volumes
@@ -85,9 +91,26 @@ fn volume_mount(
         host_path: host_path.to_string_lossy().into_owned(),
         readonly: volume.read_only || mount.read_only.unwrap_or(false),
         propagation: propagation.into(),
-        recursive_read_only: mount.recursive_read_only.as_deref() == Some("Enabled"),
+        recursive_read_only: is_recursively_read_only(mount),
         ..cri::Mount::default()
     })
+}
+
+/// The content of an image is never written to.
+fn image_mount(mount: &VolumeMount, image: &str, env: &[(String, String)]) -> Result<cri::Mount, ConfigError> {
+    let sub_path = sub_path_of(mount, env)?.unwrap_or_default();
+    Ok(cri::Mount {
+        container_path: Path::new("/").join(&mount.mount_path).to_string_lossy().into_owned(),
+        readonly: true,
+        image: Some(cri::ImageSpec { image: image.to_owned(), ..cri::ImageSpec::default() }),
+        image_sub_path: sub_path.to_string_lossy().into_owned(),
+        ..cri::Mount::default()
+    })
+}
+
+/// `IfPossible` is possible: kernels without it are older than what this program needs.
+pub fn is_recursively_read_only(mount: &VolumeMount) -> bool {
+    mount.read_only == Some(true) && matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"))
 }
 
 fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<PathBuf>, ConfigError> {

@@ -1,5 +1,6 @@
 //! Volumes on a real file system; memory file systems and bind mounts where the test may mount.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -195,6 +196,7 @@ fn mounts(volumes: &Volumes, mounted: &MountedVolumes, mount: &str) -> Result<Ve
         host: &*volumes.host,
         pod_dir: &volumes.pod_dir(),
         volumes: mounted,
+        image_volumes: &BTreeMap::from([("artifact".to_owned(), "sha256:2".to_owned())]),
         etc_hosts: Some("hosts"),
         attempt: 0,
     };
@@ -242,4 +244,15 @@ async fn sub_paths_are_bound_and_stay_inside_their_volume() {
     }
     let missing = bound("{name: v, mountPath: /d, subPathExpr: $(NOBODY)}").unwrap_err();
     assert_eq!(missing, ConfigError::SubPathExpansion("NOBODY".to_owned()));
+}
+
+#[tokio::test]
+async fn images_are_mounted_by_reference() {
+    let volumes = Volumes::new(FakeHost::default());
+    let mount = "{name: artifact, mountPath: /models, subPath: large}";
+    let (mounted, _) = with_empty_dir(&volumes).await;
+    let mounts = mounts(&volumes, &mounted, mount).unwrap();
+    let image = mounts.iter().find(|mount| mount.container_path == "/models").unwrap();
+    assert_eq!(image.image.as_ref().unwrap().image, "sha256:2");
+    assert_eq!((image.image_sub_path.as_str(), image.readonly, image.host_path.as_str()), ("large", true, ""));
 }

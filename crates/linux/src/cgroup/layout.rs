@@ -31,8 +31,7 @@ pub enum Controller {
 }
 
 impl Controller {
-    const ALL: [Self; 6] =
-        [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Hugetlb];
+    const ALL: [Self; 6] = [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Hugetlb];
 
     /// The kernel's name.
     pub fn name(self) -> &'static str {

@@ -59,12 +59,16 @@ fn make(
 ) -> cri::Result<ContainerRecord> {
     let image = config.image.as_ref().map(|image| image.image.as_str()).unwrap_or_default();
     let root = shared.root_filesystems.prepare(id, image)?;
+    let images = config.mounts.iter().filter_map(|mount| mount.image.as_ref()).enumerate();
+    let image_volumes = images.map(|(number, image)| shared.root_filesystems.prepare_volume(id, number, &image.image));
+    let image_volumes = image_volumes.collect::<cri::Result<Vec<_>>>()?;
     let plan = plan::plan_container(&Given {
         id,
         config: &config,
         sandbox: &sandbox_config,
         skeleton: &layout::skeleton(&shared.root),
         root: &root,
+        image_volumes,
         cgroup_root: &shared.cgroup_root,
         capabilities: shared.capabilities,
     })?;

@@ -13,7 +13,8 @@ use crate::image::ImageConfig;
 use crate::root_filesystem::RootFilesystem;
 use crate::sandbox::plan::{HOSTNAME, HOSTS, RESOLV_CONF, cgroup_parent, namespace_modes};
 use crate::shim::spec::{
-    ContainerSpec, DeviceSpec, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec, SandboxFileMount,
+    ContainerSpec, DeviceSpec, MountSource, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec,
+    SandboxFileMount,
 };
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,6 +31,8 @@ pub struct Given<'a> {
     pub skeleton: &'a Path,
     /// Its root file system and image.
     pub root: &'a RootFilesystem,
+    /// Layers of the images it mounts, in the order of its mounts.
+    pub image_volumes: Vec<Vec<PathBuf>>,
     /// Where cgroups go that have no parent.
     pub cgroup_root: &'a str,
     /// Capabilities this machine can give at all.
@@ -91,7 +94,7 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
             tty: given.config.tty,
         },
         pid: pid_namespace(&security),
-        mounts: mounts(given.config)?,
+        mounts: mounts(given.config, &given.image_volumes)?,
         sandbox_files: sandbox_files(given.config, security.readonly_rootfs),
         devices: devices(given.config),
         masked_paths: security.masked_paths.clone(),
@@ -221,16 +224,23 @@ fn sandbox_files(config: &ContainerConfig, read_only: bool) -> Vec<SandboxFileMo
 }
 
 /// The kubelet's mounts, parents before children.
-fn mounts(config: &ContainerConfig) -> cri::Result<Vec<MountSpec>> {
-    let mut mounts = config.mounts.iter().map(plan_mount).collect::<cri::Result<Vec<_>>>()?;
+fn mounts(config: &ContainerConfig, image_volumes: &[Vec<PathBuf>]) -> cri::Result<Vec<MountSpec>> {
+    let mut image_volumes = image_volumes.iter();
+    let source = |mount: &cri::Mount| match &mount.image {
+        None => MountSource::Host(PathBuf::from(&mount.host_path)),
+        Some(_) => MountSource::Image {
+            layers: image_volumes.next().cloned().unwrap_or_default(),
+            sub_path: PathBuf::from(&mount.image_sub_path),
+        },
+    };
+    let sources: Vec<MountSource> = config.mounts.iter().map(source).collect();
+    let planned = config.mounts.iter().zip(sources).map(|(mount, source)| plan_mount(mount, source));
+    let mut mounts = planned.collect::<cri::Result<Vec<_>>>()?;
     mounts.sort_by_key(|mount| mount.target.split('/').filter(|part| !part.is_empty()).count());
     Ok(mounts)
 }
 
-fn plan_mount(mount: &cri::Mount) -> cri::Result<MountSpec> {
-    if mount.image.is_some() {
-        return Err(invalid(format!("mount {}: image volumes are not supported", mount.container_path)));
-    }
+fn plan_mount(mount: &cri::Mount, source: MountSource) -> cri::Result<MountSpec> {
     if mount.recursive_read_only && !mount.readonly {
         return Err(invalid(format!("mount {}: recursive read-only needs read-only", mount.container_path)));
     }
@@ -239,9 +249,9 @@ fn plan_mount(mount: &cri::Mount) -> cri::Result<MountSpec> {
         path => format!("/{path}"),
     };
     Ok(MountSpec {
-        source: PathBuf::from(&mount.host_path),
+        source,
         target,
-        read_only: mount.readonly,
+        read_only: mount.readonly || mount.image.is_some(),
         recursive_read_only: mount.recursive_read_only,
         propagation: match MountPropagation::try_from(mount.propagation) {
             Ok(MountPropagation::PropagationHostToContainer) => Propagation::HostToContainer,

@@ -11,7 +11,7 @@ use super::plan::{Given, Plan, SeccompChoice, plan_container};
 use super::*;
 use crate::image::ImageConfig;
 use crate::root_filesystem::RootFilesystem;
-use crate::shim::spec::{PidNamespace, Propagation};
+use crate::shim::spec::{MountSource, PidNamespace, Propagation};
 
 fn image() -> ImageConfig {
     let strings = |values: &[&str]| values.iter().map(ToString::to_string).collect();
@@ -49,6 +49,7 @@ fn try_plan(config: ContainerConfig, image: ImageConfig) -> cri::Result<Plan> {
         sandbox: &sandbox,
         skeleton: Path::new("/skeleton"),
         root: &root,
+        image_volumes: vec![vec!["/top".into(), "/model".into()]],
         cgroup_root: "isopod-1",
         capabilities: CapabilitySet::all(),
     })
@@ -176,7 +177,7 @@ fn mounts_are_ordered_and_the_sandboxes_files_give_way() {
     let mounts = spec.mounts;
     let targets: Vec<&str> = mounts.iter().map(|mount| mount.target.as_str()).collect();
     assert_eq!(targets, ["/data", "/etc/hosts", "/a/b/c"]);
-    assert_eq!(mounts[1].source, Path::new("/h"));
+    assert_eq!(mounts[1].source, MountSource::Host("/h".into()));
     assert_eq!(mounts[1].propagation, Propagation::Bidirectional);
     let bad =
         ContainerConfig { mounts: vec![Mount { recursive_read_only: true, ..mount("/x") }], ..Default::default() };
@@ -230,4 +231,14 @@ fn the_end_has_a_reason() {
     ] {
         assert_eq!(exit_reason(&exit), reason);
     }
+}
+
+#[test]
+fn an_image_is_a_volume_nobody_writes_to() {
+    let image = Some(cri::ImageSpec { image: "model".into(), ..Default::default() });
+    let mount = Mount { container_path: "/m".into(), image, image_sub_path: "large".into(), ..Default::default() };
+    let spec = plan(ContainerConfig { mounts: vec![mount], ..Default::default() }).spec;
+    let layers = vec![PathBuf::from("/top"), "/model".into()];
+    assert_eq!(spec.mounts[0].source, MountSource::Image { layers, sub_path: "large".into() });
+    assert!(spec.mounts[0].read_only);
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use linux::mount::{self, Attributes, Detached, Overlay};
 
 use super::setup::{During, Result};
-use super::spec::{ContainerSpec, MountSpec, Propagation};
+use super::spec::{ContainerSpec, MountSource, MountSpec, Propagation};
 
 /// Device nodes every container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -31,6 +31,8 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 const SAFE: Attributes = Attributes { read_only: false, no_suid: true, no_dev: true, no_exec: true };
+
+const SAFE_IMAGE: Attributes = Attributes { read_only: true, no_suid: true, no_dev: true, no_exec: false };
 
 /// What a container gets from the host.
 pub struct Sources {
@@ -78,17 +80,33 @@ fn clone(path: &Path, recursive: bool) -> Result<Detached> {
 }
 
 /// A bind mount's source. One that is missing becomes a directory, as users of hostPath volumes know it.
-fn open_mount(spec: &MountSpec, privileged: bool) -> Result<Detached> {
-    if fs::symlink_metadata(&spec.source).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-        fs::create_dir_all(&spec.source).during(format_args!("create {}", spec.source.display()))?;
+fn open_host_path(path: &Path) -> Result<Detached> {
+    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        fs::create_dir_all(path).during(format_args!("create {}", path.display()))?;
     }
-    let tree = clone(&spec.source, true)?;
+    clone(path, true)
+}
+
+/// The content of an image, or the part of it at a path, which no link leads out of.
+fn open_image(layers: &[PathBuf], sub_path: &Path) -> Result<Detached> {
+    let tree = Detached::of_layers(layers, SAFE_IMAGE).during("put the layers of an image together")?;
+    if sub_path.as_os_str().is_empty() {
+        return Ok(tree);
+    }
+    tree.part(sub_path).during(format_args!("open {} in the image", sub_path.display()))
+}
+
+fn open_mount(spec: &MountSpec, privileged: bool) -> Result<Detached> {
+    let (tree, name) = match &spec.source {
+        MountSource::Host(path) => (open_host_path(path)?, path.display().to_string()),
+        MountSource::Image { layers, sub_path } => (open_image(layers, sub_path)?, "image".to_owned()),
+    };
     let propagation = match spec.propagation {
         Propagation::Private => mount::Propagation::Private,
         Propagation::HostToContainer => mount::Propagation::Slave,
         Propagation::Bidirectional => mount::Propagation::Shared,
     };
-    let act = || format!("mount {} at {}", spec.source.display(), spec.target);
+    let act = || format!("mount {name} at {}", spec.target);
     let everywhere = Attributes { no_dev: !privileged, read_only: spec.recursive_read_only, ..Attributes::default() };
     tree.set(everywhere, Some(propagation), true).during(act())?;
     if spec.read_only {

@@ -116,11 +116,11 @@ pub enum PidNamespace {
     Container(String),
 }
 
-/// A directory or file of the host mounted into a container.
+/// A directory or file of the host, or the content of an image, mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountSpec {
-    /// Path on the host.
-    pub source: PathBuf,
+    /// What is mounted.
+    pub source: MountSource,
     /// Path in the container.
     pub target: String,
     /// Nothing can be written through it.
@@ -129,6 +129,21 @@ pub struct MountSpec {
     pub recursive_read_only: bool,
     /// Whether mounts made below it reach the container or the host.
     pub propagation: Propagation,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MountSource {
+    /// A path of the host.
+    Host(PathBuf),
+    /// What is in an image.
+    Image {
+        /// Its layers, the uppermost first; at least two.
+        layers: Vec<PathBuf>,
+        /// Which part of it; empty for all.
+        sub_path: PathBuf,
+    },
 }
 
 /// A file of the sandbox mounted into a container.

@@ -243,6 +243,12 @@ impl RootFilesystems for Directories {
         })
     }
 
+    fn prepare_volume(&self, container_id: &str, number: usize, _image: &str) -> cri::Result<Vec<PathBuf>> {
+        let top = self.layers.join(container_id).join(number.to_string());
+        fs::create_dir_all(&top).map_err(|error| cri::Error::Failed(error.to_string()))?;
+        Ok(vec![top, self.image.clone()])
+    }
+
     fn remove(&self, container_id: &str) -> cri::Result<()> {
         let _ = fs::remove_dir_all(self.layers.join(container_id));
         Ok(())

@@ -1,0 +1,289 @@
+//! What a Pod may do: identities, privileges, system calls, kernel parameters, namespaces; and the ways into it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::stream::Stream;
+use tests::{Cluster, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        system_calls_are_filtered_for_init_and_exec,
+        a_profile_of_the_node_is_used_and_a_missing_one_named,
+        privileges_are_as_written,
+        root_is_refused_where_it_must_not_be,
+        kernel_parameters_are_safe_or_forbidden,
+        app_armor_is_refused_without_it,
+        groups_are_merged_or_strict,
+        processes_are_shared_as_asked,
+        an_image_is_a_volume,
+        read_only_reaches_mounts_below,
+        ports_are_forwarded_through_websockets,
+        ports_are_forwarded_through_spdy,
+        commands_run_through_spdy,
+    ];
+    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+}
+
+/// A Pod of one idle container; both specs in YAML's flow style.
+fn pod(name: &str, pod_spec: &str, container: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{terminationGracePeriodSeconds: 0, {pod_spec} \
+         containers: [{{name: main, image: busybox, command: [sleep, '3600'], {container}}}]}}}}"
+    )
+}
+
+fn shell(kubectl: &Kubectl, pod: &str, script: &str) -> Result<String> {
+    Ok(kubectl.ok(&["exec", pod, "-c", "main", "--", "sh", "-c", script])?.trim_end().to_owned())
+}
+
+fn waiting(kubectl: &Kubectl, pod: &str, reason: &str) -> Result<String> {
+    let object = format!("pod/{pod}");
+    let pointer = "/status/containerStatuses/0/state/waiting/reason";
+    kubectl.wait_value(&object, pointer, SOON, |value| value.as_str() == Some(reason))?;
+    kubectl.text(&object, "/status/containerStatuses/0/state/waiting/message")
+}
+
+fn system_calls_are_filtered_for_init_and_exec(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("seccomp")?;
+    let profile = |kind: &str| format!("securityContext: {{seccompProfile: {{type: {kind}}}}}");
+    kubectl.apply(&pod("default", "", &profile("RuntimeDefault")))?;
+    kubectl.apply(&pod("none", "", &profile("Unconfined")))?;
+    for (name, expected) in [("default", "2"), ("none", "0")] {
+        kubectl.wait_ready(name)?;
+        let status = shell(&kubectl, name, "grep -h ^Seccomp: /proc/1/status /proc/self/status")?;
+        let modes: Vec<_> = status.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        ensure!(modes == [expected, expected], "{name}: {status}");
+    }
+    // A call that the default profile refuses to those without the capability: new namespaces.
+    let denied = kubectl.run(&["exec", "default", "--", "unshare", "-U", "true"])?;
+    ensure!(denied.code != Some(0) && denied.both().contains("not permitted"), "{}", denied.both());
+    Ok(())
+}
+
+fn a_profile_of_the_node_is_used_and_a_missing_one_named(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("localhost-profile")?;
+    let directory = cluster.data_dir().join("kubelet/seccomp/profiles");
+    std::fs::create_dir_all(&directory)?;
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}"#;
+    std::fs::write(directory.join("no-mkdir.json"), profile)?;
+    let with = |name: &str| {
+        format!("securityContext: {{seccompProfile: {{type: Localhost, localhostProfile: profiles/{name}.json}}}}")
+    };
+    kubectl.apply(&pod("there", "", &with("no-mkdir")))?;
+    kubectl.apply(&pod("missing", "", &with("no-such")))?;
+    kubectl.wait_ready("there")?;
+    let refused = kubectl.run(&["exec", "there", "--", "mkdir", "/new"])?;
+    ensure!(refused.both().contains("No space left on device"), "{}", refused.both());
+    let message = waiting(&kubectl, "missing", "CreateContainerError")?;
+    ensure!(message.contains("seccomp/profiles/no-such.json") && message.contains("o such file"), "{message}");
+    Ok(())
+}
+
+fn privileges_are_as_written(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("privileges")?;
+    let context = |text: &str| format!("securityContext: {{{text}}}");
+    kubectl.apply(&pod("plain", "", ""))?;
+    kubectl.apply(&pod("privileged", "", &context("privileged: true")))?;
+    let bare = "capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}, allowPrivilegeEscalation: false, \
+                readOnlyRootFilesystem: true";
+    kubectl.apply(&pod("bare", "", &context(bare)))?;
+    for name in ["plain", "privileged", "bare"] {
+        kubectl.wait_ready(name)?;
+    }
+    let write_sys = "test -w /proc/sys/kernel/hostname && echo writable || echo read-only";
+    let writable = |pod: &str| shell(&kubectl, pod, write_sys);
+    ensure!(writable("privileged")? == "writable" && writable("plain")? == "read-only", "/proc/sys");
+    let masked = "cat /proc/timer_list /proc/keys 2>/dev/null | head -c 1 | wc -c";
+    ensure!(shell(&kubectl, "plain", masked)? == "0", "masked paths show nothing");
+    let devices = |pod: &str| shell(&kubectl, pod, "ls /dev | wc -l")?.parse::<u32>().context("a number");
+    let (host, plain) = (std::fs::read_dir("/dev")?.count() as u32, devices("plain")?);
+    ensure!(host <= plain || devices("privileged")? > plain, "a privileged container has the host's devices");
+    let status = shell(&kubectl, "bare", "grep -E 'CapBnd|NoNewPrivs' /proc/1/status; touch /x 2>&1 || true")?;
+    ensure!(status.contains("CapBnd:\t0000000000000400") && status.contains("NoNewPrivs:\t1"), "{status}");
+    ensure!(status.contains("Read-only file system"), "{status}");
+    Ok(())
+}
+
+fn root_is_refused_where_it_must_not_be(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("non-root")?;
+    kubectl.apply(&pod("image-root", "", "securityContext: {runAsNonRoot: true}"))?;
+    kubectl.apply(&pod("spec-root", "", "securityContext: {runAsNonRoot: true, runAsUser: 0}"))?;
+    kubectl.apply(&pod("user", "", "securityContext: {runAsNonRoot: true, runAsUser: 1000}"))?;
+    let message = waiting(&kubectl, "image-root", "CreateContainerConfigError")?;
+    ensure!(
+        message.starts_with("container has runAsNonRoot and image will run as root (pod: \"image-root_"),
+        "{message}"
+    );
+    let message = waiting(&kubectl, "spec-root", "CreateContainerConfigError")?;
+    ensure!(message.starts_with("container's runAsUser breaks non-root policy (pod: \"spec-root_"), "{message}");
+    kubectl.wait_ready("user")
+}
+
+fn kernel_parameters_are_safe_or_forbidden(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("sysctls")?;
+    let with = |name: &str, value: &str| format!("securityContext: {{sysctls: [{{name: {name}, value: '{value}'}}]}},");
+    kubectl.apply(&pod("safe", &with("net.ipv4.tcp_syncookies", "0"), ""))?;
+    kubectl.apply(&pod("unsafe", &with("kernel.msgmax", "65536"), ""))?;
+    kubectl.wait_value("pod/unsafe", "/status/phase", SOON, |phase| phase == "Failed")?;
+    let (reason, message) =
+        (kubectl.text("pod/unsafe", "/status/reason")?, kubectl.text("pod/unsafe", "/status/message")?);
+    ensure!(reason == "SysctlForbidden", "{reason}");
+    ensure!(message == "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted", "{message}");
+    kubectl.wait_ready("safe")?;
+    let value = shell(&kubectl, "safe", "cat /proc/sys/net/ipv4/tcp_syncookies")?;
+    ensure!(value == "0", "{value}");
+    Ok(())
+}
+
+fn app_armor_is_refused_without_it(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("app-armor")?;
+    kubectl.apply(&pod("wants", "", "securityContext: {appArmorProfile: {type: RuntimeDefault}}"))?;
+    kubectl.wait_value("pod/wants", "/status/reason", SOON, |reason| reason == "AppArmor")?;
+    Ok(())
+}
+
+fn groups_are_merged_or_strict(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("groups")?;
+    for policy in ["Merge", "Strict"] {
+        let name = policy.to_lowercase();
+        let context = format!(
+            "securityContext: {{runAsUser: 0, runAsGroup: 0, supplementalGroups: [4000], supplementalGroupsPolicy: \
+             {policy}}},"
+        );
+        kubectl.apply(&pod(&name, &context, ""))?;
+        kubectl.wait_ready(&name)?;
+        let groups = shell(&kubectl, &name, "id -G")?;
+        ensure!(groups.split(' ').any(|group| group == "4000"), "{policy}: {groups}");
+        let user = kubectl.value(&format!("pod/{name}"), "/status/containerStatuses/0/user/linux")?;
+        ensure!(user["uid"] == 0 && user["supplementalGroups"].to_string().contains("4000"), "{user}");
+        if policy == "Strict" {
+            ensure!(groups == "0 4000", "{groups}");
+        }
+    }
+    Ok(())
+}
+
+fn processes_are_shared_as_asked(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("processes")?;
+    kubectl.apply(&pod("own", "", ""))?;
+    kubectl.apply(&pod("shared", "shareProcessNamespace: true,", ""))?;
+    kubectl.apply(&pod("host", "hostPID: true,", ""))?;
+    for name in ["own", "shared", "host"] {
+        kubectl.wait_ready(name)?;
+    }
+    let first = |pod: &str| shell(&kubectl, pod, "cat /proc/1/comm");
+    ensure!(first("own")? == "sleep" && first("shared")? == "pause", "{} {}", first("own")?, first("shared")?);
+    let host = std::fs::read_to_string("/proc/1/comm")?;
+    ensure!(first("host")? == host.trim_end(), "{}", first("host")?);
+
+    kubectl.ok(&["debug", "own", "--image=busybox", "--target=main", "-c", "look", "--", "sleep", "3600"])?;
+    let running = "/status/ephemeralContainerStatuses/0/state/running/startedAt";
+    kubectl.wait_value("pod/own", running, SOON, |started| started.is_string())?;
+    let seen = kubectl.ok(&["exec", "own", "-c", "look", "--", "cat", "/proc/1/cmdline"])?;
+    ensure!(seen.starts_with("sleep\0"), "the debugger sees its target: {seen:?}");
+    Ok(())
+}
+
+fn an_image_is_a_volume(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("image-volume")?;
+    let volumes = "volumes: [{name: files, image: {reference: nginx}}],";
+    let mounts = "volumeMounts: [{name: files, mountPath: /image}, {name: files, mountPath: /etc-of, subPath: etc}]";
+    kubectl.apply(&pod("reader", volumes, mounts))?;
+    kubectl.wait_ready("reader")?;
+    let read = shell(&kubectl, "reader", "ls -d /image/etc/nginx /etc-of/nginx; touch /image/x 2>&1 || true")?;
+    ensure!(read.contains("/image/etc/nginx\n/etc-of/nginx") && read.contains("Read-only file system"), "{read}");
+    kubectl.apply(&pod(
+        "none",
+        "volumes: [{name: files, image: {reference: no-such-image, pullPolicy: Never}}],",
+        mounts,
+    ))?;
+    waiting(&kubectl, "none", "ErrImageNeverPull").map(drop)
+}
+
+fn read_only_reaches_mounts_below(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("recursive-read-only")?;
+    let mount = "volumeMounts: [{name: data, mountPath: /data, readOnly: true, recursiveReadOnly: IfPossible}]";
+    kubectl.apply(&pod("reader", "volumes: [{name: data, emptyDir: {}}],", mount))?;
+    kubectl.wait_ready("reader")?;
+    let refused = shell(&kubectl, "reader", "touch /data/x 2>&1 || true")?;
+    ensure!(refused.contains("Read-only file system"), "{refused}");
+    let reported = "/status/containerStatuses/0/volumeMounts/0/recursiveReadOnly";
+    let reported = kubectl.text("pod/reader", reported)?;
+    ensure!(reported == "Enabled", "{reported}");
+    Ok(())
+}
+
+/// `kubectl` with one of its ways to carry streams.
+fn command(kubectl: &Kubectl, websockets: bool, arguments: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec {} {arguments}", kubectl.command_line())]);
+    for name in ["KUBECTL_PORT_FORWARD_WEBSOCKETS", "KUBECTL_REMOTE_COMMAND_WEBSOCKETS"] {
+        command.env(name, websockets.to_string());
+    }
+    command
+}
+
+fn forward_ports(cluster: &Cluster, namespace: &str, websockets: bool) -> Result<()> {
+    let kubectl = cluster.namespace(namespace)?;
+    kubectl
+        .apply("{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: web, image: nginx}]}}")?;
+    kubectl.wait_ready("web")?;
+    let forwarding = Stream::start(command(&kubectl, websockets, "port-forward pod/web :80 :81"))?;
+    let port_of = |text: &str, remote: &str| {
+        let line =
+            text.lines().find(|line| line.starts_with("Forwarding from 127.0.0.1:") && line.ends_with(remote))?;
+        line.split(':').nth(1)?.split(' ').next()?.parse::<u16>().ok()
+    };
+    let both = |text: &str| port_of(text, "-> 80").is_some() && port_of(text, "-> 81").is_some();
+    let said = forwarding.wait_for(SOON, both)?;
+    let (open, closed) = (port_of(&said, "-> 80").context("a port")?, port_of(&said, "-> 81").context("a port")?);
+    let fetch = move || -> Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", open))?;
+        connection.set_read_timeout(Some(SOON))?;
+        connection.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut page = String::new();
+        connection.read_to_string(&mut page)?;
+        Ok(page)
+    };
+    let fetches: Vec<_> = (0..8).map(|_| thread::spawn(fetch)).collect();
+    for page in fetches {
+        let page = page.join().expect("fetching does not panic")?;
+        ensure!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    }
+    // Whatever becomes of the connection: the words are kubectl's to show.
+    let _ = TcpStream::connect(("127.0.0.1", closed))?.write_all(b"x");
+    let refused = "failed to connect to localhost:81 inside namespace";
+    forwarding.wait_for(SOON, |text| text.contains(refused) && text.contains("connect: connection refused"))?;
+    Ok(())
+}
+
+fn ports_are_forwarded_through_websockets(cluster: &Cluster) -> Result<()> {
+    forward_ports(cluster, "port-forward-websockets", true)
+}
+
+fn ports_are_forwarded_through_spdy(cluster: &Cluster) -> Result<()> {
+    forward_ports(cluster, "port-forward-spdy", false)
+}
+
+fn commands_run_through_spdy(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("spdy")?;
+    kubectl.apply(&pod("main", "", ""))?;
+    kubectl.wait_ready("main")?;
+    let script = "exec -i main -- sh -c 'cat; echo to-stderr >&2; exit 7'";
+    let mut session = Stream::start(command(&kubectl, false, script))?;
+    session.write("to-stdout\n")?;
+    session.close_input();
+    let (code, said) = session.wait(SOON)?;
+    ensure!(code == Some(7), "{code:?} {said}");
+    ensure!(said.contains("to-stdout") && said.contains("to-stderr"), "{said}");
+    ensure!(said.contains("command terminated with exit code 7"), "{said}");
+    Ok(())
+}
