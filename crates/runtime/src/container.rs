@@ -7,6 +7,7 @@
 
 pub mod attach;
 pub mod create;
+mod devices;
 pub mod exec;
 pub mod plan;
 pub mod record;

@@ -1,12 +1,13 @@
 //! Creating a container: its root file system, cgroup and files; nothing runs yet.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cri::{ContainerConfig, ContainerEventType, PodSandboxConfig};
 
 use super::plan::{self, Given};
 use super::record::ContainerRecord;
-use super::{Container, seccomp};
+use super::{Container, devices, seccomp};
 use crate::image::blocking::blocking;
 use crate::layout;
 use crate::runtime::Shared;
@@ -73,6 +74,10 @@ fn make(
         capabilities: shared.capabilities,
     })?;
     let mut spec = plan.spec;
+    if spec.privileged {
+        let devices = devices::below(Path::new("/dev"));
+        spec.devices.extend(devices.map_err(|error| cri::Error::Failed(format!("list devices: {error}")))?);
+    }
     spec.process.seccomp = seccomp::filter_file(&shared.root, &plan.seccomp, spec.process.capabilities)?;
     let failed = |act: &str, error: &dyn std::fmt::Display| cri::Error::Failed(format!("{act}: {error}"));
     shared.cgroups.create(&spec.cgroup, &plan.limits).map_err(|error| failed("create cgroup", &Chain(&error)))?;
