@@ -6,10 +6,6 @@ use super::layout::{Controller, Version};
 
 /// CPU bandwidth period Kubernetes uses, in microseconds.
 pub const CPU_PERIOD_US: u64 = 100_000;
-/// Version 1's file for memory.
-pub(super) const MEMORY_V1: &str = "memory.limit_in_bytes";
-/// Version 1's file for memory and swap together, never less than the former.
-pub(super) const MEMORY_AND_SWAP_V1: &str = "memory.memsw.limit_in_bytes";
 const MIN_SHARES: u64 = 2;
 const MAX_SHARES: u64 = 262_144;
 const MIN_QUOTA_US: i64 = 1_000;
@@ -66,8 +62,8 @@ impl Limits {
             (Cpu, "cpu.shares", self.cpu_shares.map(|shares| shares.to_string())),
             (Cpu, "cpu.cfs_period_us", self.cpu_period_us.map(|period| period.to_string())),
             (Cpu, "cpu.cfs_quota_us", self.cpu_quota_us.map(|quota| quota.max(-1).to_string())),
-            (Memory, MEMORY_V1, self.memory_bytes.map(|bytes| bytes.max(-1).to_string())),
-            (Memory, MEMORY_AND_SWAP_V1, self.memory_swap_bytes.as_ref().map(number)),
+            (Memory, "memory.limit_in_bytes", self.memory_bytes.map(|bytes| bytes.max(-1).to_string())),
+            (Memory, "memory.memsw.limit_in_bytes", self.memory_swap_bytes.as_ref().map(number)),
             (Pids, "pids.max", self.pids.map(max_or_number)),
             (Cpuset, "cpuset.cpus", self.cpuset_cpus.clone()),
             (Cpuset, "cpuset.mems", self.cpuset_mems.clone()),
