@@ -444,11 +444,11 @@ async fn a_missing_secret_key_is_said_and_waited_for() {
 async fn an_unsupported_volume_is_reported_and_the_pod_waits() {
     let node = Node::new();
     let mut spec = one();
-    spec["volumes"] = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }]);
+    spec["volumes"] = json!([{ "name": "v", "csi": { "driver": "d" } }]);
     node.create(spec);
     node.until("the event", |node| node.events.count("FailedMount") > 0).await;
     node.until("the status", |node| node.waiting_reason() == "ContainerCreating").await;
-    assert!(node.events.all()[0].contains("volume type persistentVolumeClaim is not supported"));
+    assert!(node.events.all()[0].contains("volume type csi is not supported"));
     node.delete(30);
     node.until_gone().await;
 }
