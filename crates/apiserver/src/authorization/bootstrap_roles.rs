@@ -209,7 +209,7 @@ pub static ROLES: &[Role] = &[
             Rule::resources(&["create", "delete", "get", "list", "watch"], &[""], &["pods"]),
             Rule::resources(&["create"], &[""], &["pods/eviction"]),
             Rule::resources(READ, &[""], &["services"]),
-            Rule::resources(&["get"], &[""], &["serviceaccounts", "persistentvolumeclaims", "persistentvolumes"]),
+            Rule::resources(&["get"], &[""], &["serviceaccounts"]),
             Rule::resources(READ, &["node.k8s.io"], &["runtimeclasses"]),
             Rule::resources(&["create", "delete", "get", "patch", "update"], &["storage.k8s.io"], &["csinodes"]),
             Rule::resources(READ, &["storage.k8s.io"], &["csidrivers"]),

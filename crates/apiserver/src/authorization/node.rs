@@ -1,8 +1,9 @@
-//! What a kubelet may read besides its role: the Secrets and ConfigMaps of Pods on its own node, one by one.
+//! What a kubelet may read besides its role, one by one: the Secrets, ConfigMaps and claims of Pods on its own node, and
+//! the volumes of those claims.
 
 use std::sync::Arc;
 
-use api::k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, Pod, PodSpec, Volume};
+use api::k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, PersistentVolume, Pod, Volume};
 
 use super::bootstrap_roles::Rule;
 use super::{Attributes, Authorizer, Decision, Target};
@@ -21,6 +22,7 @@ enum Referred {
     Secret,
     ConfigMap,
     ServiceAccount,
+    Claim,
 }
 
 impl NodeAuthorizer {
@@ -29,20 +31,32 @@ impl NodeAuthorizer {
         Self { caches }
     }
 
+    /// Whether a claim of a Pod on the node has the volume.
+    fn is_related_volume(&self, node: &str, name: &str) -> bool {
+        let Some(volume) = self.caches.of("persistentvolumes").and_then(|volumes| volumes.get(name)) else {
+            return false;
+        };
+        let volume = serde_json::from_slice::<PersistentVolume>(&volume.object()).ok();
+        let claim = volume.and_then(|volume| volume.spec?.claim_ref);
+        claim.is_some_and(|claim| {
+            let (namespace, name) = (claim.namespace.unwrap_or_default(), claim.name.unwrap_or_default());
+            self.is_related(node, Referred::Claim, &ResourcePath { namespace, name, ..ResourcePath::default() })
+        })
+    }
+
     /// Whether a Pod on the node refers to the object.
     fn is_related(&self, node: &str, kind: Referred, at: &ResourcePath) -> bool {
         let Some(pods) = self.caches.of("pods") else { return false };
         let fields = api::fields::Selector::parse(&format!("spec.nodeName={node}")).unwrap_or_default();
         let filter = Filter { namespace: at.namespace.clone(), fields, ..Filter::default() };
         let Ok(listing) = pods.list(&ListRequest { filter, ..ListRequest::default() }) else { return false };
-        let quoted = format!("\"{}\"", at.name);
+        // The claim of an ephemeral volume is named after the Pod and the volume: no Pod contains it as it is.
+        let quoted = if kind == Referred::Claim { "\"volumes\"".to_owned() } else { format!("\"{}\"", at.name) };
         listing.entries.iter().any(|entry| {
             let json = entry.object();
             // Most Pods do not even contain the name; those are not decoded.
             let mentions = json.windows(quoted.len()).any(|window| window == quoted.as_bytes());
-            mentions
-                && serde_json::from_slice::<Pod>(&json)
-                    .is_ok_and(|pod| pod.spec.is_some_and(|spec| refers(&spec, kind, &at.name)))
+            mentions && serde_json::from_slice::<Pod>(&json).is_ok_and(|pod| refers(&pod, kind, &at.name))
         })
     }
 }
@@ -57,8 +71,19 @@ impl Authorizer for NodeAuthorizer {
             ("", "secrets", "", "get" | "list" | "watch") => Referred::Secret,
             ("", "configmaps", "", "get" | "list" | "watch") => Referred::ConfigMap,
             ("", "serviceaccounts", "token", "create") => Referred::ServiceAccount,
+            ("", "persistentvolumeclaims", "", "get") => Referred::Claim,
+            ("", "persistentvolumes", "", "get") => {
+                return if self.is_related_volume(node, &at.name) {
+                    Decision::Allow(String::new())
+                } else {
+                    unrelated(node)
+                };
+            }
             ("", "secrets" | "configmaps", ..) => {
                 return Decision::NoOpinion("can only read resources of this type".to_owned());
+            }
+            ("", "persistentvolumeclaims" | "persistentvolumes", ..) => {
+                return Decision::NoOpinion("can only get individual resources of this type".to_owned());
             }
             _ => return no_opinion(),
         };
@@ -68,7 +93,7 @@ impl Authorizer for NodeAuthorizer {
         if self.is_related(node, kind, at) {
             return Decision::Allow(String::new());
         }
-        Decision::NoOpinion(format!("no relationship found between node '{node}' and this object"))
+        unrelated(node)
     }
 
     fn rules(&self, _user: &UserInfo, _namespace: &str) -> Vec<&'static Rule> {
@@ -76,7 +101,12 @@ impl Authorizer for NodeAuthorizer {
     }
 }
 
-fn refers(spec: &PodSpec, kind: Referred, name: &str) -> bool {
+fn unrelated(node: &str) -> Decision {
+    Decision::NoOpinion(format!("no relationship found between node '{node}' and this object"))
+}
+
+fn refers(pod: &Pod, kind: Referred, name: &str) -> bool {
+    let Some(spec) = &pod.spec else { return false };
     let containers = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
     match kind {
         Referred::ServiceAccount => spec.service_account_name.as_deref() == Some(name),
@@ -85,11 +115,20 @@ fn refers(spec: &PodSpec, kind: Referred, name: &str) -> bool {
                 || spec.volumes.iter().flatten().any(|volume| volume_refers(volume, kind, name))
                 || containers().any(|container| container_refers(container, kind, name))
         }
+        Referred::Claim => {
+            let pod = pod.metadata.name.as_deref().unwrap_or_default();
+            spec.volumes.iter().flatten().any(|volume| claim_refers(pod, volume, name))
+        }
         Referred::ConfigMap => {
             spec.volumes.iter().flatten().any(|volume| volume_refers(volume, kind, name))
                 || containers().any(|container| container_refers(container, kind, name))
         }
     }
+}
+
+fn claim_refers(pod: &str, volume: &Volume, name: &str) -> bool {
+    let named = volume.persistent_volume_claim.as_ref().is_some_and(|source| source.claim_name == name);
+    named || (volume.ephemeral.is_some() && format!("{pod}-{}", volume.name) == name)
 }
 
 fn volume_refers(volume: &Volume, kind: Referred, name: &str) -> bool {
@@ -104,7 +143,7 @@ fn volume_refers(volume: &Volume, kind: Referred, name: &str) -> bool {
             volume.config_map.as_ref().is_some_and(|map| map.name == name)
                 || sources.into_iter().any(|source| source.config_map.as_ref().is_some_and(|map| map.name == name))
         }
-        Referred::ServiceAccount => false,
+        Referred::ServiceAccount | Referred::Claim => false,
     }
 }
 
@@ -117,7 +156,7 @@ fn env_from_refers(source: &EnvFromSource, kind: Referred, name: &str) -> bool {
     match kind {
         Referred::Secret => source.secret_ref.as_ref().is_some_and(|secret| secret.name == name),
         Referred::ConfigMap => source.config_map_ref.as_ref().is_some_and(|map| map.name == name),
-        Referred::ServiceAccount => false,
+        Referred::ServiceAccount | Referred::Claim => false,
     }
 }
 
@@ -126,6 +165,6 @@ fn env_refers(variable: &EnvVar, kind: Referred, name: &str) -> bool {
     match kind {
         Referred::Secret => source.secret_key_ref.as_ref().is_some_and(|key| key.name == name),
         Referred::ConfigMap => source.config_map_key_ref.as_ref().is_some_and(|key| key.name == name),
-        Referred::ServiceAccount => false,
+        Referred::ServiceAccount | Referred::Claim => false,
     }
 }

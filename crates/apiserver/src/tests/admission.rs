@@ -107,3 +107,31 @@ async fn kubelets_read_what_their_pods_refer_to_and_nothing_else() {
     let headers = [("content-type", "application/json")];
     send(&kubelet, "POST", path, &headers, token.to_string().into()).await.expect(201);
 }
+
+#[tokio::test]
+async fn claims_get_a_class_and_a_guard_and_nodes_read_their_own() {
+    let cluster = Cluster::start().await;
+    let class = json!({
+        "metadata": { "name": "usual", "annotations": { "storageclass.kubernetes.io/is-default-class": "true" } },
+        "provisioner": "x/p"
+    });
+    cluster.post("/apis/storage.k8s.io/v1/storageclasses", class).await.expect(201);
+    const CLAIMS: &str = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let claim = |name: &str| {
+        let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
+        json!({ "metadata": { "name": name }, "spec": spec })
+    };
+    let made = cluster.post(CLAIMS, claim("used")).await.expect(201);
+    assert_eq!(made["spec"]["storageClassName"], "usual");
+    assert_eq!(made["metadata"]["finalizers"], json!(["kubernetes.io/pvc-protection"]));
+    assert_eq!(made["status"], json!({ "phase": "Pending" }));
+    cluster.post(CLAIMS, claim("other")).await.expect(201);
+    let volumes = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "used" } }]);
+    cluster.pod("p", json!({ "nodeName": "n1", "volumes": volumes })).await;
+    cluster.get(&format!("{PODS}/p")).await.expect(200);
+    let kubelet = cluster.user("system:node:n1", &["system:nodes"]);
+    for (name, code) in [("used", 200), ("other", 403), ("missing", 403)] {
+        let answer = send(&kubelet, "GET", &format!("{CLAIMS}/{name}"), &[], "".into()).await;
+        assert_eq!(answer.code.as_u16(), code, "{name}");
+    }
+}
