@@ -17,10 +17,14 @@ fn main() -> ExitCode {
         a_pod_that_does_not_fit_is_rejected_by_the_node,
         a_container_grows_while_it_runs,
         a_resize_can_be_deferred_infeasible_and_restart,
+        classes_give_priority_and_overhead,
         local_storage_over_its_limit_ends_the_pod,
         a_node_that_is_short_makes_pods_go,
     ];
-    let flags = ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200"].map(str::to_owned).to_vec();
+    let flags =
+        ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200", "--eviction-hard=memory.available<100Mi"]
+            .map(str::to_owned)
+            .to_vec();
     suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
 }
 
@@ -265,4 +269,34 @@ fn a_node_that_is_short_makes_pods_go(_: &Cluster) -> Result<()> {
         Ok(())
     };
     case().map_err(|error| error.context(cluster.diagnose()))
+}
+
+fn classes_give_priority_and_overhead(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("classes")?;
+    let listed = kubectl.ok(&["get", "priorityclasses"])?;
+    ensure!(listed.contains("system-node-critical") && listed.contains("2000001000"), "{listed}");
+    let refused = kubectl.fails(&["delete", "priorityclass", "system-node-critical"])?;
+    ensure!(refused.contains("this is a system priority class and cannot be deleted"), "{refused}");
+    kubectl.ok(&["create", "priorityclass", "tests-high", "--value=1000", "--preemption-policy=Never"])?;
+    kubectl.apply(
+        "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: tests-heavy}\nhandler: isopod\noverhead: \
+         {podFixed: {cpu: 50m, memory: 8Mi}}\n",
+    )?;
+    let more = "priorityClassName: tests-high\n  runtimeClassName: tests-heavy";
+    kubectl.apply(&sleeper("app", "{limits: {cpu: 100m, memory: 32Mi}}", more))?;
+    kubectl.wait_ready("app")?;
+    let spec = kubectl.value("pod/app", "/spec")?;
+    ensure!(
+        spec["priority"] == 1000 && spec["preemptionPolicy"] == "Never" && spec["overhead"]["cpu"] == "50m",
+        "{spec}"
+    );
+    if is_v1() {
+        ensure!(read(&cgroup(&kubectl, "app", "memory")?, "memory.limit_in_bytes")? == (40 << 20).to_string());
+        ensure!(read(&cgroup(&kubectl, "app", "cpu")?, "cpu.cfs_quota_us")? == "15000");
+    }
+    let missing =
+        kubectl.fails_with_input(&["apply", "-f", "-"], sleeper("none", "{}", "runtimeClassName: x").as_bytes())?;
+    ensure!(missing.contains("pod rejected: RuntimeClass \"x\" not found"), "{missing}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"])?;
+    kubectl.ok(&["delete", "priorityclass/tests-high", "runtimeclass/tests-heavy"]).map(drop)
 }

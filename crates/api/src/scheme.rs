@@ -1,6 +1,6 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
-use k8s_openapi::api::{coordination, core, events, storage};
+use k8s_openapi::api::{coordination, core, events, node, scheduling, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -33,6 +33,8 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::ServiceAccount>(),
     entry::<coordination::v1::Lease>(),
     entry::<events::v1::Event>(),
+    entry::<node::v1::RuntimeClass>(),
+    entry::<scheduling::v1::PriorityClass>(),
     entry::<storage::v1::StorageClass>(),
     entry::<storage::v1::VolumeAttributesClass>(),
 ];

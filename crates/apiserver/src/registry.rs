@@ -11,7 +11,9 @@ mod entry;
 pub mod events;
 mod kept;
 pub mod metrics;
+pub mod node;
 pub mod resource;
+pub mod scheduling;
 pub mod storage;
 pub mod store;
 pub mod strategy;
@@ -41,7 +43,9 @@ pub static RESOURCES: &[&Resource] = &[
     &authorization::SUBJECT_ACCESS_REVIEWS,
     &storage::storage_class::STORAGE_CLASSES,
     &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
+    &scheduling::priority_class::PRIORITY_CLASSES,
     &coordination::lease::LEASES,
+    &node::runtime_class::RUNTIME_CLASSES,
     &metrics::NODE_METRICS,
     &metrics::POD_METRICS,
 ];

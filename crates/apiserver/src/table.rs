@@ -3,6 +3,7 @@
 //! Flow: [`columns_for`] a kind, a [`Row`] of cells for each object, [`write`](mod@write) them into a `Table`.
 
 mod age;
+mod classes;
 mod coordination;
 mod core;
 #[rustfmt::skip]
@@ -79,6 +80,8 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
+        ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
+        ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,
         _ => &DEFAULT,

@@ -1,8 +1,10 @@
 //! Objects that every cluster has.
 
 use api::k8s_openapi::api::core::v1::Namespace;
+use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::k8s_openapi::api::storage::v1::StorageClass;
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use api::scheduling::v1::priority_class::SYSTEM_CLASSES;
 use api::storage::v1::storage_class;
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -21,6 +23,7 @@ pub const LOCAL_PATH_PROVISIONER: &str = "isopod.io/local-path";
 /// The first request that failed for another reason than that its object is there.
 pub async fn ensure(client: &Client) -> kube::Result<()> {
     ensure_namespaces(client).await?;
+    ensure_priority_classes(client).await?;
     let classes: Api<StorageClass> = Api::all(client.clone());
     unless_there(classes.create(&PostParams::default(), &default_storage_class()).await)
 }
@@ -39,6 +42,20 @@ fn default_storage_class() -> StorageClass {
         allow_volume_expansion: Some(true),
         ..StorageClass::default()
     }
+}
+
+async fn ensure_priority_classes(client: &Client) -> kube::Result<()> {
+    let classes: Api<PriorityClass> = Api::all(client.clone());
+    for (name, value, description) in SYSTEM_CLASSES {
+        let class = PriorityClass {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            value: Some(value),
+            description: Some(description.to_owned()),
+            ..PriorityClass::default()
+        };
+        unless_there(classes.create(&PostParams::default(), &class).await)?;
+    }
+    Ok(())
 }
 
 async fn ensure_namespaces(client: &Client) -> kube::Result<()> {

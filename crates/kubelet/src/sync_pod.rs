@@ -19,6 +19,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::node::v1::RuntimeClass;
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -245,13 +246,22 @@ async fn run_sandbox(
     context.host.create_cgroup(cgroup, &pod_limits(pod, context.pod_pids_limit)).map_err(|error| describe(&error))?;
     std::fs::create_dir_all(&config.log_directory)
         .map_err(|error| format!("create {}: {error}", config.log_directory))?;
-    let handler = "";
-    let id = context.runtime.run_pod_sandbox(config.clone(), handler).await.map_err(|error| error.to_string())?;
+    let handler = runtime_handler(context, pod).await?;
+    let id = context.runtime.run_pod_sandbox(config.clone(), &handler).await.map_err(|error| error.to_string())?;
     let status = context.runtime.pod_sandbox_status(&id).await.map_err(|error| error.to_string())?;
     let network = status.network.unwrap_or_default();
     let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|ip| ip.ip));
     let ips = ips.filter(|ip| !ip.is_empty()).collect();
     Ok(Sandbox { id, ips: pod_ips(context, pod, ips), config })
+}
+
+/// What the Pod's RuntimeClass calls its runtime; empty for the default one.
+async fn runtime_handler(context: &NodeContext, pod: &Pod) -> Result<String, String> {
+    let class = pod.spec.as_ref().and_then(|spec| spec.runtime_class_name.as_deref());
+    let Some(class) = class else { return Ok(String::new()) };
+    let classes: kube::Api<RuntimeClass> = kube::Api::all(context.client.clone());
+    let found = classes.get_opt(class).await.map_err(|error| describe(&error))?;
+    found.map(|class| class.handler).ok_or_else(|| format!("RuntimeClass {class:?} not found"))
 }
 
 fn pod_ips(context: &NodeContext, pod: &Pod, sandbox_ips: Vec<String>) -> Vec<String> {

@@ -1,16 +1,13 @@
-//! The priority of a Pod follows from its class. Until PriorityClasses are served there are the two built-in ones.
+//! The priority of a Pod follows from its class, or from the class for Pods that name none.
 
 use api::Object;
 use api::k8s_openapi::api::core::v1::{Pod, PodSpec};
+use api::k8s_openapi::api::scheduling::v1::PriorityClass;
+use api::scheduling::v1::priority_class::{PREEMPT_LOWER_PRIORITY, SYSTEM_CLASSES};
 use async_trait::async_trait;
 
 use super::{Attributes, Operation, Plugin};
 use crate::error::Error;
-
-/// The classes every cluster has.
-const BUILT_IN: [(&str, i32); 2] =
-    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
-const DEFAULT_POLICY: &str = "PreemptLowerPriority";
 
 /// The plugin.
 pub struct Priority;
@@ -25,7 +22,7 @@ impl Plugin for Priority {
             return Ok(());
         };
         let outcome = match attributes.operation {
-            Operation::Create => assign(spec),
+            Operation::Create => assign(spec, &classes(attributes).await?),
             Operation::Update | Operation::Delete => {
                 keep(spec, attributes.old);
                 Ok(())
@@ -33,30 +30,67 @@ impl Plugin for Priority {
         };
         outcome.map_err(|reason| attributes.forbidden(object, reason))
     }
+
+    async fn validate(&self, attributes: &Attributes<'_>, object: &dyn Object) -> Result<(), Error> {
+        let Some(class) = object.as_any().downcast_ref::<PriorityClass>() else { return Ok(()) };
+        let name = class.metadata.name.as_deref().unwrap_or_default();
+        if attributes.operation == Operation::Delete {
+            let of_the_system = SYSTEM_CLASSES.iter().any(|(known, ..)| *known == name);
+            let reason = "this is a system priority class and cannot be deleted";
+            return if of_the_system { Err(attributes.forbidden(object, reason)) } else { Ok(()) };
+        }
+        if class.global_default != Some(true) {
+            return Ok(());
+        }
+        let classes = classes(attributes).await?;
+        let other =
+            default_of(&classes).and_then(|class| class.metadata.name.as_deref()).filter(|other| *other != name);
+        match other {
+            None => Ok(()),
+            Some(other) => {
+                let reason = format!("PriorityClass {other} is already marked as default. Only one default can exist");
+                Err(attributes.forbidden(object, reason))
+            }
+        }
+    }
 }
 
-fn assign(spec: &mut PodSpec) -> Result<(), String> {
-    let priority = match spec.priority_class_name.as_deref().unwrap_or_default() {
-        "" => 0,
+async fn classes(attributes: &Attributes<'_>) -> Result<Vec<PriorityClass>, Error> {
+    attributes.server.all("scheduling.k8s.io", "priorityclasses").await
+}
+
+/// The class of Pods that name none: the one of least value, should several be marked.
+fn default_of(classes: &[PriorityClass]) -> Option<&PriorityClass> {
+    classes.iter().filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value)
+}
+
+fn assign(spec: &mut PodSpec, classes: &[PriorityClass]) -> Result<(), String> {
+    let class = match spec.priority_class_name.as_deref().unwrap_or_default() {
+        "" => default_of(classes),
         name => {
-            let class = BUILT_IN.iter().find(|(class, _)| *class == name);
-            class.ok_or_else(|| format!("no PriorityClass with name {name} was found"))?.1
+            let named = classes.iter().find(|class| class.metadata.name.as_deref() == Some(name));
+            Some(named.ok_or_else(|| format!("no PriorityClass with name {name} was found"))?)
         }
     };
+    let priority = class.and_then(|class| class.value).unwrap_or(0);
+    let policy = class.and_then(|class| class.preemption_policy.as_deref()).unwrap_or(PREEMPT_LOWER_PRIORITY);
     if let Some(given) = spec.priority.filter(|given| *given != priority) {
         return Err(format!(
             "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
              computed {priority} from the given PriorityClass name"
         ));
     }
-    if let Some(given) = spec.preemption_policy.as_deref().filter(|given| *given != DEFAULT_POLICY) {
+    if let Some(given) = spec.preemption_policy.as_deref().filter(|given| *given != policy) {
         return Err(format!(
             "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission \
-             controller computed {DEFAULT_POLICY} from the given PriorityClass name"
+             controller computed {policy} from the given PriorityClass name"
         ));
     }
     spec.priority = Some(priority);
-    spec.preemption_policy = Some(DEFAULT_POLICY.to_owned());
+    spec.preemption_policy = Some(policy.to_owned());
+    if let Some(class) = class {
+        spec.priority_class_name.clone_from(&class.metadata.name);
+    }
     Ok(())
 }
 

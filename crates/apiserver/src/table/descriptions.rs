@@ -108,6 +108,18 @@ pub(super) const SECRET_TYPE: &str =
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
 pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
     "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";
+/// `io.k8s.api.node.v1.RuntimeClass.handler`
+pub(super) const RUNTIME_CLASS_HANDLER: &str =
+    "handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class. The possible values are specific to the node & CRI configuration.  It is assumed that all handlers are available on every node, and handlers of the same name are equivalent on every node. For example, a handler called \"runc\" might specify that the runc OCI runtime (using native Linux containers) will be used to run the containers in a pod. The Handler must be lowercase, conform to the DNS Label (RFC 1123) requirements, and is immutable.";
+/// `io.k8s.api.scheduling.v1.PriorityClass.globalDefault`
+pub(super) const PRIORITY_CLASS_GLOBAL_DEFAULT: &str =
+    "globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class. Only one PriorityClass can be marked as `globalDefault`. However, if more than one PriorityClasses exists with their `globalDefault` field set to true, the smallest value of such global default PriorityClasses will be used as the default priority.";
+/// `io.k8s.api.scheduling.v1.PriorityClass.preemptionPolicy`
+pub(super) const PRIORITY_CLASS_PREEMPTION_POLICY: &str =
+    "preemptionPolicy is the Policy for preempting pods with lower priority. One of Never, PreemptLowerPriority. Defaults to PreemptLowerPriority if unset.";
+/// `io.k8s.api.scheduling.v1.PriorityClass.value`
+pub(super) const PRIORITY_CLASS_VALUE: &str =
+    "value represents the integer value of this priority class. This is the actual priority that pods receive when they have the name of this class in their pod spec.";
 /// `io.k8s.api.storage.v1.StorageClass.allowVolumeExpansion`
 pub(super) const STORAGE_CLASS_ALLOW_VOLUME_EXPANSION: &str =
     "allowVolumeExpansion shows whether the storage class allow volume expand.";

@@ -17,12 +17,15 @@ use crate::runtime::Shared;
 use crate::shim::protocol::{Answer, Call};
 use crate::shim_client::{self, ShimError};
 
+/// The handler that RuntimeClasses can name: this runtime, which has no other.
+const OWN_HANDLER: &str = "isopod";
+
 /// Creates and starts a sandbox; returns its id.
 ///
 /// # Errors
 /// As [`cri::RuntimeService::run_pod_sandbox`]; nothing is left behind.
 pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler: &str) -> cri::Result<String> {
-    if !runtime_handler.is_empty() {
+    if !matches!(runtime_handler, "" | OWN_HANDLER) {
         return Err(cri::Error::InvalidArgument(format!("no runtime for {runtime_handler:?} is configured")));
     }
     let id = shared.new_id();

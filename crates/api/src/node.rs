@@ -1,0 +1,3 @@
+//! The node group.
+
+pub mod v1;
