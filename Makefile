@@ -5,8 +5,9 @@ IMAGES ?= target/images
 BINARY := target/release/isopod
 SEED ?= 1
 ROUNDS ?= 50
+SEEDS ?= 10000
 
-.PHONY: build run demo test lint bench chaos clean-host tools
+.PHONY: build run demo test lint bench chaos sim clean-host tools
 
 ## build: the release binary
 build:
@@ -39,6 +40,11 @@ chaos: tools build
 	./images/build.sh $(IMAGES)
 	ISOPOD_BIN=$(abspath $(BINARY)) ISOPOD_CHAOS_SEED=$(SEED) ISOPOD_CHAOS_ROUNDS=$(ROUNDS) \
 		cargo test --locked -p tests --test chaos
+
+## sim: random Pods against a fake runtime and a clock that only moves when all wait: `make sim SEED=7 SEEDS=500`
+sim:
+	ISOPOD_SIM_FIRST=$(SEED) ISOPOD_SIM_SEEDS=$(SEEDS) \
+		cargo test --release --locked -p kubelet --lib simulation -- --nocapture
 
 ## clean-host: stop the default cluster and remove everything isopod made on this host
 clean-host:

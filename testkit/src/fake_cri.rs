@@ -7,6 +7,7 @@
 mod images;
 mod runtime;
 mod state;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use platform::clock::SharedClock;
 use tokio::sync::{Notify, broadcast};
 
 use state::State;
+
+pub use trace::{Happening, Trace};
 
 /// How the fake behaves where a real runtime could do either.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +80,27 @@ impl FakeCri {
         self.state().calls.clear();
     }
 
+    /// All that happened so far, in order.
+    pub fn trace(&self) -> Vec<Trace> {
+        self.state().trace.clone()
+    }
+
+    fn note(&self, id: &str, what: Happening) {
+        let (at, time) = (tokio::time::Instant::now(), self.now());
+        let mut state = self.state();
+        let container = state.containers.get(id);
+        let trace = Trace {
+            at,
+            time,
+            id: id.to_owned(),
+            name: container.map(|container| container.name().to_owned()).unwrap_or_default(),
+            sandbox_id: container.map(|container| container.sandbox_id.clone()).unwrap_or_default(),
+            annotations: container.map(|container| container.config.annotations.clone()).unwrap_or_default(),
+            what,
+        };
+        state.trace.push(trace);
+    }
+
     /// Ends the running instance of a container.
     ///
     /// # Panics
@@ -131,11 +155,13 @@ impl FakeCri {
         let now = self.now();
         let ended = self.state().end(id, exit_code, now);
         if ended {
+            self.note(id, Happening::Exited(exit_code));
             self.announce(id, cri::ContainerEventType::ContainerStoppedEvent);
         }
     }
 
     fn stop_sandbox_now(&self, sandbox_id: &str) {
+        self.note(sandbox_id, Happening::SandboxStopped);
         let containers = self.state().stop_sandbox(sandbox_id);
         containers.iter().for_each(|id| self.end(id, 137));
         self.announce(sandbox_id, cri::ContainerEventType::ContainerStoppedEvent);

@@ -224,7 +224,7 @@ impl PodWorker {
     async fn sleep(&mut self, pause: Pause) {
         let timer = async {
             match pause {
-                Pause::Until(instant) => tokio::time::sleep_until(instant).await,
+                Pause::Until(instant) | Pause::Undisturbed(instant) => tokio::time::sleep_until(instant).await,
                 Pause::Forever => std::future::pending().await,
             }
         };
@@ -235,7 +235,7 @@ impl PodWorker {
                     std::future::pending::<()>().await;
                 }
             }
-            () = self.wake.notified() => {}
+            () = self.wake.notified(), if !matches!(pause, Pause::Undisturbed(_)) => {}
             () = timer => {}
         }
     }
@@ -282,7 +282,11 @@ impl PodWorker {
                     self.publish(&pod, status, Urgency::Now);
                 }
                 let retry_at = self.retry_at();
-                return Some(self.pause_until(&pod, Some(retry_at)));
+                return Some(match actions.sandbox {
+                    // Nothing runs, so nothing the runtime says is worth an earlier attempt, least of all about this one.
+                    SandboxAction::Create { .. } => Pause::Undisturbed(retry_at),
+                    _ => self.pause_until(&pod, Some(retry_at)),
+                });
             }
         }
         warn!(uid = %self.uid, "plans do not come to an end");
@@ -476,6 +480,8 @@ enum Retry {
 #[derive(Debug, Clone, Copy)]
 enum Pause {
     Until(Instant),
+    /// Whatever the runtime says.
+    Undisturbed(Instant),
     Forever,
 }
 

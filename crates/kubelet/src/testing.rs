@@ -81,18 +81,24 @@ pub fn exited(exit_code: i32) -> ContainerState {
 /// Wall-clock time that goes with tokio's, so that a paused runtime stops both.
 pub struct TokioClock {
     start: tokio::time::Instant,
+    set_by: Mutex<SignedDuration>,
 }
 
 impl TokioClock {
     /// Begins at second 1,000,000.
     pub fn new() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self { start: tokio::time::Instant::now(), set_by: Mutex::default() }
+    }
+
+    /// Somebody sets the clock.
+    pub fn jump(&self, by: SignedDuration) {
+        *self.set_by.lock().unwrap() += by;
     }
 }
 
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
-        at(1_000_000) + SignedDuration::try_from(self.start.elapsed()).unwrap()
+        at(1_000_000) + SignedDuration::try_from(self.start.elapsed()).unwrap() + *self.set_by.lock().unwrap()
     }
 }
 

@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::FakeCri;
 use super::state::{Sandbox, matches};
+use super::{FakeCri, Happening};
 
 fn not_found(what: &str, id: &str) -> Error {
     Error::NotFound(format!("{what} {id} not found"))
@@ -67,6 +67,7 @@ impl RuntimeService for FakeCri {
             state.sandboxes.insert(id.clone(), sandbox);
             id
         };
+        self.note(&id, Happening::SandboxRun);
         self.announce(&id, ContainerEventType::ContainerStartedEvent);
         Ok(id)
     }
@@ -130,11 +131,14 @@ impl RuntimeService for FakeCri {
         let now = self.now();
         let id = {
             let mut state = self.state();
-            if !state.sandboxes.contains_key(sandbox_id) {
-                return Err(not_found("sandbox", sandbox_id));
+            match state.sandboxes.get(sandbox_id).map(|sandbox| sandbox.state) {
+                Some(PodSandboxState::SandboxReady) => {}
+                Some(_) => return Err(Error::Failed(format!("sandbox {sandbox_id} does not run"))),
+                None => return Err(not_found("sandbox", sandbox_id)),
             }
             state.add_container(sandbox_id, config, now)
         };
+        self.note(&id, Happening::Created);
         self.announce(&id, ContainerEventType::ContainerCreatedEvent);
         Ok(id)
     }
@@ -154,12 +158,15 @@ impl RuntimeService for FakeCri {
                 container.finished_at = now;
                 container.exit_code = 128;
                 container.reason = "StartError".to_owned();
+                drop(state);
+                self.note(container_id, Happening::StartFailed);
                 return Err(Error::Failed(failure));
             }
             container.state = ContainerState::ContainerRunning;
             container.started_at = now;
             exits
         };
+        self.note(container_id, Happening::Started);
         self.announce(container_id, ContainerEventType::ContainerStartedEvent);
         if let Some(exit_code) = exits {
             self.end(container_id, exit_code);
@@ -170,6 +177,7 @@ impl RuntimeService for FakeCri {
     async fn stop_container(&self, container_id: &str, timeout_seconds: i64) -> Result<()> {
         let name = self.name_of(container_id);
         self.call(format!("stop {name} {timeout_seconds}"));
+        self.note(container_id, Happening::StopAsked { timeout_seconds });
         if !self.state().behaviour.deaf.contains(&name) {
             self.end(container_id, 143);
             return Ok(());

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cri::{ContainerState, PodSandboxState};
 
-use super::Behaviour;
+use super::{Behaviour, Trace};
 
 #[derive(Default)]
 pub(super) struct State {
     pub behaviour: Behaviour,
     pub calls: Vec<String>,
+    pub trace: Vec<Trace>,
     pub images: BTreeSet<String>,
     pub sandboxes: BTreeMap<String, Sandbox>,
     pub containers: BTreeMap<String, Container>,

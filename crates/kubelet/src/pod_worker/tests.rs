@@ -3,6 +3,8 @@
 mod probes;
 mod static_pods;
 
+mod simulation;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ struct Node {
     host: Arc<FakeHost>,
     events: EventLog,
     context: Arc<NodeContext>,
+    clock: Arc<TokioClock>,
     cancel: CancellationToken,
     _directory: tempfile::TempDir,
 }
@@ -49,7 +52,7 @@ impl Node {
             client: api.client(),
             runtime: cri.runtime(),
             host: host.clone(),
-            clock,
+            clock: clock.clone(),
             random: Arc::new(platform::random::SystemRandom),
             node: NodeConfig {
                 name: "n1".to_owned(),
@@ -72,6 +75,7 @@ impl Node {
             host,
             events,
             context: Arc::new(context),
+            clock,
             cancel: CancellationToken::new(),
             _directory: directory,
         };
