@@ -87,8 +87,6 @@ impl Cluster {
             format!("--data-dir={}", root.path().join("data").display()),
             format!("--https-listen-port={port}"),
             "--node-name=node-1".to_owned(),
-            // How full the host's disk is must not decide about tests.
-            "--eviction-hard=memory.available<100Mi".to_owned(),
             format!("--cluster-cidr={}", ranges.cluster_cidr()),
             format!("--service-cidr={}", ranges.service_cidr()),
             format!("--private-registry={}", registries.display()),
