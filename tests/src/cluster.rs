@@ -150,8 +150,20 @@ impl Cluster {
     /// # Errors
     /// When it does not end in time or not with success.
     pub fn stop_server(&self) -> Result<()> {
+        self.end_server(Signal::TERM)
+    }
+
+    /// Tells the server that the machine is about to stop; returns when it has ended all Pods and itself.
+    ///
+    /// # Errors
+    /// When it does not end in time or not with success.
+    pub fn power_off(&self) -> Result<()> {
+        self.end_server(Signal::POWER)
+    }
+
+    fn end_server(&self, signal: Signal) -> Result<()> {
         let mut child = self.lock_server().take().context("the server is not running")?;
-        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        kill_process(Pid::from_child(&child), signal)?;
         let deadline = Instant::now() + STOP_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait()? {

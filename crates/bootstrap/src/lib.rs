@@ -9,4 +9,4 @@ pub mod objects;
 pub mod pki;
 
 pub use kubeconfig::Kubeconfig;
-pub use pki::{Pki, PkiConfig};
+pub use pki::{Credential, Pki, PkiConfig};

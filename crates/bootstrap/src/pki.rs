@@ -3,6 +3,7 @@
 //! ```text
 //! <data-dir>/tls/ca.{crt,key}               signs everything below
 //! <data-dir>/tls/apiserver.{crt,key}        the server's own certificate
+//! <data-dir>/tls/kubelet.{crt,key}          the certificate the kubelet API is served with
 //! <data-dir>/tls/admin.{crt,key}            CN system:admin, O system:masters
 //! <data-dir>/tls/service-account.key        signs ServiceAccount tokens (ES256)
 //! ```
@@ -28,6 +29,10 @@ pub struct PkiConfig {
     pub data_dir: PathBuf,
     /// DNS names and addresses the server is reached by.
     pub server_names: Vec<String>,
+    /// The node's name.
+    pub node_name: String,
+    /// DNS names and addresses its kubelet is reached by.
+    pub kubelet_names: Vec<String>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -47,6 +52,8 @@ pub struct Pki {
     pub authority: String,
     /// The server's own.
     pub server: Credential,
+    /// The kubelet's.
+    pub kubelet: Credential,
     /// The administrator's.
     pub admin: Credential,
     /// Signs ServiceAccount tokens, PKCS#8 PEM of a P-256 key.
@@ -98,6 +105,13 @@ impl Pki {
             names: &config.server_names,
             usage: ExtendedKeyUsagePurpose::ServerAuth,
         })?;
+        let kubelet = leaves.ensure(&Leaf {
+            file: "kubelet",
+            common_name: &format!("system:node:{}", config.node_name),
+            organization: Some("system:nodes"),
+            names: &config.kubelet_names,
+            usage: ExtendedKeyUsagePurpose::ServerAuth,
+        })?;
         let admin = leaves.ensure(&Leaf {
             file: "admin",
             common_name: "system:admin",
@@ -106,7 +120,7 @@ impl Pki {
             usage: ExtendedKeyUsagePurpose::ClientAuth,
         })?;
         let service_account_key = ensure_key(&directory.join("service-account.key"), "the ServiceAccount key")?;
-        Ok(Self { authority: authority.certificate, server, admin, service_account_key })
+        Ok(Self { authority: authority.certificate, server, kubelet, admin, service_account_key })
     }
 }
 
@@ -142,7 +156,7 @@ fn ensure_key(path: &Path, what: &'static str) -> Result<String, Error> {
 /// A certificate that is not an authority's.
 struct Leaf<'a> {
     file: &'static str,
-    common_name: &'static str,
+    common_name: &'a str,
     organization: Option<&'static str>,
     names: &'a [String],
     usage: ExtendedKeyUsagePurpose,
@@ -170,7 +184,7 @@ impl Leaves<'_> {
     }
 
     fn sign(&self, leaf: &Leaf<'_>, key: &str) -> Result<String, Error> {
-        let make = |source| Error::Make { what: leaf.common_name, source };
+        let make = |source| Error::Make { what: leaf.file, source };
         let mut params = params(leaf.common_name, leaf.organization, leaf.names, self.now, LEAF_DAYS)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = vec![leaf.usage.clone()];

@@ -21,6 +21,7 @@ mod volume_protection;
 mod watches;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Client, EventFormat, EventRecorder, EventSource};
 use platform::clock::SharedClock;
@@ -41,7 +42,12 @@ pub struct Config {
     pub root_ca: String,
     /// Directories of this machine, for claims of the class that has them.
     pub local_path: Option<LocalPath>,
+    /// A kubelet that gave no sign of life for this long is not there.
+    pub node_monitor_grace_period: Duration,
 }
+
+/// Upstream's [`Config::node_monitor_grace_period`].
+pub const NODE_MONITOR_GRACE_PERIOD: Duration = Duration::from_secs(50);
 
 /// Runs all controllers until cancelled. Pending Events are written before it returns.
 pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
@@ -58,7 +64,8 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
 
     service_account::start(&client, &mut watches, &mut workers);
     root_ca::start(&client, &config.root_ca, &mut watches, &mut workers);
-    node_lifecycle::start(&client, &config.clock, &node_events, &mut watches, &mut workers);
+    let grace_period = config.node_monitor_grace_period;
+    node_lifecycle::start(&client, &config.clock, grace_period, &node_events, &mut watches, &mut workers);
     taint_eviction::start(&client, &config.clock, &eviction_events, &mut watches, &mut workers);
     pod_gc::start(&client, &config.clock, &mut watches, &mut workers);
     namespace::start(&client, &config.clock, &mut watches, &mut objects, &mut workers);

@@ -1,14 +1,19 @@
 //! A node whose kubelet fell silent is marked, and what ails a node keeps Pods away.
 //!
-//! The kubelet renews its Lease; when it does not for 50 s, the node's conditions become `Unknown`. Conditions and
-//! `kubectl cordon` become taints, which scheduler and taint eviction go by. One deadline per node, nothing is polled.
+//! The kubelet renews its Lease; when it does not for 50 s, the node's conditions become `Unknown`, and nobody can say of
+//! its Pods that they are ready. Conditions and `kubectl cordon` become taints, which scheduler and taint eviction go by.
+//! Where all nodes seem gone it is this server that is cut off, and nothing is evicted ([`disruption`]). One deadline per
+//! node, nothing is polled.
 
+mod disruption;
 mod plan;
+mod pods;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_not_found, object_reference};
 use k8s_openapi::api::core::v1::Node;
@@ -18,7 +23,7 @@ use platform::clock::SharedClock;
 use serde_json::json;
 
 use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{NodeLease, Watches};
+use crate::watches::{NodeLease, PodFacts, Watches};
 use plan::{Plan, Sign};
 
 /// Keys are names of nodes.
@@ -28,13 +33,18 @@ struct NodeLifecycle {
     events: EventRecorder,
     nodes: Lister<Node>,
     leases: Lister<NodeLease>,
+    pods: Lister<PodFacts>,
+    grace_period: Duration,
     signs: Mutex<HashMap<String, Sign>>,
+    /// Nodes whose Pods are not counted as ready, because the node is not.
+    unready: Mutex<HashSet<String>>,
 }
 
 /// Starts the controller: it wakes when a node changes, when a Lease appears, and when a heartbeat is overdue.
 pub fn start(
     client: &Client,
     clock: &SharedClock,
+    grace_period: Duration,
     events: &EventRecorder,
     watches: &mut Watches,
     workers: &mut Workers,
@@ -52,18 +62,22 @@ pub fn start(
             wake.add(lease.node.clone());
         }
     });
-    let (nodes, leases) = (watches.nodes.lister(), watches.node_leases.lister());
+    let (nodes, leases, pods) = (watches.nodes.lister(), watches.node_leases.lister(), watches.pods.lister());
     let controller = NodeLifecycle {
         client: client.clone(),
         clock: clock.clone(),
         events: events.clone(),
         nodes: nodes.clone(),
         leases: leases.clone(),
+        pods: pods.clone(),
+        grace_period,
         signs: Mutex::default(),
+        unready: Mutex::default(),
     };
     workers.add(controller, &queue, 1, async move {
         nodes.synced().await;
         leases.synced().await;
+        pods.synced().await;
     });
 }
 
@@ -78,9 +92,11 @@ impl Reconcile for NodeLifecycle {
         };
         let now = self.clock.now();
         let sign = self.observe(&node, name);
-        let plan = plan::plan(&node, sign.seen_at, now);
+        let evictions = disruption::evictions(&self.nodes.matching(|_| true));
+        let plan = plan::plan(&node, sign.seen_at, now, self.grace_period, evictions);
         self.write_conditions(name, &plan).await?;
         self.write_taints(name, &node, &plan).await?;
+        self.follow_readiness(name, plan.ready).await?;
         Ok(Next::After(plan.look_again))
     }
 }
@@ -112,6 +128,7 @@ impl NodeLifecycle {
 
     fn forget(&self, name: &str) {
         self.signs.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     async fn write_conditions(&self, name: &str, plan: &Plan) -> Result<(), Error> {

@@ -23,7 +23,12 @@ impl Drop for Bench {
 
 impl Bench {
     fn start(api: FakeApi) -> Self {
-        let config = Config { clock: Arc::new(SystemClock), root_ca: "PEM".into(), local_path: None };
+        let config = Config {
+            clock: Arc::new(SystemClock),
+            root_ca: "PEM".into(),
+            local_path: None,
+            node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,
+        };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "controllers", run(api.client(), config, cancel.clone()));
         Self { api, cancel }
@@ -164,7 +169,11 @@ async fn a_node_that_is_not_ready_is_tainted_and_loses_pods_that_do_not_stand_it
     let ready = |status: &str| json!({ "status": { "conditions": [{ "type": "Ready", "status": status }] } });
     let mut node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" }, "spec": {} });
     testkit::fake_api::merge(&mut node, ready("True"));
+    // Another that is well: where all nodes are lost nothing is evicted.
+    let mut other = node.clone();
+    other["metadata"]["name"] = json!("n2");
     api.put(node);
+    api.put(other);
     let mut standing = object("Pod", "standing", json!({}));
     standing["spec"] = json!({ "nodeName": "n1", "tolerations": [{ "operator": "Exists" }] });
     let mut fragile = object("Pod", "fragile", json!({}));

@@ -4,8 +4,8 @@ use client::{Client, ObjectKey, Reflector};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod, PodSpec,
-    ServiceAccount, Toleration, Volume,
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod,
+    PodCondition, PodSpec, ServiceAccount, Toleration, Volume,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
@@ -33,6 +33,8 @@ pub struct PodFacts {
     pub deleted_at: Option<Timestamp>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
+    /// Whether its condition `Ready` says so.
+    pub ready: bool,
     /// Taints it stands.
     pub tolerations: Vec<Toleration>,
     /// The claims its volumes name, those of its ephemeral volumes included.
@@ -58,11 +60,14 @@ impl PodFacts {
         let named = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
         let named = named.map(|source| source.claim_name.clone());
         let claims = named.chain(ephemeral.iter().map(|ephemeral| ephemeral.claim.clone())).collect();
+        let status = pod.status.unwrap_or_default();
+        let is_ready = |condition: &PodCondition| condition.type_ == "Ready" && condition.status == "True";
         Self {
             key: Some(key),
             uid: pod.metadata.uid.unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
-            phase: pod.status.and_then(|status| status.phase).unwrap_or_default(),
+            ready: status.conditions.iter().flatten().any(is_ready),
+            phase: status.phase.unwrap_or_default(),
             deleted_at: pod.metadata.deletion_timestamp.map(|time| time.0),
             created_at: pod.metadata.creation_timestamp.map(|time| time.0),
             tolerations: spec.tolerations.unwrap_or_default(),

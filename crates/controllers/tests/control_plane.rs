@@ -57,7 +57,12 @@ impl ControlPlane {
         let client = |user: UserInfo| Client::new(api_server.in_process(user), "default");
         let none: [&str; 0] = [];
         let cancel = CancellationToken::new();
-        let controllers = controllers::Config { clock: Arc::new(SystemClock), root_ca: "PEM".into(), local_path: None };
+        let controllers = controllers::Config {
+            clock: Arc::new(SystemClock),
+            root_ca: "PEM".into(),
+            local_path: None,
+            node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
+        };
         let user = client(UserInfo::new("system:kube-controller-manager", none));
         spawn(TaskKind::Worker, "controllers", controllers::run(user, controllers, cancel.clone()));
         let scheduler =

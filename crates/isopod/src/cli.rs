@@ -123,6 +123,9 @@ pub struct Server {
     /// [default: /etc/isopod/registries.yaml if there is one]
     #[arg(long, value_name = "FILE")]
     pub private_registry: Option<PathBuf>,
+    /// Silence after which a node counts as gone
+    #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = kubelet::duration)]
+    pub node_monitor_grace_period: std::time::Duration,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub kubelet: Kubelet,

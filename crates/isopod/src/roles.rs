@@ -4,15 +4,17 @@
 //! Pod network, runtime, kubelet. A component gets a client with an identity of its own and nothing else of the API
 //! server.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::{ApiServer, UserInfo};
-use bootstrap::{Kubeconfig, Pki, PkiConfig};
+use bootstrap::{Credential, Kubeconfig, Pki, PkiConfig};
 use client::Client;
 use cri_socket::CriServer;
-use kubelet::Kubelet;
+use kubelet::{Kubelet, NodeShutdown, SecureServer};
 use network::BridgeNetwork;
 use platform::clock::{SharedClock, SystemClock};
 use platform::random::{SharedRandom, SystemRandom};
@@ -25,6 +27,7 @@ use store::embedded::{self, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::local_node::LocalNode;
 use crate::remote_runtime;
@@ -34,7 +37,7 @@ use crate::settings::Settings;
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// What the node says it runs.
 const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
-/// Where upstream's kubelet listens; published in the Node's `daemonEndpoints`.
+/// Where upstream's kubelet listens.
 const KUBELET_PORT: u16 = 10250;
 
 /// The parent of all of a server's cgroups.
@@ -49,6 +52,7 @@ pub struct ControlPlane {
     local_node: Arc<LocalNode>,
     clock: SharedClock,
     random: SharedRandom,
+    pki: Pki,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -77,16 +81,16 @@ impl ControlPlane {
             pki.authority.as_bytes(),
         )
         .context("cannot serve HTTPS")?;
-        let mut plane = Self { api_server, store, local_node, clock, random, tasks: Vec::new() };
+        let mut plane = Self { api_server, store, local_node, clock, random, pki, tasks: Vec::new() };
         let (api_server, stop) = (plane.api_server.clone(), cancel.clone());
         plane.spawn("api server", async move { api_server.serve(listener, tls, stop).await });
         let admin = plane.client(UserInfo::new("system:apiserver", ["system:masters"]));
         bootstrap::objects::ensure(&admin).await.context("cannot make the built-in objects")?;
-        plane.start_components(settings, &pki, cancel);
+        plane.start_components(settings, cancel);
         Ok(plane)
     }
 
-    fn start_components(&mut self, settings: &Settings, pki: &Pki, cancel: &CancellationToken) {
+    fn start_components(&mut self, settings: &Settings, cancel: &CancellationToken) {
         let client = self.client(UserInfo::new("system:kube-scheduler", [] as [&str; 0]));
         let config = scheduler::Config {
             clock: self.clock.clone(),
@@ -102,8 +106,9 @@ impl ControlPlane {
         };
         let config = controllers::Config {
             clock: self.clock.clone(),
-            root_ca: pki.authority.clone(),
+            root_ca: self.pki.authority.clone(),
             local_path: Some(local_path),
+            node_monitor_grace_period: settings.node_monitor_grace_period,
         };
         self.spawn("controllers", controllers::run(client, config, cancel.clone()));
     }
@@ -132,6 +137,8 @@ fn ensure_credentials(settings: &Settings, clock: &SharedClock) -> Result<Pki> {
     let pki = Pki::ensure(&PkiConfig {
         data_dir: settings.data_dir.path().to_owned(),
         server_names: settings.server_names(),
+        node_name: settings.node_name.clone(),
+        kubelet_names: settings.kubelet_names(),
         now: clock.now(),
     })?;
     let kubeconfig = Kubeconfig {
@@ -153,6 +160,7 @@ fn ensure_credentials(settings: &Settings, clock: &SharedClock) -> Result<Pki> {
 pub struct Node {
     client: Client,
     name: String,
+    shutdown: NodeShutdown,
     task: JoinHandle<()>,
 }
 
@@ -166,6 +174,7 @@ impl Node {
         };
         let user = UserInfo::new(format!("system:node:{}", settings.node_name), ["system:nodes"]);
         let client = plane.client(user);
+        let listener = listen_for_kubelet(settings).await?;
         let kubelet = Kubelet::new(kubelet::Config {
             client: client.clone(),
             runtime,
@@ -176,7 +185,8 @@ impl Node {
                 name: settings.node_name.clone(),
                 labels: settings.node_labels.clone(),
                 addresses: settings.node_addresses.clone(),
-                kubelet_port: KUBELET_PORT,
+                taints: settings.node_taints.clone(),
+                kubelet_port: listener.local_addr().context("cannot find out the kubelet's port")?.port(),
                 pod_cidrs: settings.pod_ranges.iter().map(ToString::to_string).collect(),
                 version: KUBELET_VERSION.to_owned(),
                 max_pods: settings.kubelet.max_pods,
@@ -191,15 +201,33 @@ impl Node {
                     allowed_unsafe_sysctls: settings.kubelet.allowed_unsafe_sysctls.clone(),
                     app_armor: false,
                 },
+                container_log_max_bytes: settings.kubelet.container_log_max_size,
+                container_log_max_files: settings.kubelet.container_log_max_files.into(),
+                shutdown: kubelet::ShutdownConfig {
+                    grace_period: settings.kubelet.shutdown_grace_period,
+                    critical_grace_period: settings.kubelet.shutdown_grace_period_critical_pods,
+                },
+                image_gc: kubelet::ImageGcConfig {
+                    high_percent: settings.kubelet.image_gc_high_threshold.into(),
+                    low_percent: settings.kubelet.image_gc_low_threshold.into(),
+                    min_age: settings.kubelet.minimum_image_ttl_duration,
+                },
                 ..kubelet::PodConfig::default()
             },
             resources: settings.resources.clone(),
         })
         .await
         .context("cannot start the kubelet")?;
-        plane.local_node.set(settings.node_name.clone(), kubelet.service());
+        let (api, shutdown) = (kubelet.service(), kubelet.shutdown());
+        plane.local_node.set(settings.node_name.clone(), api.clone());
+        let tls = kubelet_tls(&plane.pki)?;
+        let (node_name, stop) = (settings.node_name.clone(), cancel.clone());
+        let server = SecureServer { listener, tls, api, client: client.clone(), node_name };
+        tasks::spawn(TaskKind::Component, "kubelet api", async move {
+            stop.run_until_cancelled(server.run()).await;
+        });
         let task = tasks::spawn(TaskKind::Component, "kubelet", kubelet.run(cancel.clone()));
-        Ok(Self { client, name: settings.node_name.clone(), task })
+        Ok(Self { client, name: settings.node_name.clone(), shutdown, task })
     }
 
     /// Returns when the Node object says Ready.
@@ -214,11 +242,39 @@ impl Node {
         Ok(())
     }
 
+    /// Ends every Pod, because the machine is about to stop.
+    pub async fn shut_down(&self) {
+        self.shutdown.shut_down().await;
+    }
+
     /// Waits for the kubelet to end after cancellation. Containers go on.
     pub async fn stopped(self) {
         // A panic of the kubelet has ended the process already.
         self.task.await.expect("a component either returns or ends the process");
     }
+}
+
+/// The socket of the kubelet API. Servers side by side on one host cannot all have the port everybody knows.
+async fn listen_for_kubelet(settings: &Settings) -> Result<TcpListener> {
+    let address = |port| SocketAddr::new(settings.listen.ip(), port);
+    let port = settings.kubelet.kubelet_port.unwrap_or(KUBELET_PORT);
+    match TcpListener::bind(address(port)).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && settings.kubelet.kubelet_port.is_none() => {
+            let listener = TcpListener::bind(address(0)).await.context("cannot listen for the kubelet API")?;
+            info!(address = %listener.local_addr()?, "port {port} is taken, the kubelet API listens elsewhere");
+            Ok(listener)
+        }
+        other => other.with_context(|| format!("cannot listen on {} (--bind-address, --kubelet-port)", address(port))),
+    }
+}
+
+/// The kubelet's side of TLS: HTTP/1.1 only, which is what can be upgraded to streams.
+fn kubelet_tls(pki: &Pki) -> Result<Arc<rustls::ServerConfig>> {
+    let Credential { certificate, key } = &pki.kubelet;
+    let tls = apiserver::tls_config(certificate.as_bytes(), key.as_bytes(), pki.authority.as_bytes());
+    let mut tls = tls.context("cannot serve the kubelet API")?.as_ref().clone();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(tls))
 }
 
 /// Pod network, images and containers of our own, served to others as well.

@@ -37,36 +37,53 @@ async fn serve(settings: &Settings, started: Instant) -> Result<()> {
     let control_plane = ControlPlane::start(settings, listener, &cancel).await?;
     println!("API server is ready at {} after {} ms", settings.server_url(), started.elapsed().as_millis());
     let node = Node::start(settings, &control_plane, &cancel).await?;
-    tokio::select! {
+    let end = tokio::select! {
         ready = node.wait_until_ready() => {
             ready?;
             println!("Node {} is Ready after {} ms", settings.node_name, started.elapsed().as_millis());
             println!("\n  export KUBECONFIG={}\n", settings.kubeconfig().display());
-            stop.wait().await;
+            stop.wait().await
         }
-        () = stop.wait() => {}
+        end = stop.wait() => end,
+    };
+    match end {
+        End::Server => info!("stopping; containers go on running"),
+        End::Machine => node.shut_down().await,
     }
-    info!("stopping; containers go on running");
     cancel.cancel();
     node.stopped().await;
     control_plane.stopped().await
 }
 
+/// What is to end.
+enum End {
+    /// This process.
+    Server,
+    /// The machine, and all Pods before it.
+    Machine,
+}
+
 /// The signals that end a server.
 struct Stop {
+    power: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
     fn listen() -> Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            power: signal(SignalKind::from_raw(rustix::process::Signal::POWER.as_raw()))?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
-    async fn wait(&mut self) {
+    async fn wait(&mut self) -> End {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.power.recv() => End::Machine,
+            _ = self.terminate.recv() => End::Server,
+            _ = self.interrupt.recv() => End::Server,
         }
     }
 }

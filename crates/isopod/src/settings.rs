@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use api::k8s_openapi::api::core::v1::Taint;
 use network::Cidr;
 
 use crate::cli;
@@ -31,6 +32,10 @@ pub struct Settings {
     pub service_ranges: Vec<Cidr>,
     /// `registries.yaml`, if there is one.
     pub registries: Option<PathBuf>,
+    /// Silence after which a node counts as gone.
+    pub node_monitor_grace_period: std::time::Duration,
+    /// Taints the node is registered with.
+    pub node_taints: Vec<Taint>,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -54,6 +59,12 @@ impl Settings {
         if let Some(problem) = api::names::dns1123_subdomain(&node_name).first() {
             bail!("--node-name {node_name:?}: {problem}");
         }
+        let thresholds = (arguments.kubelet.image_gc_low_threshold, arguments.kubelet.image_gc_high_threshold);
+        ensure!(thresholds.0 <= thresholds.1, "--image-gc-low-threshold must not be above --image-gc-high-threshold");
+        ensure!(
+            arguments.kubelet.shutdown_grace_period_critical_pods <= arguments.kubelet.shutdown_grace_period,
+            "--shutdown-grace-period-critical-pods is a part of --shutdown-grace-period"
+        );
         let node_labels = arguments.node_labels.iter().map(|label| parse_label(label)).collect::<Result<_>>()?;
         Ok(Self {
             data_dir: DataDir::create(&arguments.data_dir.data_dir)?,
@@ -69,6 +80,13 @@ impl Settings {
                 .collect(),
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
+            node_monitor_grace_period: arguments.node_monitor_grace_period,
+            node_taints: arguments
+                .kubelet
+                .register_with_taints
+                .iter()
+                .map(|text| parse_taint(text))
+                .collect::<Result<_>>()?,
             resources: arguments.kubelet.resources.resolve()?,
             static_pods: arguments.kubelet.static_pods.resolve()?,
             kubelet: arguments.kubelet,
@@ -95,6 +113,17 @@ impl Settings {
         Some(SocketAddr::new(self.service_ranges.first()?.nth(1)?, 443))
     }
 
+    /// Every name and address a client may know the kubelet by.
+    pub fn kubelet_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+        names.push(self.node_name.clone());
+        names.extend(self.node_addresses.iter().map(IpAddr::to_string));
+        names.push(self.listen.ip().to_string());
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Every name and address a client may know the API server by.
     pub fn server_names(&self) -> Vec<String> {
         let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
@@ -119,6 +148,20 @@ fn parse_label(text: &str) -> Result<(String, String)> {
     match problems.first() {
         Some(problem) => bail!("--node-label {text:?}: {problem}"),
         None => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
+/// `KEY=VALUE:EFFECT` or `KEY:EFFECT`.
+fn parse_taint(text: &str) -> Result<Taint> {
+    let problem = || format!("--register-with-taints {text:?} is not KEY=VALUE:EFFECT");
+    let (name, effect) = text.rsplit_once(':').with_context(problem)?;
+    let (key, value) = name.split_once('=').map_or((name, None), |(key, value)| (key, Some(value.to_owned())));
+    ensure!(matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute"), "{}", problem());
+    let mut problems = api::names::qualified_name(key);
+    problems.extend(value.iter().flat_map(|value| api::names::label_value(value)));
+    match problems.first() {
+        Some(problem) => bail!("--register-with-taints {text:?}: {problem}"),
+        None => Ok(Taint { key: key.to_owned(), value, effect: effect.to_owned(), time_added: None }),
     }
 }
 
@@ -158,6 +201,8 @@ mod tests {
         for (flags, message) in [
             (["--node-name", "Under_score"], "--node-name \"Under_score\": a lowercase RFC 1123 subdomain"),
             (["--manifest-url", "ftp://h/"], "--manifest-url"),
+            (["--register-with-taints", "a=b"], "--register-with-taints \"a=b\" is not KEY=VALUE:EFFECT"),
+            (["--register-with-taints", "a=b:Never"], "--register-with-taints \"a=b:Never\" is not KEY=VALUE:EFFECT"),
             (["--node-label", "no-value"], "--node-label \"no-value\" is not KEY=VALUE"),
             (["--node-label", "a b=c"], "--node-label \"a b=c\": name part must consist of"),
             (["--cluster-cidr", "10.1.0.0/16,10.2.0.0/16"], "--cluster-cidr takes one range per address family"),

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Taint;
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
 pub use crate::admission::NodeSecurity;
 use crate::crash_backoff;
 use crate::host::Host;
+use crate::image_gc::ImageGcConfig;
+use crate::node_shutdown::ShutdownConfig;
 use crate::pod_source::StaticPodConfig;
 use crate::resources::ResourceConfig;
 
@@ -47,6 +50,8 @@ pub struct NodeConfig {
     pub labels: BTreeMap<String, String>,
     /// Addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
+    /// Taints a new Node is registered with (`--register-with-taints`).
+    pub taints: Vec<Taint>,
     /// Port of the kubelet API as published in `daemonEndpoints`.
     pub kubelet_port: u16,
     /// Pod address ranges of this node; published in `spec.podCIDRs` when not empty.
@@ -103,6 +108,10 @@ pub struct PodConfig {
     pub container_log_max_files: usize,
     /// What Pods may ask of the kernel.
     pub security: NodeSecurity,
+    /// When unused images go.
+    pub image_gc: ImageGcConfig,
+    /// How long Pods have when the node shuts down.
+    pub shutdown: ShutdownConfig,
 }
 
 impl Default for PodConfig {
@@ -117,6 +126,8 @@ impl Default for PodConfig {
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,
             security: NodeSecurity::default(),
+            image_gc: ImageGcConfig::default(),
+            shutdown: ShutdownConfig::default(),
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct NodeContext {
     pub host_ips: Vec<String>,
     /// The runtime's name, the scheme of container ids.
     pub runtime_name: String,
+    /// Whether the node shuts down.
+    pub shutting_down: watch::Sender<bool>,
     /// What stands in for limits that are not there.
     pub allocatable: Allocatable,
     /// What the node has.
@@ -109,6 +111,7 @@ impl NodeContext {
             pods: config.pods.clone(),
             host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),
             runtime_name,
+            shutting_down: watch::channel(false).0,
             allocatable: resources.downward(),
             resources,
             allocations: Allocations::default(),

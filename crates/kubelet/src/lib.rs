@@ -22,11 +22,13 @@ pub mod history;
 mod hooks;
 pub mod host;
 mod http_check;
+mod image_gc;
 mod images;
 mod labels;
 mod log_rotation;
 pub mod machine;
 mod node_lease;
+mod node_shutdown;
 mod node_source;
 mod node_status;
 mod objects;
@@ -62,8 +64,10 @@ use tracing::{info, warn};
 
 pub use admission::security::is_namespaced;
 pub use config::{Config, NodeConfig, NodeSecurity, Paths, PodConfig};
+pub use image_gc::ImageGcConfig;
+pub use node_shutdown::{NodeShutdown, ShutdownConfig};
 pub use pod_source::{ManifestUrl, StaticPodConfig};
-pub use server::KubeletApi;
+pub use server::{KubeletApi, SecureServer};
 
 use context::NodeContext;
 use eviction::EvictionManager;
@@ -108,6 +112,7 @@ pub struct Kubelet {
     runtime_changes: watch::Sender<u64>,
     pods: watch::Sender<KnownPods>,
     ready: Arc<Notify>,
+    shutdown: NodeShutdown,
 }
 
 impl Kubelet {
@@ -139,6 +144,7 @@ impl Kubelet {
             runtime_version: format!("{}://{}", version.runtime_name, version.runtime_version),
             runtime_changes: watch::channel(0).0,
             pods: watch::channel(KnownPods::new()).0,
+            shutdown: NodeShutdown::new(context.shutting_down.clone()),
             ready: Arc::new(Notify::new()),
             config,
             context,
@@ -157,6 +163,11 @@ impl Kubelet {
             stats,
             configuration,
         )
+    }
+
+    /// The way to tell it that the node shuts down. Works while [`run`](Self::run) does.
+    pub fn shutdown(&self) -> NodeShutdown {
+        self.shutdown.clone()
     }
 
     /// Notified once, when the Node is first reported Ready.
@@ -180,7 +191,8 @@ impl Kubelet {
             self.runtime_version.clone(),
             self.context.pressure.subscribe(),
             self.ready.clone(),
-        );
+        )
+        .until_shutdown(self.context.shutting_down.subscribe());
         background("node status", &cancel, node_status.run());
         let lease_name = node_name.clone();
         let lease_client = client.clone();
@@ -200,6 +212,10 @@ impl Kubelet {
         };
         background("eviction", &cancel, eviction.run());
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
+        let (pods, shutdown_events) = (self.pods.subscribe(), events.clone());
+        let shutdown = self.shutdown.clone().run(Arc::clone(&self.context), pods, shutdown_events);
+        background("node shutdown", &cancel, shutdown);
+        background("image gc", &cancel, image_gc::run(Arc::clone(&self.context), node_name.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         let static_pods = pod_source::run_static(Arc::clone(&self.context), node_name.clone(), events.clone());
         background("static pod sources", &cancel, static_pods);

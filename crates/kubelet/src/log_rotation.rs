@@ -1,4 +1,5 @@
-//! Rotation of container logs: a log that grew too large is renamed, the runtime reopens it, the oldest go.
+//! Rotation of container logs: a log that grew too large is renamed, the runtime reopens it, older ones are compressed,
+//! the oldest go.
 //!
 //! Checked once in a while for running containers only: one `stat` each.
 
@@ -8,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use tracing::warn;
 
 use crate::context::NodeContext;
-use crate::server::logs::is_rotated;
+use crate::server::logs::{is_compressed, is_rotated};
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -47,8 +50,14 @@ async fn check(context: &NodeContext, container_id: &str) {
 }
 
 async fn rotate(context: &NodeContext, container_id: &str, path: &Path) -> io::Result<()> {
-    for old in surplus(rotated_logs(path)?, context.pods.container_log_max_files) {
+    let logs = rotated_logs(path)?;
+    let surplus = surplus(logs.clone(), context.pods.container_log_max_files);
+    for old in &surplus {
         fs::remove_file(old)?;
+    }
+    // The one that was rotated last time; nobody writes to it any more.
+    for log in logs.into_iter().filter(|log| !surplus.contains(log) && !is_compressed(log)) {
+        tokio::task::spawn_blocking(move || compress(&log)).await.map_err(io::Error::other)??;
     }
     let rotated = rotated_name(path, context.clock.now());
     fs::rename(path, &rotated)?;
@@ -60,6 +69,21 @@ async fn rotate(context: &NodeContext, container_id: &str, path: &Path) -> io::R
     Ok(())
 }
 
+/// Replaces a log by its compressed form. A reader sees one or the other; a crash leaves a `.tmp` that is overwritten.
+fn compress(log: &Path) -> io::Result<()> {
+    let suffixed = |suffix: &str| {
+        let mut name = log.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let temporary = suffixed(".tmp");
+    let mut encoder = GzEncoder::new(fs::File::create(&temporary)?, Compression::fast());
+    io::copy(&mut fs::File::open(log)?, &mut encoder)?;
+    encoder.finish()?.sync_all()?;
+    fs::rename(&temporary, suffixed(".gz"))?;
+    fs::remove_file(log)
+}
+
 fn rotated_name(path: &Path, now: Timestamp) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", now.strftime("%Y%m%d-%H%M%S")));
@@ -67,7 +91,7 @@ fn rotated_name(path: &Path, now: Timestamp) -> PathBuf {
 }
 
 /// Rotated logs, the oldest first.
-fn rotated_logs(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn rotated_logs(path: &Path) -> io::Result<Vec<PathBuf>> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut logs = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -96,6 +120,17 @@ mod tests {
         let logs: Vec<PathBuf> = (1..=5).map(|n| PathBuf::from(format!("0.log.{n}"))).collect();
         assert_eq!(surplus(logs.clone(), 5), logs[..2]);
         assert_eq!(surplus(logs[..2].to_vec(), 5), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_compressed_log_takes_the_place_of_the_plain_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("0.log.20260101-030405");
+        fs::write(&log, "line\n".repeat(1000)).unwrap();
+        compress(&log).unwrap();
+        let found = rotated_logs(&directory.path().join("0.log")).unwrap();
+        assert_eq!(found, [directory.path().join("0.log.20260101-030405.gz")]);
+        assert!(fs::metadata(&found[0]).unwrap().len() < 200);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct NodeStatusWriter {
     pressure: watch::Receiver<Vec<&'static str>>,
     written: Option<(Timestamp, NodeStatus)>,
     ready: Arc<Notify>,
+    /// Whether the node shuts down; without a sender it does not.
+    shutting_down: watch::Receiver<bool>,
 }
 
 impl NodeStatusWriter {
@@ -68,7 +70,14 @@ impl NodeStatusWriter {
             pressure,
             written: None,
             ready,
+            shutting_down: watch::channel(false).1,
         }
+    }
+
+    /// Reports the node as not ready once it shuts down.
+    #[must_use]
+    pub fn until_shutdown(self, shutting_down: watch::Receiver<bool>) -> Self {
+        Self { shutting_down, ..self }
     }
 
     /// Registers the Node, then keeps its status until the future is dropped.
@@ -95,6 +104,7 @@ impl NodeStatusWriter {
                 () = tokio::time::sleep(pause) => {}
                 // An error means that nobody looks any more; then time alone counts.
                 Ok(()) = self.pressure.changed() => {}
+                Ok(()) = self.shutting_down.changed() => {}
             }
         }
     }
@@ -174,6 +184,7 @@ impl NodeStatusWriter {
             runtime: runtime.as_ref().map_err(ToString::to_string),
             images: &images,
             pressure: &pressure,
+            shutting_down: *self.shutting_down.borrow(),
             before,
             now: self.clock.now(),
         })
@@ -197,6 +208,7 @@ pub(crate) fn new_node(config: &NodeConfig, status: NodeStatus) -> Node {
         metadata: ObjectMeta { name: Some(config.name.clone()), labels: Some(labels), ..ObjectMeta::default() },
         spec: Some(NodeSpec {
             pod_cidr: cidrs.first().cloned(),
+            taints: Some(config.taints.clone()).filter(|taints| !taints.is_empty()),
             pod_cidrs: (!cidrs.is_empty()).then(|| cidrs.clone()),
             ..NodeSpec::default()
         }),

@@ -1,12 +1,13 @@
 //! The kubelet API: logs, exec, attach, port-forward and a look at the Pods, under upstream's paths.
 //!
 //! Who may call is decided before a request gets here: in process by the API server's own checks, over a socket by
-//! whoever accepts connections. Streaming sessions are bytes here: they end in the runtime.
+//! [`SecureServer`]. Streaming sessions are bytes here: they end in the runtime.
 
 mod configz;
 pub mod logs;
 mod metrics;
 mod routes;
+mod secure;
 mod streaming;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::stats::{Detail, Stats};
 use crate::sync_loop::KnownPods;
 pub(crate) use configz::configuration;
 use routes::Route;
+pub use secure::SecureServer;
 
 /// A body of any kind.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;

@@ -6,6 +6,8 @@ fn config(data_dir: &Path, names: &[&str], day: &str) -> PkiConfig {
     PkiConfig {
         data_dir: data_dir.to_owned(),
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        node_name: "node-1".to_owned(),
+        kubelet_names: vec!["node-1".to_owned()],
         now: format!("{day}T00:00:00Z").parse().unwrap(),
     }
 }

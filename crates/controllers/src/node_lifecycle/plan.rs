@@ -8,8 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use api::core::v1::taints::{NO_EXECUTE, NO_SCHEDULE};
 
-/// A kubelet that gave no sign for this long is not there.
-pub const GRACE_PERIOD: Duration = Duration::from_secs(50);
+use super::disruption::{self, Evictions};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -53,24 +52,41 @@ pub struct Plan {
     pub conditions: Vec<NodeCondition>,
     /// All taints of the node, if they are to change.
     pub taints: Option<Vec<Taint>>,
+    /// Whether the node is ready; unknown as long as it has not said anything.
+    pub ready: Option<bool>,
     /// When silence, if it lasts, means something.
     pub look_again: Duration,
 }
 
 /// Plans for a node whose last sign of life came at `seen_at`.
-pub fn plan(node: &Node, seen_at: Timestamp, now: Timestamp) -> Plan {
+pub fn plan(node: &Node, seen_at: Timestamp, now: Timestamp, grace_period: Duration, evictions: Evictions) -> Plan {
     let silence = now.duration_since(seen_at).max(SignedDuration::ZERO).unsigned_abs();
-    let is_silent = silence >= GRACE_PERIOD;
+    let is_silent = silence >= grace_period;
     let conditions = if is_silent { unknown_conditions(node, now) } else { Vec::new() };
     let status = |kind: &str| {
         let changed = conditions.iter().find(|condition| condition.type_ == kind);
         changed.or_else(|| condition(node, kind)).map(|condition| condition.status.clone())
     };
-    let wanted = wanted_taints(node, status);
+    let ready = status("Ready").map(|status| status == "True");
+    let mut wanted = wanted_taints(node, status);
+    wanted.retain(|(key, effect)| *effect != NO_EXECUTE || may_evict(node, key, &evictions));
     Plan {
+        ready,
         taints: merge_taints(node, &wanted, now),
-        look_again: if is_silent { GRACE_PERIOD } else { GRACE_PERIOD - silence },
+        look_again: if is_silent { grace_period } else { grace_period - silence },
         conditions,
+    }
+}
+
+/// Whether a node may carry a taint that evicts: where evictions pause, only if it does already.
+fn may_evict(node: &Node, key: &str, evictions: &Evictions) -> bool {
+    match evictions {
+        Evictions::Allowed => true,
+        Evictions::Stopped => false,
+        Evictions::PausedIn(zones) => {
+            let carries = present_taints(node).iter().any(|taint| taint.key == key && taint.effect == NO_EXECUTE);
+            carries || !zones.contains(&disruption::zone_of(node))
+        }
     }
 }
 

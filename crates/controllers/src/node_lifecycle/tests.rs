@@ -2,7 +2,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, json};
 
-use super::plan::{GRACE_PERIOD, plan};
+use super::disruption::Evictions;
+use super::plan::{Plan, plan as plan_with};
+use crate::NODE_MONITOR_GRACE_PERIOD as GRACE_PERIOD;
+
+fn plan(node: &Node, seen_at: Timestamp, now: Timestamp) -> Plan {
+    plan_with(node, seen_at, now, GRACE_PERIOD, Evictions::Allowed)
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + seconds).expect("in range")
@@ -77,4 +83,21 @@ fn a_taint_that_stays_keeps_its_time() {
     let first = plan(&node("False", json!({})), at(0), at(1)).taints.expect("new taints");
     let again = node("False", json!({ "taints": first }));
     assert_eq!(plan(&again, at(0), at(30)).taints, None);
+}
+
+#[test]
+fn nothing_is_evicted_where_everything_seems_lost() {
+    let silent = node("True", json!({}));
+    let taints = |evictions: Evictions, node: &Node| {
+        let plan = plan_with(node, at(0), at(60), GRACE_PERIOD, evictions);
+        let taints = plan.taints.unwrap_or_default();
+        taints.into_iter().map(|taint| taint.effect).collect::<Vec<_>>()
+    };
+    assert_eq!(taints(Evictions::Allowed, &silent), ["NoSchedule", "NoExecute"]);
+    assert_eq!(taints(Evictions::Stopped, &silent), ["NoSchedule"]);
+    assert_eq!(taints(Evictions::PausedIn(vec![":".to_owned()]), &silent), ["NoSchedule"]);
+    let evicting = json!({ "taints": [{ "key": "node.kubernetes.io/unreachable", "effect": "NoExecute" }] });
+    let told = node("Unknown", evicting);
+    assert_eq!(taints(Evictions::Stopped, &told), ["NoSchedule"]);
+    assert_eq!(taints(Evictions::PausedIn(vec![":".to_owned()]), &told), ["NoExecute", "NoSchedule"]);
 }

@@ -5,7 +5,7 @@ mod static_pods;
 
 use clap::Args;
 
-pub use resources::Resources;
+pub use resources::{Resources, duration};
 pub use static_pods::StaticPods;
 
 /// What the kubelet of this machine is told.
@@ -25,6 +25,34 @@ pub struct Kubelet {
     /// Kernel parameters that Pods may set beyond the safe ones, such as kernel.msg*,net.core.somaxconn
     #[arg(long, value_name = "SYSCTL,...", value_delimiter = ',', value_parser = sysctl)]
     pub allowed_unsafe_sysctls: Vec<String>,
+    /// Port the kubelet API listens on, at --bind-address; 0 for any free one [default: 10250, or any free one where that
+    /// is taken]
+    #[arg(long, value_name = "PORT")]
+    pub kubelet_port: Option<u16>,
+    /// Taint this node is registered with, for instance dedicated=gpu:NoSchedule; may be repeated
+    #[arg(long = "register-with-taints", value_delimiter = ',', value_name = "KEY=VALUE:EFFECT")]
+    pub register_with_taints: Vec<String>,
+    /// Disk usage, in percent of the images' file system, from which on unused images are removed
+    #[arg(long, default_value_t = 85, value_parser = clap::value_parser!(u8).range(0..=100), value_name = "PERCENT")]
+    pub image_gc_high_threshold: u8,
+    /// Disk usage down to which unused images are removed
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u8).range(0..=100), value_name = "PERCENT")]
+    pub image_gc_low_threshold: u8,
+    /// Age before which an unused image is not removed
+    #[arg(long, default_value = "2m0s", value_name = "DURATION", value_parser = duration)]
+    pub minimum_image_ttl_duration: std::time::Duration,
+    /// Time in which Pods end when the node shuts down, which SIGPWR to the server tells
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
+    pub shutdown_grace_period: std::time::Duration,
+    /// The part of it that is kept for critical Pods, which end last
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    pub shutdown_grace_period_critical_pods: std::time::Duration,
+    /// Size from which on a container's log is rotated
+    #[arg(long, default_value = "10Mi", value_name = "QUANTITY", value_parser = bytes)]
+    pub container_log_max_size: u64,
+    /// Log files kept per container, the present one included
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..), value_name = "COUNT")]
+    pub container_log_max_files: u16,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub resources: Resources,
@@ -40,4 +68,9 @@ fn sysctl(text: &str) -> Result<String, String> {
     } else {
         Err("this parameter is the whole node's".to_owned())
     }
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let quantity = api::quantity::Quantity::parse(text).map_err(|error| error.to_string())?;
+    u64::try_from(quantity.value()).map_err(|_| format!("{text:?} is negative"))
 }

@@ -34,6 +34,8 @@ pub struct StatusFacts<'a> {
     pub runtime: Result<&'a cri::StatusResponse, String>,
     /// Images on the node.
     pub images: &'a [cri::Image],
+    /// Whether the node shuts down.
+    pub shutting_down: bool,
     /// Types of the conditions that say what the node is short of.
     pub pressure: &'a [&'static str],
     /// The status written last.
@@ -124,7 +126,7 @@ fn conditions(facts: &StatusFacts<'_>) -> Vec<NodeCondition> {
 }
 
 fn ready(facts: &StatusFacts<'_>) -> Finding {
-    let problems = match &facts.runtime {
+    let mut problems = match &facts.runtime {
         Err(error) => vec![format!("container runtime is down: {error}")],
         Ok(response) => {
             let conditions = response.status.iter().flat_map(|status| &status.conditions);
@@ -132,6 +134,9 @@ fn ready(facts: &StatusFacts<'_>) -> Finding {
             failing.map(|one| format!("{} is false: {}: {}", one.r#type, one.reason, one.message)).collect()
         }
     };
+    if facts.shutting_down {
+        problems.push("node is shutting down".to_owned());
+    }
     let message = if problems.is_empty() { "kubelet is posting ready status".to_owned() } else { problems.join("; ") };
     let status = problems.is_empty();
     Finding { type_: "Ready", status, reason: if status { "KubeletReady" } else { "KubeletNotReady" }, message }

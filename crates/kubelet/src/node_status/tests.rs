@@ -10,6 +10,7 @@ fn node() -> NodeConfig {
         name: "n1".to_owned(),
         labels: BTreeMap::from([("disktype".to_owned(), "ssd".to_owned())]),
         addresses: vec!["192.0.2.1".parse().unwrap()],
+        taints: Vec::new(),
         kubelet_port: 10250,
         pod_cidrs: vec!["10.42.0.0/24".to_owned()],
         version: "v1.36.2+isopod".to_owned(),
@@ -36,6 +37,7 @@ fn status(
         runtime_version: "isopod://0.1.0",
         runtime,
         images: &images,
+        shutting_down: false,
         pressure,
         before,
         now: at(100),
@@ -110,6 +112,7 @@ fn transition_times_stay_while_a_condition_holds() {
 fn writer(api: &FakeApi) -> NodeStatusWriter {
     let clock: SharedClock = Arc::new(crate::testing::TokioClock::new());
     NodeStatusWriter {
+        shutting_down: tokio::sync::watch::channel(false).1,
         resources: NodeResources::default(),
         nodes: Api::all(api.client()),
         node: node(),

@@ -58,6 +58,7 @@ impl Node {
                 name: "n1".to_owned(),
                 labels: Default::default(),
                 addresses: vec!["192.0.2.1".parse().unwrap()],
+                taints: Vec::new(),
                 kubelet_port: 10250,
                 pod_cidrs: Vec::new(),
                 version: "v1".to_owned(),

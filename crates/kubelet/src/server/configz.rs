@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::go_duration;
 
 /// The document.
 pub(crate) fn configuration(config: &Config) -> Value {
@@ -19,7 +20,12 @@ pub(crate) fn configuration(config: &Config) -> Value {
         "clusterDomain": pods.cluster_domain,
         "containerLogMaxFiles": pods.container_log_max_files,
         "containerLogMaxSize": pods.container_log_max_bytes.to_string(),
+        "imageGCHighThresholdPercent": pods.image_gc.high_percent,
+        "imageGCLowThresholdPercent": pods.image_gc.low_percent,
+        "imageMinimumGCAge": go_duration::format(pods.image_gc.min_age),
         "maxPods": config.node.max_pods,
+        "shutdownGracePeriod": go_duration::format(pods.shutdown.grace_period),
+        "shutdownGracePeriodCriticalPods": go_duration::format(pods.shutdown.critical_grace_period),
         "nodeLeaseDurationSeconds": 40,
         "nodeStatusReportFrequency": "5m0s",
         "nodeStatusUpdateFrequency": "10s",

@@ -103,6 +103,11 @@ fn waiting_reason(pod: &Pod, name: &str) -> String {
     reason.unwrap_or_else(|| "ContainerCreating".to_owned())
 }
 
+/// Whether a rotated log is compressed.
+pub(crate) fn is_compressed(log: &Path) -> bool {
+    log.extension().is_some_and(|extension| extension == "gz")
+}
+
 /// Whether a path is a log that was rotated away from `log`.
 pub(crate) fn is_rotated(log: &Path, path: &Path) -> bool {
     let (Some(log), Some(name)) = (log.file_name(), path.file_name()) else { return false };

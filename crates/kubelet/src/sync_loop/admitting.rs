@@ -22,6 +22,11 @@ impl SyncLoop {
         if known || phase.is_terminal() || pod.metadata.deletion_timestamp.is_some() {
             return Desired::Pod(pod);
         }
+        if *self.context.shutting_down.borrow() {
+            let message = "Pod was rejected as the node is shutting down.".to_owned();
+            let verdict = Verdict { reason: "NodeShutdown".into(), message, kind: VerdictKind::Rejected };
+            return Desired::Failed(pod, Failure { verdict, grace_seconds: None });
+        }
         let others: Vec<&Demand> =
             self.workers.values().filter(|worker| worker.is_active()).map(|worker| &worker.demand).collect();
         let answer = admission::admit(&AdmissionInput {

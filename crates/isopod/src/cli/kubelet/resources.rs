@@ -39,7 +39,8 @@ pub struct Resources {
     pub eviction_max_pod_grace_period: i64,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration as Go writes it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     go_duration::parse(text).ok_or_else(|| format!("{text:?} is not a duration such as 1m30s"))
 }
 

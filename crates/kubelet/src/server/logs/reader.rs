@@ -1,4 +1,5 @@
-//! Reading a log file line by line, from its end or start, and on as it grows.
+//! Reading a log line by line, from its end or start, and on as it grows. A log is the files it was rotated into and the
+//! one that is written to.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -7,12 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::LogOptions;
 use super::format::Renderer;
+use super::{LogOptions, is_compressed};
 use crate::directory_watch::DirectoryWatch;
+use crate::log_rotation::rotated_logs;
 
 /// Read at once.
 const BLOCK: usize = 64 * 1024;
@@ -39,10 +42,13 @@ pub(super) async fn copy(
             _ => None,
         };
         let mut log = Log::open(path)?;
-        if let Some(lines) = options.tail_lines {
-            log.seek_to_last_lines(lines)?;
-        }
+        let earlier = earlier_logs(path, &mut log, options.tail_lines)?;
         let mut renderer = Renderer::new(options, now);
+        for mut log in earlier {
+            if !log.copy_available(&mut renderer, &chunks).await? {
+                return Ok(());
+            }
+        }
         match follow.zip(watch) {
             None => log.copy_available(&mut renderer, &chunks).await.map(drop),
             Some((follow, watch)) => copy_growing(path, log, renderer, follow, watch, &chunks).await,
@@ -55,6 +61,36 @@ pub(super) async fn copy(
         // An error means that nobody listens any more.
         Err(error) => drop(chunks.send(Err(error)).await),
     }
+}
+
+/// The rotated logs that are to be read before `log`, opened and at the right places, as is `log` itself. All are open
+/// before the first is read, so that a rotation meanwhile takes nothing away.
+fn earlier_logs(path: &Path, log: &mut Log, tail_lines: Option<u64>) -> io::Result<Vec<Log>> {
+    let mut missing = match tail_lines {
+        Some(lines) => lines - log.seek_to_last_lines(lines)?,
+        None => u64::MAX,
+    };
+    let mut earlier = Vec::new();
+    for path in rotated_logs(path)?.iter().rev() {
+        if missing == 0 {
+            break;
+        }
+        let mut rotated = match Log::open(path) {
+            // Compressed or removed since it was listed: the newest ones never are.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other?,
+        };
+        // Rotated away since it was opened.
+        if !log.was_replaced(path)? {
+            continue;
+        }
+        if tail_lines.is_some() {
+            missing -= rotated.seek_to_last_lines(missing)?;
+        }
+        earlier.push(rotated);
+    }
+    earlier.reverse();
+    Ok(earlier)
 }
 
 async fn copy_growing(
@@ -73,6 +109,10 @@ async fn copy_growing(
             return Ok(());
         }
         if log.was_replaced(path)? {
+            // What was written before the runtime turned to the new file.
+            if !log.copy_available(&mut renderer, chunks).await? {
+                return Ok(());
+            }
             log = Log::open(path)?;
             continue;
         }
@@ -100,7 +140,9 @@ struct Log {
 
 impl Log {
     fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, unfinished: Vec::new() })
+        let file = File::open(path)?;
+        let file = if is_compressed(path) { decompress(file)? } else { file };
+        Ok(Self { file, unfinished: Vec::new() })
     }
 
     /// Whether another file is at the log's path by now.
@@ -148,8 +190,8 @@ impl Log {
         output
     }
 
-    /// Goes to the beginning of the last `lines` lines.
-    fn seek_to_last_lines(&mut self, lines: u64) -> io::Result<()> {
+    /// Goes to the beginning of the last `lines` lines, or of all; answers how many there are from there.
+    fn seek_to_last_lines(&mut self, lines: u64) -> io::Result<u64> {
         let length = self.file.seek(SeekFrom::End(0))?;
         let mut position = length;
         // The line feed that ends the file begins no line.
@@ -165,12 +207,21 @@ impl Log {
                 wanted -= 1;
                 if wanted == 0 {
                     self.file.seek(SeekFrom::Start(position + index as u64 + 1))?;
-                    return Ok(());
+                    return Ok(lines);
                 }
             }
         }
-        self.file.seek(SeekFrom::Start(0)).map(drop)
+        self.file.seek(SeekFrom::Start(0))?;
+        Ok(lines.saturating_add(1) - wanted)
     }
+}
+
+/// A compressed log as a file in memory, which can be read from its end.
+fn decompress(file: File) -> io::Result<File> {
+    let mut plain = File::from(rustix::fs::memfd_create("log", rustix::fs::MemfdFlags::CLOEXEC)?);
+    io::copy(&mut GzDecoder::new(file), &mut plain)?;
+    plain.seek(SeekFrom::Start(0))?;
+    Ok(plain)
 }
 
 /// The text of a log's last lines, at most `limit` bytes of it; a log that cannot be read is empty.

@@ -1,0 +1,285 @@
+//! The node: what it uses, its kubelet's API, its logs, and what becomes of Pods when a node goes away.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use tests::{Cluster, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        usage_is_told_by_kubectl_top,
+        stats_and_metrics_come_through_the_node_proxy,
+        pods_are_reached_through_their_proxy,
+        the_kubelet_listens_and_asks_who_calls,
+        logs_are_read_across_rotations,
+        previous_and_completed_containers_keep_their_logs,
+        a_cordoned_node_is_drained,
+        pods_of_a_node_that_vanished_are_evicted,
+        a_shutdown_ends_pods_and_says_why,
+    ];
+    // Heartbeats come every ten seconds, so the grace period cannot be shorter than that.
+    let flags = [
+        "--node-monitor-grace-period=15s",
+        "--container-log-max-size=20Ki",
+        "--container-log-max-files=8",
+        "--kubelet-port=0",
+    ];
+    let flags = flags.map(str::to_owned).into();
+    suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
+}
+
+fn raw(kubectl: &Kubectl, path: &str) -> Result<String> {
+    kubectl.ok(&["get", "--raw", path])
+}
+
+fn json_of(kubectl: &Kubectl, path: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&raw(kubectl, path)?)?)
+}
+
+fn run(kubectl: &Kubectl, name: &str, script: &str) -> Result<()> {
+    kubectl.ok(&["run", name, "--image=busybox", "--", "sh", "-c", script])?;
+    kubectl.wait_ready(name)
+}
+
+fn usage_is_told_by_kubectl_top(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("top")?;
+    run(&kubectl, "busy", "while :; do :; done")?;
+    run(&kubectl, "calm", "sleep 3600")?;
+    let node = kubectl.ok(&["top", "node", "--no-headers"])?;
+    ensure!(node.starts_with("node-1") && node.contains('%') && !node.contains("<unknown>"), "{node}");
+    let pods = kubectl.ok(&["top", "pod", "--no-headers", "--sort-by=cpu", "--containers"])?;
+    let first: Vec<&str> = pods.lines().next().unwrap_or_default().split_whitespace().collect();
+    ensure!(first.len() == 4 && first[..2] == ["busy", "busy"], "the busiest comes first: {pods}");
+    let milli: u64 = first[2].trim_end_matches('m').parse()?;
+    ensure!(milli >= 20, "a busy loop uses CPU: {pods}");
+    let chosen = kubectl.ok(&["top", "pod", "--no-headers", "-l", "run=calm"])?;
+    ensure!(chosen.starts_with("calm") && chosen.lines().count() == 1, "{chosen}");
+    let metrics = json_of(&kubectl, "/apis/metrics.k8s.io/v1beta1/namespaces/top/pods/calm")?;
+    ensure!(metrics["kind"] == "PodMetrics" && metrics["containers"][0]["name"] == "calm", "{metrics}");
+    ensure!(metrics["window"].as_str().is_some_and(|window| window.ends_with('s')), "{metrics}");
+    let missing = kubectl.fails(&["get", "--raw", "/apis/metrics.k8s.io/v1beta1/namespaces/top/pods/none"])?;
+    ensure!(missing.contains("pods \"none\" not found"), "{missing}");
+    Ok(())
+}
+
+fn stats_and_metrics_come_through_the_node_proxy(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("stats")?;
+    run(&kubectl, "writer", "dd if=/dev/zero of=/file bs=1024 count=2048; echo done; sleep 3600")?;
+    let proxy = |path: &str| raw(&kubectl, &format!("/api/v1/nodes/node-1/proxy/{path}"));
+    let summary: Value = serde_json::from_str(&proxy("stats/summary")?)?;
+    ensure!(summary["node"]["nodeName"] == "node-1" && summary["node"]["fs"]["capacityBytes"].is_u64(), "{summary}");
+    let pods = summary["pods"].as_array().context("Pods")?;
+    let writer = pods.iter().find(|pod| pod["podRef"]["name"] == "writer").context("the Pod is measured")?;
+    let container = &writer["containers"][0];
+    for figure in ["/cpu/usageCoreNanoSeconds", "/memory/workingSetBytes", "/rootfs/usedBytes", "/logs/usedBytes"] {
+        ensure!(container.pointer(figure).is_some_and(Value::is_u64), "{figure}: {container}");
+    }
+    let stored = writer["ephemeral-storage"]["usedBytes"].as_u64().unwrap_or(0);
+    ensure!(stored >= 2 << 20, "2 MiB were written: {writer}");
+    ensure!(writer["network"]["name"] == "eth0" && writer["process_stats"]["process_count"].is_u64(), "{writer}");
+    let cadvisor = proxy("metrics/cadvisor")?;
+    let series = cadvisor.lines().find(|line| {
+        line.starts_with("container_cpu_usage_seconds_total{container=\"writer\"")
+            && line.contains("namespace=\"stats\"")
+    });
+    ensure!(series.is_some_and(|line| line.contains("pod=\"writer\"")), "{cadvisor}");
+    ensure!(proxy("metrics/resource")?.contains("\nresource_scrape_error 0"));
+    ensure!(proxy("metrics")?.contains("kubelet_node_name{node=\"node-1\"} 1"));
+    let configuration: Value = serde_json::from_str(&proxy("configz")?)?;
+    ensure!(configuration["kubeletconfig"]["containerLogMaxFiles"] == 8, "{configuration}");
+    ensure!(proxy("healthz")? == "ok");
+    Ok(())
+}
+
+fn pods_are_reached_through_their_proxy(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("proxy")?;
+    kubectl.ok(&["run", "web", "--image=ikubernetes/myapp:v1", "--port=80"])?;
+    kubectl.wait_ready("web")?;
+    for name in ["web", "web:80", "http:web:80"] {
+        let page = raw(&kubectl, &format!("/api/v1/namespaces/proxy/pods/{name}/proxy/hostname.html"))?;
+        ensure!(page == "web\n", "{name}: {page}");
+    }
+    let nobody = kubectl.fails(&["get", "--raw", "/api/v1/namespaces/proxy/pods/web:81/proxy/"])?;
+    ensure!(nobody.contains("error dialing backend"), "{nobody}");
+    Ok(())
+}
+
+/// Asks the kubelet over HTTPS; answers status and body.
+fn ask_kubelet(cluster: &Cluster, path: &str, arguments: &[String]) -> Result<(String, String)> {
+    let kubectl = cluster.kubectl();
+    let port = kubectl.value("node/node-1", "/status/daemonEndpoints/kubeletEndpoint/Port")?;
+    let url = format!("https://127.0.0.1:{port}{path}");
+    let authority = cluster.data_dir().join("tls/ca.crt");
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}", "--cacert"])
+        .arg(authority)
+        .args(arguments)
+        .arg(&url)
+        .output()
+        .context("running curl")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "curl {url}: {}", String::from_utf8_lossy(&output.stderr));
+    let (body, code) = text.rsplit_once('\n').context("a status")?;
+    Ok((code.to_owned(), body.to_owned()))
+}
+
+fn the_kubelet_listens_and_asks_who_calls(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("kubelet-api")?;
+    let (code, body) = ask_kubelet(cluster, "/pods", &[])?;
+    ensure!((code.as_str(), body.as_str()) == ("401", "Unauthorized"), "without credentials: {code} {body}");
+    let tls = cluster.data_dir().join("tls");
+    let file = |name: &str| tls.join(name).display().to_string();
+    let admin = ["--cert".to_owned(), file("admin.crt"), "--key".to_owned(), file("admin.key")];
+    let (code, body) = ask_kubelet(cluster, "/pods", &admin)?;
+    let pods: Value = serde_json::from_str(&body)?;
+    ensure!(code == "200" && pods["kind"] == "PodList", "the administrator: {code} {body}");
+    let token = kubectl.ok(&["create", "token", "default"])?;
+    let header = |token: &str| ["--header".to_owned(), format!("Authorization: Bearer {}", token.trim())];
+    let (code, body) = ask_kubelet(cluster, "/stats/summary", &header(&token))?;
+    let expected = "Forbidden (user=system:serviceaccount:kubelet-api:default, verb=get, resource=nodes, \
+                    subresource(s)=[stats])\n";
+    ensure!((code.as_str(), body.as_str()) == ("403", expected), "a ServiceAccount: {code} {body}");
+    let (code, _) = ask_kubelet(cluster, "/healthz", &header("nonsense"))?;
+    ensure!(code == "401", "a token of nobody: {code}");
+    Ok(())
+}
+
+fn logs_are_read_across_rotations(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("rotation")?;
+    // Lines of about 100 bytes: 40 KiB, rotated at 20 KiB within the ten seconds between two looks, and more later.
+    let line = "x".repeat(60);
+    let script = format!("i=0; while [ $i -lt 900 ]; do i=$((i+1)); echo $i {line}; sleep 0.03; done; sleep 3600");
+    run(&kubectl, "talker", &script)?;
+    let follower = kubectl.stream(&["logs", "-f", "talker"])?;
+    let uid = kubectl.text("pod/talker", "/metadata/uid")?;
+    let logs = cluster.data_dir().join(format!("log/pods/rotation_talker_{uid}/talker"));
+    let said = follower.wait_for(Duration::from_secs(80), |text| text.lines().any(|line| line.starts_with("900 ")))?;
+    let followed = said.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
+    ensure!(followed.eq(1..=900), "a follower gets every line once, in order");
+    let files: Vec<String> =
+        std::fs::read_dir(&logs)?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    ensure!(files.iter().any(|name| name.starts_with("0.log.")), "it was rotated: {files:?}");
+    let read = kubectl.ok(&["logs", "talker"])?;
+    let numbers: Vec<u32> = read.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect();
+    let last = numbers.last().copied().unwrap_or(0);
+    ensure!(last == 900 && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "no gap: {numbers:?}");
+    let tail = kubectl.ok(&["logs", "talker", "--tail=500"])?;
+    ensure!(tail.starts_with("401 ") && tail.lines().count() == 500, "{}", tail.lines().count());
+    Ok(())
+}
+
+fn previous_and_completed_containers_keep_their_logs(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("past")?;
+    let script = "echo run $(cat /proc/sys/kernel/random/uuid); sleep 1; exit 1";
+    kubectl.ok(&["run", "again", "--image=busybox", "--", "sh", "-c", script])?;
+    kubectl.wait_value("pod/again", "/status/containerStatuses/0/restartCount", SOON, |count| {
+        count.as_u64().is_some_and(|count| count >= 1)
+    })?;
+    let previous = kubectl.ok(&["logs", "--previous", "again"])?;
+    ensure!(previous.starts_with("run ") && previous.lines().count() == 1, "{previous}");
+    kubectl.ok(&["run", "done", "--image=busybox", "--restart=Never", "--", "echo", "last words"])?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/done", "--timeout=30s"])?;
+    ensure!(kubectl.ok(&["logs", "done"])? == "last words\n");
+    ensure!(kubectl.ok(&["logs", "-f", "done"])? == "last words\n");
+    ensure!(kubectl.fails(&["logs", "--previous", "done"])?.contains("previous terminated container"));
+    Ok(())
+}
+
+/// A Node object without a machine.
+fn ghost(name: &str, ready: bool) -> String {
+    let conditions = json!([{
+        "type": "Ready", "status": if ready { "True" } else { "False" }, "reason": "KubeletReady",
+        "message": "kubelet is posting ready status", "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": { "name": name },
+        // Nobody shall be put there by the scheduler.
+        "spec": { "taints": [{ "key": "tests/ghost", "effect": "NoSchedule" }] },
+        "status": { "conditions": conditions, "allocatable": { "cpu": "4", "memory": "4Gi", "pods": "10" } },
+    })
+    .to_string()
+}
+
+fn pod_on(node: &str, name: &str, tolerations: &Value) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
+        "spec": {
+            "nodeName": node, "tolerations": tolerations,
+            "containers": [{ "name": "app", "image": "busybox" }],
+        },
+    })
+    .to_string()
+}
+
+fn a_cordoned_node_is_drained(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("drain")?;
+    kubectl.ok_with_input(&["create", "-f", "-"], ghost("drained", true).as_bytes())?;
+    kubectl.ok(&["cordon", "drained"])?;
+    let taints = |value: &Value| value.to_string().contains("node.kubernetes.io/unschedulable");
+    kubectl.wait_value("node/drained", "/spec/taints", SOON, taints)?;
+    ensure!(kubectl.ok(&["get", "node", "drained"])?.contains("SchedulingDisabled"));
+    // It never got a kubelet, so its Pod goes as soon as it is told to.
+    kubectl.ok_with_input(&["create", "-f", "-"], pod_on("drained", "naked", &json!([])).as_bytes())?;
+    let refused = kubectl.fails(&["drain", "drained", "--timeout=20s"])?;
+    ensure!(refused.contains("declare no controller"), "{refused}");
+    let drained = kubectl.ok(&["drain", "drained", "--force", "--grace-period=0", "--timeout=30s"])?;
+    ensure!(drained.contains("evicting pod drain/naked") && drained.contains("node/drained drained"), "{drained}");
+    kubectl.ok(&["uncordon", "drained"])?;
+    kubectl.wait_value("node/drained", "/spec/unschedulable", SOON, Value::is_null)?;
+    kubectl.ok(&["delete", "node", "drained"])?;
+    Ok(())
+}
+
+fn pods_of_a_node_that_vanished_are_evicted(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("vanished")?;
+    kubectl.ok_with_input(&["create", "-f", "-"], ghost("ghost", true).as_bytes())?;
+    let patient = json!([{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute" }]);
+    let hasty = json!([{
+        "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1,
+    }]);
+    for (name, tolerations) in [("patient", &patient), ("hasty", &hasty)] {
+        kubectl.ok_with_input(&["create", "-f", "-"], pod_on("ghost", name, tolerations).as_bytes())?;
+        let status = json!({ "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] } });
+        kubectl.ok(&["patch", "pod", name, "--subresource=status", "-p", &status.to_string()])?;
+    }
+    kubectl.ok(&["wait", "--for=condition=Ready=Unknown", "node/ghost", "--timeout=60s"])?;
+    let conditions = kubectl.value("node/ghost", "/status/conditions")?.to_string();
+    ensure!(conditions.contains("NodeStatusUnknown"), "{conditions}");
+    ensure!(conditions.contains("Kubelet stopped posting node status."), "{conditions}");
+    let both = |value: &Value| {
+        let text = value.to_string();
+        text.contains("NoExecute") && text.contains("NoSchedule") && text.contains("node.kubernetes.io/unreachable")
+    };
+    kubectl.wait_value("node/ghost", "/spec/taints", SOON, both)?;
+    kubectl.ok(&["wait", "--for=condition=Ready=False", "pod/patient", "--timeout=30s"])?;
+    kubectl.wait_value("pod/hasty", "/metadata/deletionTimestamp", SOON, Value::is_string)?;
+    let conditions = kubectl.value("pod/hasty", "/status/conditions")?.to_string();
+    ensure!(conditions.contains("DisruptionTarget") && conditions.contains("DeletionByTaintManager"), "{conditions}");
+    ensure!(kubectl.value("pod/patient", "/metadata/deletionTimestamp")?.is_null(), "it tolerates the taint for ever");
+    let events = kubectl.ok(&["get", "events"])?;
+    ensure!(events.contains("TaintManagerEviction") && events.contains("NodeNotReady"), "{events}");
+    kubectl.ok(&["delete", "pod", "patient", "hasty", "--force", "--grace-period=0", "--wait=false"])?;
+    kubectl.ok(&["delete", "node", "ghost"])?;
+    Ok(())
+}
+
+fn a_shutdown_ends_pods_and_says_why(_: &Cluster) -> Result<()> {
+    // A cluster of its own: all its Pods end.
+    let cluster = Cluster::start(Options { flags: vec!["--kubelet-port=0".to_owned()], ..Options::default() })?;
+    let kubectl = cluster.namespace("shutdown")?;
+    run(&kubectl, "ordinary", "trap 'exit 0' TERM; while :; do sleep 0.1; done")?;
+    cluster.power_off()?;
+    cluster.start_server()?;
+    let status = kubectl.value("pod/ordinary", "/status")?;
+    let message = "Pod was terminated in response to imminent node shutdown.";
+    let said = (&status["phase"], &status["reason"], &status["message"]);
+    ensure!(said == (&json!("Failed"), &json!("Terminated"), &json!(message)), "{status}");
+    ensure!(status["conditions"].to_string().contains("TerminationByKubelet"), "{status}");
+    Ok(())
+}
