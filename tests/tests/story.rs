@@ -76,7 +76,7 @@ spec:
     let words = "  | these are my last words";
     holds(&story(cluster, "outlives", "short", &[])?, &[&alive[..], &[words]].concat())?;
     kubectl.ok(&["delete", "pod", "short"])?;
-    let gone = [&["(gone), on node node-1"], &alive[..], &["ends: deletion was asked for", "gone\n", words]].concat();
+    let gone = [&["(gone), on node node-1"], &alive[..], &["ends: the object is gone", "gone\n", words]].concat();
     holds(&story(cluster, "outlives", "short", &[])?, &gone)?;
     let data: serde_json::Value = serde_json::from_str(&story(cluster, "outlives", "short", &["-o", "json"])?)?;
     let entries = data["entries"].as_array().cloned().unwrap_or_default();
