@@ -44,17 +44,21 @@ fn holds(text: &str, parts: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Asks why until the answer has all parts.
-fn why(cluster: &Cluster, namespace: &str, pod: &str, parts: &[&str]) -> Result<()> {
+/// Asks until the answer has all parts.
+fn comes_to_hold(cluster: &Cluster, command: &str, namespace: &str, pod: &str, parts: &[&str]) -> Result<()> {
     let deadline = Instant::now() + SOON;
     loop {
-        let (_, text) = ask(cluster, "why", namespace, pod, &[])?;
+        let (_, text) = ask(cluster, command, namespace, pod, &[])?;
         let verdict = holds(&text, parts);
         if verdict.is_ok() || Instant::now() > deadline {
             return verdict;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+fn why(cluster: &Cluster, namespace: &str, pod: &str, parts: &[&str]) -> Result<()> {
+    comes_to_hold(cluster, "why", namespace, pod, parts)
 }
 
 fn the_story_of_a_pod_outlives_it(cluster: &Cluster) -> Result<()> {
@@ -77,7 +81,7 @@ spec:
     holds(&story(cluster, "outlives", "short", &[])?, &[&alive[..], &[words]].concat())?;
     kubectl.ok(&["delete", "pod", "short"])?;
     let gone = [&["(gone), on node node-1"], &alive[..], &["ends: the object is gone", "gone\n", words]].concat();
-    holds(&story(cluster, "outlives", "short", &[])?, &gone)?;
+    comes_to_hold(cluster, "story", "outlives", "short", &gone)?;
     let data: serde_json::Value = serde_json::from_str(&story(cluster, "outlives", "short", &["-o", "json"])?)?;
     let entries = data["entries"].as_array().cloned().unwrap_or_default();
     let exit = entries.iter().find(|entry| entry["what"] == "exited" && entry["container"] == "main");
