@@ -101,7 +101,10 @@ type Reply = Result<(Answer, Vec<OwnedFd>), ShimError>;
 
 #[derive(Default)]
 struct Waiting {
+    /// The shim is.
     gone: bool,
+    /// The infra container has ended, or the shim has.
+    over: bool,
     replies: HashMap<u64, oneshot::Sender<Reply>>,
     exits: HashMap<String, oneshot::Sender<i32>>,
 }
@@ -165,6 +168,7 @@ impl ShimClient {
             let orphans = {
                 let mut waiting = lock(&waiting);
                 waiting.gone = true;
+                waiting.over = true;
                 waiting.exits.clear();
                 std::mem::take(&mut waiting.replies)
             };
@@ -217,6 +221,12 @@ impl ShimClient {
         self.call(call, Vec::new()).await.map(drop)
     }
 
+    /// Whether the news of the sandbox's end has come. It is known here before it is told, so that whoever makes a
+    /// sandbox known and then asks misses no end.
+    pub fn is_over(&self) -> bool {
+        lock(&self.0.waiting).over
+    }
+
     /// The exit code of a process about to be executed under this name; nothing comes when the shim ends before.
     pub fn exit_of(&self, exec: &str) -> oneshot::Receiver<i32> {
         let (sender, receiver) = oneshot::channel();
@@ -250,7 +260,12 @@ async fn listen(socket: &AsyncFd<OwnedFd>, waiting: &Mutex<Waiting>, hear: &(imp
                     let _ = exit.send(code);
                 }
             }
-            Ok(Message::Event(event)) => hear(ShimNews::Event(event)),
+            Ok(Message::Event(event)) => {
+                if event == Event::SandboxExited {
+                    lock(waiting).over = true;
+                }
+                hear(ShimNews::Event(event));
+            }
             Err(error) => {
                 tracing::error!(socket = socket.get_ref().as_raw_fd(), %error, "message from shim is none");
                 return;

@@ -92,9 +92,11 @@ async fn find_again(shared: &Arc<Shared>, directory: SandboxDir, id: &str) {
     shared.add_sandbox(sandbox.clone());
     find_containers(shared, &sandbox, tenants.running.as_ref());
     end_unknown(shared, &sandbox, &tenants).await;
-    if !ready {
-        // As far as it had not been cleaned up when its shim ended.
+    if sandbox.shim().is_none() {
+        // As far as it had not been cleaned up when its shim ended, or when it ended just now.
         sandbox_over(shared, &sandbox).await;
+    } else {
+        shared.end_if_over(sandbox);
     }
     tracing::info!(sandbox = id, ready, "found sandbox");
 }

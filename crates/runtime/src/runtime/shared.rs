@@ -200,22 +200,28 @@ impl Shared {
             }
             ShimNews::Event(Event::ExecExited { .. }) => {}
             ShimNews::Event(Event::SandboxExited) | ShimNews::Gone => {
-                let Some(sandbox) = self.sandbox(sandbox_id) else { return };
-                if sandbox.shim().is_none() {
-                    return;
+                // One that is not known yet is looked at once it is.
+                if let Some(sandbox) = self.sandbox(sandbox_id) {
+                    self.end_if_over(sandbox);
                 }
-                // An infra container that ended on its own takes the Pod with it; stopping ends the shim as well.
-                let shared = self.clone();
-                tasks::spawn(TaskKind::Worker, "sandbox end", async move {
-                    let _ending = sandbox.ending.lock().await;
-                    if let Some(shim) = sandbox.shim() {
-                        // Gone already, or on its way.
-                        let _ = shim.command(Call::Stop).await;
-                        shared.sandbox_ended(&sandbox).await;
-                    }
-                });
             }
         }
+    }
+
+    /// An infra container that ended on its own takes the Pod with it; stopping ends the shim as well.
+    pub fn end_if_over(self: &Arc<Self>, sandbox: Arc<Sandbox>) {
+        if !sandbox.shim().is_some_and(|shim| shim.is_over()) {
+            return;
+        }
+        let shared = self.clone();
+        tasks::spawn(TaskKind::Worker, "sandbox end", async move {
+            let _ending = sandbox.ending.lock().await;
+            if let Some(shim) = sandbox.shim() {
+                // Gone already, or on its way.
+                let _ = shim.command(Call::Stop).await;
+                shared.sandbox_ended(&sandbox).await;
+            }
+        });
     }
 
     /// Nothing of a sandbox runs any more: its containers have ended, seen or unseen.

@@ -42,8 +42,11 @@ pub async fn run(shared: &Arc<Shared>, config: PodSandboxConfig, runtime_handler
     let directory = SandboxDir::new(&shared.root, &id);
     match build(shared, &directory, record).await {
         Ok(sandbox) => {
-            shared.add_sandbox(Arc::new(sandbox));
+            let sandbox = Arc::new(sandbox);
+            shared.add_sandbox(sandbox.clone());
             shared.announce_sandbox(&id, ContainerEventType::ContainerStartedEvent);
+            // It may have ended while nobody knew it.
+            shared.end_if_over(sandbox);
             Ok(id)
         }
         Err(error) => {
@@ -81,7 +84,7 @@ async fn start_shim(shared: &Arc<Shared>, directory: &SandboxDir, record: &Sandb
     .await?;
     let shim = shared.serve_shim(&record.id, socket).map_err(ShimError::Start)?;
     match shim.call(Call::Status, Vec::new()).await? {
-        (Answer::Status { shim_pid, pause_pid, .. }, mut files) if files.len() == 1 => {
+        (Answer::Status { shim_pid, pause_pid: pause_pid @ 1.., .. }, mut files) if files.len() == 1 => {
             Ok(Started { serving: Serving { shim, pause_pid }, shim_pid, network: files.remove(0) })
         }
         _ => Err(ShimError::Protocol.into()),
