@@ -235,6 +235,28 @@ build_myapp() {
   image "docker.io/ikubernetes/myapp:$version" "$config" "$debian_layer" "$nginx_layer" "$(layer "$root")"
 }
 
+# A web server with a place for applications, under the names that Tomcat's images have; not Tomcat itself.
+build_tomcat() {
+  local root=$work/tomcat name
+  mkdir -p "$root"/usr/local/{bin,tomcat/webapps} "$root"/etc/nginx/conf.d
+  echo 'No applications are deployed here.' >"$root/usr/local/tomcat/webapps/index.html"
+  install -m 0755 "$here/tomcat/start.sh" "$root/usr/local/bin/catalina.sh"
+  cp "$here/tomcat/default.conf" "$root/etc/nginx/conf.d/default.conf"
+  local config='{"Env":['"$path_env"'],"Cmd":["catalina.sh","run"],"ExposedPorts":{"8080/tcp":{}}}' layer
+  layer=$(layer "$root")
+  for name in library/tomcat:10 test/tomcat-8.5-jre8:v1; do
+    image "docker.io/$name" "$config" "$debian_layer" "$nginx_layer" "$layer"
+  done
+}
+
+# Holds an application to be copied, as a file.
+build_sample() {
+  local root=$work/sample
+  mkdir -p "$root"
+  echo 'the application' >"$root/sample.war"
+  image docker.io/library/sample:v2 '{"Env":['"$path_env"'],"Cmd":["sh"]}' "$debian_layer" "$(layer "$root")"
+}
+
 build_all() {
   work=$(mktemp -d "$out/work.XXXXXX")
   trash+=("$work")
@@ -245,6 +267,8 @@ build_all() {
   build_nginx
   build_redis
   build_myapp v1
+  build_tomcat
+  build_sample
   echo '{"imageLayoutVersion":"1.0.0"}' >"$layout/oci-layout"
   printf '{"schemaVersion":2,"manifests":[%s]}\n' "$(join "${entries[@]}")" >"$layout/index.json.new"
   mv "$layout/index.json.new" "$layout/index.json"

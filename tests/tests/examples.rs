@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         host_path_is_shared_with_the_host,
         host_aliases_are_in_the_hosts_file,
         lifecycle_hooks_run,
+        init_container_brings_the_application,
+        sidecar_ships_the_log,
+        host_port_answers_on_the_host,
         myapp_answers,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
@@ -29,7 +32,11 @@ fn main() -> ExitCode {
 
 /// Fetches a page from a Pod, as anything on the node can.
 fn fetch(address: &str, path: &str) -> Result<String> {
-    let mut connection = TcpStream::connect((address, 80)).with_context(|| format!("connecting to {address}"))?;
+    fetch_from(address, 80, path)
+}
+
+fn fetch_from(address: &str, port: u16, path: &str) -> Result<String> {
+    let mut connection = TcpStream::connect((address, port)).with_context(|| format!("connecting to {address}"))?;
     connection.set_read_timeout(Some(SOON))?;
     write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
@@ -205,6 +212,39 @@ fn lifecycle_hooks_run(cluster: &Cluster) -> Result<()> {
     let started = Instant::now();
     kubectl.ok(&["delete", "pod", "lifecycle-demo"])?;
     ensure!(started.elapsed() < Duration::from_secs(20), "the hook ends nginx before the grace period does");
+    Ok(())
+}
+
+fn init_container_brings_the_application(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("war")?;
+    kubectl.apply(&cluster.example("war-and-web-server.yaml")?)?;
+    kubectl.wait_ready("javaweb")?;
+    let expected = "Deploying web application archive [/usr/local/tomcat/webapps/sample.war]\n";
+    let limit = format!("--limit-bytes={}", expected.len());
+    let log = kubectl.ok(&["logs", "javaweb", "-c", "tomcat", "--follow", &limit])?;
+    ensure!(log == expected, "the application is there when the server starts, which says: {log}");
+    let page = kubectl.ok(&["exec", "javaweb", "-c", "tomcat", "--", "cat", "/usr/local/tomcat/webapps/sample.war"])?;
+    ensure!(page == "the application\n", "{page}");
+    Ok(())
+}
+
+fn sidecar_ships_the_log(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("sidecar")?;
+    kubectl.apply(&cluster.example("log-sidecar.yaml")?)?;
+    kubectl.wait_ready("log-sidecar")?;
+    let shipped = kubectl.stream(&["logs", "log-sidecar", "-c", "shipper", "--follow"])?;
+    shipped.wait_for(SOON, |text| text.contains("line 1\nline 2\n"))?;
+    Ok(())
+}
+
+fn host_port_answers_on_the_host(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("host-port")?;
+    kubectl.apply(&cluster.example("host-port.yaml")?)?;
+    kubectl.wait_ready("pod-tomcat")?;
+    let page = fetch_from("127.0.0.1", 8888, "/")?;
+    ensure!(page == "No applications are deployed here.\n", "{page}");
+    kubectl.ok(&["delete", "pod", "pod-tomcat"])?;
+    ensure!(fetch_from("127.0.0.1", 8888, "/").is_err(), "the port is free again");
     Ok(())
 }
 
