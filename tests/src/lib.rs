@@ -12,6 +12,7 @@
 pub mod chaos;
 pub mod cluster;
 pub mod containerd;
+pub mod device_plugin;
 pub mod host;
 pub mod images;
 pub mod kubectl;

@@ -14,12 +14,13 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use platform::tasks::{self, TaskKind};
 use prost::Message;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tracing::debug;
 
 use crate::frame::{self, Reader};
 use crate::server::Messages;
+use crate::socket;
 use crate::status::{Code, Status};
 
 /// Where a server listens.
@@ -121,7 +122,7 @@ impl Channel {
         };
         match &self.endpoint {
             Endpoint::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| failed(&error))?;
+                let stream = socket::connect(path).await.map_err(|error| failed(&error))?;
                 handshake(stream).await.map_err(|error| failed(&error))
             }
             Endpoint::Tcp(address) => {

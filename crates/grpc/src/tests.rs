@@ -111,5 +111,6 @@ async fn a_socket_may_lie_deep() {
     let deep = directory.path().join("x".repeat(120));
     std::fs::create_dir(&deep).unwrap();
     drop(socket::listen(&deep.join("test.sock")).unwrap());
-    socket::listen(&deep.join("test.sock")).unwrap();
+    let _listener = socket::listen(&deep.join("test.sock")).unwrap();
+    socket::connect(&deep.join("test.sock")).await.unwrap();
 }

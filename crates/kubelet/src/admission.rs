@@ -161,6 +161,16 @@ pub fn rejection(reason: &str, message: &str) -> Verdict {
     }
 }
 
+/// What an Event says of a verdict.
+pub fn event_message(verdict: &Verdict) -> String {
+    verdict.message.trim_start_matches("Pod was rejected: ").to_owned()
+}
+
+/// The verdict over a Pod that cannot have its devices.
+pub fn no_devices(problem: &dyn std::error::Error) -> Verdict {
+    rejection("UnexpectedAdmissionError", &format!("Allocate failed due to {problem}, which is unexpected"))
+}
+
 fn shortage_message(shortage: &Shortage) -> String {
     let Shortage { resource, requested, used, capacity } = shortage;
     format!("Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}")

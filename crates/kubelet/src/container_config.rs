@@ -113,6 +113,9 @@ pub enum ConfigError {
         /// Why.
         problem: String,
     },
+    /// A device plugin did not prepare the container's devices.
+    #[error("device plugin PreStartContainer rpc failed with err: {0}")]
+    PreStart(String),
     /// What had to be read could not be.
     #[error("{0}")]
     Read(String),

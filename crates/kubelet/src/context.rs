@@ -14,6 +14,7 @@ use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
 use crate::container_config::log_directory;
 use crate::container_config::service_env::api_server_env;
+use crate::devices::Devices;
 use crate::events::{EventSink, Events};
 use crate::history::History;
 use crate::host::Host;
@@ -67,6 +68,8 @@ pub struct NodeContext {
     pub resources: NodeResources,
     /// What is promised to each Pod.
     pub allocations: Allocations,
+    /// What device plugins offer, and who has it.
+    pub devices: Arc<Devices>,
     /// The Node object as last seen.
     pub node: watch::Sender<Arc<Node>>,
     /// What the node is short of: the types of its conditions.
@@ -115,6 +118,7 @@ impl NodeContext {
             allocatable: resources.downward(),
             resources,
             allocations: Allocations::default(),
+            devices: Arc::new(Devices::open(&config.paths.root.join("device-plugins"))),
             node: watch::channel(Arc::new(node_status::new_node(&config.node, NodeStatus::default()))).0,
             pressure: watch::channel(Vec::new()).0,
             burstable_cpu_milli: watch::channel(0).0,

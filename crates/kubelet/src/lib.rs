@@ -14,6 +14,7 @@ pub mod config;
 mod container_config;
 mod context;
 mod crash_backoff;
+mod devices;
 mod directory_watch;
 mod events;
 pub mod eviction;
@@ -192,6 +193,7 @@ impl Kubelet {
             self.context.pressure.subscribe(),
             self.ready.clone(),
         )
+        .with_extended(self.context.devices.amounts(), self.context.node.subscribe())
         .until_shutdown(self.context.shutting_down.subscribe());
         background("node status", &cancel, node_status.run());
         let lease_name = node_name.clone();
@@ -214,6 +216,7 @@ impl Kubelet {
         background("pleg", &cancel, pleg::run(Arc::clone(&self.context.runtime), events.clone()));
         let (pods, shutdown_events) = (self.pods.subscribe(), events.clone());
         let shutdown = self.shutdown.clone().run(Arc::clone(&self.context), pods, shutdown_events);
+        background("device plugins", &cancel, devices::registration::run(Arc::clone(&self.context.devices)));
         background("node shutdown", &cancel, shutdown);
         background("image gc", &cancel, image_gc::run(Arc::clone(&self.context), node_name.clone()));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));

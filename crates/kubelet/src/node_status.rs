@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::config::{Config, NodeConfig};
+use crate::devices::DeviceAmounts;
 use crate::machine::Machine;
 use crate::resources::NodeResources;
 
@@ -46,6 +47,10 @@ pub struct NodeStatusWriter {
     pressure: watch::Receiver<Vec<&'static str>>,
     written: Option<(Timestamp, NodeStatus)>,
     ready: Arc<Notify>,
+    /// What device plugins offer.
+    devices: watch::Receiver<DeviceAmounts>,
+    /// The Node as the API has it.
+    seen: watch::Receiver<Arc<Node>>,
     /// Whether the node shuts down; without a sender it does not.
     shutting_down: watch::Receiver<bool>,
 }
@@ -70,8 +75,16 @@ impl NodeStatusWriter {
             pressure,
             written: None,
             ready,
+            devices: watch::channel(DeviceAmounts::default()).1,
+            seen: watch::channel(Arc::default()).1,
             shutting_down: watch::channel(false).1,
         }
+    }
+
+    /// Adds extended resources: those of device plugins, and those somebody gave to the Node by hand.
+    #[must_use]
+    pub fn with_extended(self, devices: watch::Receiver<DeviceAmounts>, seen: watch::Receiver<Arc<Node>>) -> Self {
+        Self { devices, seen, ..self }
     }
 
     /// Reports the node as not ready once it shuts down.
@@ -105,6 +118,8 @@ impl NodeStatusWriter {
                 // An error means that nobody looks any more; then time alone counts.
                 Ok(()) = self.pressure.changed() => {}
                 Ok(()) = self.shutting_down.changed() => {}
+                Ok(()) = self.devices.changed() => {}
+                Ok(()) = self.seen.changed() => {}
             }
         }
     }
@@ -176,6 +191,7 @@ impl NodeStatusWriter {
         let runtime = self.runtime.runtime.status(request).await;
         let images = self.runtime.images.list_images(cri::ImageFilter::default()).await.unwrap_or_default();
         let pressure = self.pressure.borrow().clone();
+        let (devices, seen) = (self.devices.borrow().clone(), Arc::clone(&self.seen.borrow()));
         node_status(&StatusFacts {
             node: &self.node,
             machine: &self.machine,
@@ -184,6 +200,8 @@ impl NodeStatusWriter {
             runtime: runtime.as_ref().map_err(ToString::to_string),
             images: &images,
             pressure: &pressure,
+            devices: &devices,
+            seen: &seen,
             shutting_down: *self.shutting_down.borrow(),
             before,
             now: self.clock.now(),

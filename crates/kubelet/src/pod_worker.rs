@@ -29,8 +29,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::admission;
 use crate::context::NodeContext;
 use crate::crash_backoff::CrashBackoff;
+use crate::devices::AllocationError;
 use crate::go_duration;
 use crate::objects::for_pod::PodObjects;
 use crate::observed::{ObservedPod, observe_pod};
@@ -269,6 +271,9 @@ impl PodWorker {
             let urgency = if actions.start.is_empty() { Urgency::Now } else { Urgency::Soft };
             self.publish(&pod, status, urgency);
             let report = self.execute(&pod, &observed, &actions).await;
+            if let Some(error) = &report.without_devices {
+                return self.end_without_devices(&pod, error);
+            }
             let failed = report.failed;
             self.note_resize(&pod, report.resize_error.clone());
             self.absorb(&actions, report);
@@ -299,6 +304,13 @@ impl PodWorker {
         self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).terminate(cause, grace_seconds);
         self.note_ending(pod, &before);
         None
+    }
+
+    /// What was promised when the Pod was let in has broken since, or its plugin refuses.
+    fn end_without_devices(&mut self, pod: &Pod, error: &AllocationError) -> Option<Pause> {
+        let verdict = admission::no_devices(error);
+        self.context.events.warning(pod, &verdict.reason, admission::event_message(&verdict));
+        self.end(pod, TerminationCause::Failed(verdict))
     }
 
     /// Whether the newest wish is to end the Pod.

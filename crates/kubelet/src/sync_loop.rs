@@ -138,6 +138,9 @@ impl SyncLoop {
                         self.desire(Desired::Removed(pod));
                     }
                 }
+                // Whoever is not here now is gone since an earlier kubelet.
+                let active = self.workers.iter().filter(|(_, worker)| worker.is_active());
+                self.context.devices.retain(&active.map(|(uid, _)| uid.clone()).collect());
                 self.statics.orphans_known = true;
                 self.remove_orphaned_mirrors();
             }
@@ -162,6 +165,9 @@ impl SyncLoop {
             let is_active = worker.is_active();
             worker.handle.desire(desired);
             if was_active != is_active {
+                if !is_active {
+                    self.context.devices.release(&uid);
+                }
                 self.note_requests();
                 self.retry_resizes();
             }
@@ -244,6 +250,7 @@ impl SyncLoop {
             self.workers.remove(uid);
             self.pods.send_modify(|pods| drop(pods.remove(uid)));
             self.context.allocations.end(uid);
+            self.context.devices.release(uid);
             self.note_requests();
             self.retry_resizes();
             self.start_successor(&pod);

@@ -29,6 +29,7 @@ use crate::container_config::env::{EnvObjects, EnvReferences};
 use crate::container_config::pod_limits;
 use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
 use crate::context::NodeContext;
+use crate::devices::AllocationError;
 use crate::history::{Transition, milliseconds};
 use crate::images::{ImageProblem, PresentImage};
 use crate::objects::for_pod::PodObjects;
@@ -89,6 +90,8 @@ pub struct SyncReport {
     pub resize_error: Option<String>,
     /// There is no sandbox, or volumes are missing: nothing was started.
     pub failed: bool,
+    /// The Pod cannot have its devices: it cannot run here.
+    pub without_devices: Option<AllocationError>,
 }
 
 impl SyncReport {
@@ -115,6 +118,13 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     let creates_sandbox = matches!(pass.actions.sandbox, SandboxAction::Create { .. });
     if pass.actions.start.is_empty() && !creates_sandbox && matches!(pass.volumes, PassVolumes::Current(_)) {
         return report;
+    }
+    tokio::select! {
+        outcome = pass.context.devices.allocate(pass.pod) => if let Err(error) = outcome {
+            report.without_devices = Some(error);
+            return report;
+        },
+        () = pass.cancel.cancelled() => return report,
     }
     let images = ImageFetches::start(pass);
     let (volumes, sandbox, env) = tokio::join!(set_up_volumes(pass), ready_sandbox(pass), env_objects(pass));

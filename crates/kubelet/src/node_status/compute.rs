@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use api::core::v1::resource_list::is_extended;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSwapStatus,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSwapStatus,
     NodeSystemInfo,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::go_arch;
 use crate::config::NodeConfig;
+use crate::devices::DeviceAmounts;
 use crate::machine::Machine;
 use crate::pod_status::seconds;
 use crate::resources::{Amounts, NodeResources};
@@ -34,6 +36,10 @@ pub struct StatusFacts<'a> {
     pub runtime: Result<&'a cri::StatusResponse, String>,
     /// Images on the node.
     pub images: &'a [cri::Image],
+    /// What device plugins offer.
+    pub devices: &'a DeviceAmounts,
+    /// The Node as the API has it.
+    pub seen: &'a Node,
     /// Whether the node shuts down.
     pub shutting_down: bool,
     /// Types of the conditions that say what the node is short of.
@@ -48,8 +54,8 @@ pub struct StatusFacts<'a> {
 pub fn node_status(facts: &StatusFacts<'_>) -> NodeStatus {
     NodeStatus {
         addresses: Some(addresses(facts.node)),
-        capacity: Some(text(&facts.resources.capacity)),
-        allocatable: Some(text(&facts.resources.allocatable)),
+        capacity: Some(capacity(facts)),
+        allocatable: Some(allocatable(facts)),
         conditions: Some(conditions(facts)),
         daemon_endpoints: Some(NodeDaemonEndpoints {
             kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(facts.node.kubelet_port) }),
@@ -76,6 +82,23 @@ fn addresses(node: &NodeConfig) -> Vec<NodeAddress> {
     let address = |type_: &str, address: String| NodeAddress { type_: type_.to_owned(), address };
     let internal = node.addresses.iter().map(IpAddr::to_string).map(|ip| address("InternalIP", ip));
     internal.chain([address("Hostname", node.name.clone())]).collect()
+}
+
+fn capacity(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
+    let mut capacity = text(&facts.resources.capacity);
+    capacity.extend(text(&facts.devices.capacity));
+    capacity
+}
+
+/// What Pods can have: also of extended resources that somebody gave to the Node by hand. Their capacity is not ours
+/// to write.
+fn allocatable(facts: &StatusFacts<'_>) -> BTreeMap<String, ApiQuantity> {
+    let seen = facts.seen.status.iter().flat_map(|status| status.capacity.iter().flatten());
+    let given = seen.filter(|(name, _)| is_extended(name)).map(|(name, amount)| (name.clone(), amount.clone()));
+    let mut allocatable: BTreeMap<_, _> = given.collect();
+    allocatable.extend(text(&facts.resources.allocatable));
+    allocatable.extend(text(&facts.devices.allocatable));
+    allocatable
 }
 
 fn text(resources: &Amounts) -> BTreeMap<String, ApiQuantity> {

@@ -1,8 +1,9 @@
+use api::quantity::Quantity;
 use serde_json::{Value, json};
 use testkit::fake_api::FakeApi;
 
 use super::*;
-use crate::resources::ResourceConfig;
+use crate::resources::{Amounts, ResourceConfig};
 use crate::testing::at;
 
 fn node() -> NodeConfig {
@@ -39,6 +40,8 @@ fn status(
         images: &images,
         shutting_down: false,
         pressure,
+        devices: &DeviceAmounts::default(),
+        seen: &Node::default(),
         before,
         now: at(100),
     })
@@ -51,6 +54,35 @@ fn image(name: &str, size: u64) -> cri::Image {
 fn condition(status: &NodeStatus, type_: &str) -> Value {
     let value = serde_json::to_value(status).unwrap();
     value["conditions"].as_array().unwrap().iter().find(|one| one["type"] == type_).unwrap().clone()
+}
+
+#[test]
+fn extended_resources_come_from_plugins_and_by_hand() {
+    let amount = |count| Quantity::from_value(count);
+    let amounts = |count| Amounts::from([("example.com/thing".to_owned(), amount(count))]);
+    let devices = DeviceAmounts { capacity: amounts(3), allocatable: amounts(2) };
+    let seen =
+        json!({ "status": { "capacity": { "example.com/dongle": "4", "example.com/thing": "9", "cpu": "64" } } });
+    let seen: Node = serde_json::from_value(seen).unwrap();
+    let status = node_status(&StatusFacts {
+        node: &node(),
+        machine: &machine(),
+        resources: &NodeResources::of(&machine(), 110, &ResourceConfig::default()),
+        runtime_version: "isopod://0.1.0",
+        runtime: Ok(&cri::StatusResponse::default()),
+        images: &[],
+        shutting_down: false,
+        pressure: FINE,
+        devices: &devices,
+        seen: &seen,
+        before: None,
+        now: at(100),
+    });
+    let status = serde_json::to_value(&status).unwrap();
+    let (capacity, allocatable) = (&status["capacity"], &status["allocatable"]);
+    assert_eq!((&capacity["example.com/thing"], &allocatable["example.com/thing"]), (&json!("3"), &json!("2")));
+    assert_eq!((&capacity["example.com/dongle"], &allocatable["example.com/dongle"]), (&Value::Null, &json!("4")));
+    assert_eq!((&capacity["cpu"], &allocatable["cpu"]), (&json!("2"), &json!("2")));
 }
 
 #[test]
@@ -112,6 +144,8 @@ fn transition_times_stay_while_a_condition_holds() {
 fn writer(api: &FakeApi) -> NodeStatusWriter {
     let clock: SharedClock = Arc::new(crate::testing::TokioClock::new());
     NodeStatusWriter {
+        devices: watch::channel(DeviceAmounts::default()).1,
+        seen: watch::channel(Arc::default()).1,
         shutting_down: tokio::sync::watch::channel(false).1,
         resources: NodeResources::default(),
         nodes: Api::all(api.client()),

@@ -38,6 +38,13 @@ impl SyncLoop {
             pressure: &self.context.pressure.borrow(),
             security: &self.context.pods.security,
         });
+        let answer = match answer {
+            Admission::Rejected(verdict) => Admission::Rejected(verdict),
+            admitted => match self.context.devices.reserve(&pod) {
+                Ok(()) => admitted,
+                Err(shortage) => Admission::Rejected(admission::no_devices(&shortage)),
+            },
+        };
         match answer {
             Admission::Admitted => Desired::Pod(pod),
             Admission::AfterPreempting(victims) => {
@@ -46,8 +53,7 @@ impl SyncLoop {
             }
             Admission::Rejected(verdict) => {
                 info!(pod = pod::full_name(&pod), reason = %verdict.reason, message = verdict.message, "Pod rejected");
-                let message = verdict.message.trim_start_matches("Pod was rejected: ").to_owned();
-                self.context.events.warning(&pod, &verdict.reason, message);
+                self.context.events.warning(&pod, &verdict.reason, admission::event_message(&verdict));
                 Desired::Failed(pod, Failure { verdict, grace_seconds: None })
             }
         }

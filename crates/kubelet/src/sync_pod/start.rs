@@ -117,7 +117,10 @@ async fn start_container(
         event(EventType::Warning, "Failed", &format!("Error: {}", problem.message));
         problem
     };
-    let config = configure(pass, container, start, parts).map_err(|error| failed(StartProblem::config(&error)))?;
+    let mut config = configure(pass, container, start, parts).map_err(|error| failed(StartProblem::config(&error)))?;
+    let devices = context.devices.for_start(pass.pod, &container.name).await;
+    let devices = devices.map_err(|error| failed(StartProblem::config(&ConfigError::PreStart(error.to_string()))))?;
+    devices.add_to(&mut config);
     let created = context.runtime.create_container(&parts.sandbox.id, config, parts.sandbox.config.clone()).await;
     let id = created.map_err(|error| {
         failed(StartProblem { reason: "CreateContainerError", message: error.to_string(), made: false })
