@@ -121,18 +121,19 @@ impl DevicePlugin {
         let (list, calls) = (watch::channel(Devices::default()).0, Arc::default());
         let server = CancellationToken::new();
         let (router, stop) = (router(list.clone(), Arc::clone(&calls), shown.to_owned()), server.clone());
-        let listen_at = socket.clone();
-        runtime.block_on(async move {
-            let listener = grpc::socket::listen(&listen_at).context("listening as a device plugin")?;
-            tokio::task::spawn(grpc::serve(listener, router, stop));
-            let request = RegisterRequest {
-                version: "v1beta1".to_owned(),
-                endpoint: "test.sock".to_owned(),
-                resource_name: resource.to_owned(),
-            };
-            let kubelet = Channel::new(Endpoint::Unix(sockets.join("kubelet.sock")));
-            kubelet.unary::<_, ()>("/v1beta1.Registration/Register", &request, None).await.context("registering")
-        })?;
+        let listener = {
+            let _entered = runtime.enter();
+            grpc::socket::listen(&socket).context("listening as a device plugin")?
+        };
+        runtime.spawn(grpc::serve(listener, router, stop));
+        let request = RegisterRequest {
+            version: "v1beta1".to_owned(),
+            endpoint: "test.sock".to_owned(),
+            resource_name: resource.to_owned(),
+        };
+        let kubelet = Channel::new(Endpoint::Unix(sockets.join("kubelet.sock")));
+        let call = kubelet.unary::<_, ()>("/v1beta1.Registration/Register", &request, None);
+        runtime.block_on(call).context("registering a device plugin")?;
         Ok(Self { list, calls, socket, _runtime: runtime, _server: server.drop_guard() })
     }
 
