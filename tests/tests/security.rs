@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         kernel_parameters_are_safe_or_forbidden,
         app_armor_is_refused_without_it,
         groups_are_merged_or_strict,
+        users_of_a_pod_are_nobody_on_the_host,
         processes_are_shared_as_asked,
         an_image_is_a_volume,
         read_only_reaches_mounts_below,
@@ -167,6 +169,69 @@ fn groups_are_merged_or_strict(cluster: &Cluster) -> Result<()> {
         if policy == "Strict" {
             ensure!(groups == "0 4000", "{groups}");
         }
+    }
+    Ok(())
+}
+
+/// The user that the host sees behind a container's idle process, by the first of its Pod's ids.
+fn idle_process_on_the_host(first: &str) -> Result<Option<u32>> {
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        // Processes come and go meanwhile.
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        let map = read("uid_map");
+        if map.split_whitespace().eq(["0", first, "65536"]) && read("cmdline").starts_with("sleep\0") {
+            return Ok(Some(std::fs::metadata(entry.path())?.uid()));
+        }
+    }
+    Ok(None)
+}
+
+fn users_of_a_pod_are_nobody_on_the_host(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("own-users")?;
+    let volumes = "hostUsers: false, volumes: [{name: data, emptyDir: {}}],";
+    let mounts = "volumeMounts: [{name: data, mountPath: /data/deep}]";
+    for (name, context) in [("one", ""), ("two", ""), ("plain-user", ", securityContext: {runAsUser: 1000}")] {
+        kubectl.apply(&pod(name, volumes, &format!("{mounts}{context}")))?;
+    }
+    let mut ranges = Vec::new();
+    for (name, user) in [("one", 0), ("two", 0), ("plain-user", 1000)] {
+        kubectl.wait_ready(name)?;
+        let map = shell(&kubectl, name, "cat /proc/1/uid_map /proc/self/uid_map /proc/self/gid_map")?;
+        let ids: Vec<_> = map.split_whitespace().collect();
+        let first = ids.get(1).copied().unwrap_or_default();
+        ensure!(ids == ["0", first, "65536"].repeat(3), "one range everywhere: {map}");
+        let number: u32 = first.parse().context("a number")?;
+        ensure!(number >= 65536 && !ranges.contains(&number), "{name}: {number} after {ranges:?}");
+        ranges.push(number);
+        ensure!(idle_process_on_the_host(first)? == Some(number + user), "{name} on the host");
+        ensure!(shell(&kubectl, name, "id -u")? == user.to_string(), "{name} inside");
+        shell(&kubectl, name, "echo text > /data/deep/file && echo > /dev/stdout")?;
+        let inside = shell(&kubectl, name, "stat -c %u:%g /data/deep/file /etc/passwd /data /")?;
+        ensure!(inside == format!("{user}:0\n0:0\n0:0\n0:0"), "{name}: {inside}");
+        let uid = kubectl.text(&format!("pod/{name}"), "/metadata/uid")?;
+        let directory = cluster.data_dir().join("kubelet/pods").join(uid);
+        let file = std::fs::metadata(directory.join("volumes/kubernetes.io~empty-dir/data/file"))?;
+        ensure!((file.uid(), file.gid()) == (user, 0), "{name}: a volume's files are not shifted");
+        let record = std::fs::read_to_string(directory.join("userns"))?;
+        ensure!(record.contains(first), "{record}");
+    }
+    // Root is root in there: it changes its own files, its network and, with the capability, mounts.
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let able = format!("mkdir /new && chown 7:8 /new && test -s {token} && hostname && stat -c %u:%g /new");
+    ensure!(shell(&kubectl, "one", &able)?.ends_with("7:8"), "files of the root file system");
+    let terminal = kubectl.in_terminal("$KUBECTL exec -it one -- sh -c 'stat -c %u:%g $(tty)'", b"")?;
+    ensure!(terminal.both().contains("0:5"), "a terminal: {}", terminal.both());
+    let admin = "securityContext: {capabilities: {add: [SYS_ADMIN]}}";
+    kubectl.apply(&pod("admin", "hostUsers: false,", admin))?;
+    kubectl.wait_ready("admin")?;
+    let mounted = shell(&kubectl, "admin", "mkdir /own && mount -t tmpfs none /own && grep -c ' /own ' /proc/mounts")?;
+    ensure!(mounted == "1", "{mounted}");
+    let uncovered = shell(&kubectl, "admin", "umount /proc/kcore 2>&1; cat /proc/timer_list | wc -c")?;
+    ensure!(uncovered.ends_with('0'), "what is masked stays so: {uncovered}");
+
+    kubectl.ok(&["delete", "pod", "--all"])?;
+    for first in ranges {
+        ensure!(idle_process_on_the_host(&first.to_string())?.is_none(), "{first} is still there");
     }
     Ok(())
 }

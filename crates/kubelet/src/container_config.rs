@@ -21,6 +21,7 @@ use crate::images::PresentImage;
 use crate::labels;
 use crate::plan_pod::Epoch;
 use crate::pod;
+use crate::user_namespaces::IdRange;
 
 pub use resources::{container_resources, pod_limits};
 pub use security::{container_security, run_as_user, sandbox_security};
@@ -135,6 +136,8 @@ pub struct ContainerInputs<'a> {
     pub image: &'a PresentImage,
     /// Its environment, expanded.
     pub env: Vec<(String, String)>,
+    /// Its Pod's users, if they are not the host's.
+    pub users: Option<IdRange>,
     /// What is mounted into it.
     pub mounts: Vec<cri::Mount>,
     /// Groups that the Pod's volumes give to every process.
@@ -156,7 +159,7 @@ pub fn container_config(
     container: &Container,
     inputs: ContainerInputs<'_>,
 ) -> Result<cri::ContainerConfig, ConfigError> {
-    let mut security = container_security(pod, container, inputs.image, inputs.volume_groups, inputs.seccomp_dir)?;
+    let mut security = container_security(pod, container, &inputs)?;
     if let (Some(target_id), Some(options)) = (inputs.target_id, &mut security.namespace_options) {
         options.set_pid(cri::NamespaceMode::Target);
         options.target_id = target_id;
@@ -173,7 +176,7 @@ pub fn container_config(
         args,
         working_dir: container.working_dir.clone().unwrap_or_default(),
         envs: inputs.env.into_iter().map(|(key, value)| cri::KeyValue { key, value }).collect(),
-        mounts: inputs.mounts,
+        mounts: inputs.mounts.into_iter().map(|mount| with_users(mount, inputs.users)).collect(),
         labels: labels::container_labels(pod, container),
         annotations: labels::container_annotations(pod, container, inputs.attempt, inputs.epoch),
         log_path: log_path(container, inputs.attempt),
@@ -187,6 +190,16 @@ pub fn container_config(
         }),
         ..cri::ContainerConfig::default()
     })
+}
+
+/// Owners of what is mounted are the Pod's users; images follow the root file system, which the runtime sees to.
+fn with_users(mount: cri::Mount, users: Option<IdRange>) -> cri::Mount {
+    match users {
+        Some(users) if mount.image.is_none() => {
+            cri::Mount { uid_mappings: users.mappings(), gid_mappings: users.mappings(), ..mount }
+        }
+        _ => mount,
+    }
 }
 
 /// The signal that asks a container to stop, where its spec chooses one.

@@ -27,6 +27,7 @@ use crate::probes::Schedule;
 use crate::qos;
 use crate::resources::{NodeResources, cgroups};
 use crate::status_manager::{MirrorKeeper, Mirrors};
+use crate::user_namespaces::UserNamespaces;
 
 /// Shared by all workers.
 pub struct NodeContext {
@@ -66,6 +67,8 @@ pub struct NodeContext {
     pub allocatable: Allocatable,
     /// What the node has.
     pub resources: NodeResources,
+    /// Ids of Pods with users of their own.
+    pub user_namespaces: UserNamespaces,
     /// What is promised to each Pod.
     pub allocations: Allocations,
     /// What device plugins offer, and who has it.
@@ -117,6 +120,7 @@ impl NodeContext {
             shutting_down: watch::channel(false).0,
             allocatable: resources.downward(),
             resources,
+            user_namespaces: UserNamespaces::new(config.paths.root.join("pods"), config.node.max_pods),
             allocations: Allocations::default(),
             devices: Arc::new(Devices::open(&config.paths.root.join("device-plugins"))),
             node: watch::channel(Arc::new(node_status::new_node(&config.node, NodeStatus::default()))).0,

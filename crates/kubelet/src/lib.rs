@@ -52,6 +52,7 @@ mod sync_loop;
 mod sync_pod;
 #[cfg(test)]
 mod testing;
+mod user_namespaces;
 mod volumes;
 
 use std::future::Future;

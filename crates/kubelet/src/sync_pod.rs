@@ -37,6 +37,7 @@ use crate::observed::ObservedPod;
 use crate::plan_pod::{CreateSandboxReason, PodActions, SandboxAction, StartContainer};
 use crate::pod;
 use crate::pod_status::{Waiting, WaitingReasons};
+use crate::user_namespaces::IdRange;
 use crate::volumes::{self, MountedVolumes, VolumeContext};
 
 pub use kill::stop_pod;
@@ -105,6 +106,7 @@ impl SyncReport {
 struct Sandbox {
     id: String,
     ips: Vec<String>,
+    users: Option<IdRange>,
     config: cri::PodSandboxConfig,
 }
 
@@ -211,11 +213,20 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
             (*attempt, None)
         }
     };
+    let users = match context.user_namespaces.range_of(pass.pod) {
+        Ok(users) => users,
+        Err(error) => {
+            let message = format!("Failed to create pod sandbox: can't allocate user namespace: {error}");
+            context.events.warning(pass.pod, "FailedCreatePodSandBox", message);
+            return None;
+        }
+    };
     let cgroup = context.cgroup(pass.pod);
     let config = sandbox_config(
         pass.pod,
         SandboxInputs {
             attempt,
+            users,
             cgroup_parent: &cgroup,
             pod_logs: &context.paths.pod_logs,
             resolv_conf: &context.resolv_conf,
@@ -227,11 +238,12 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
         return Some(Sandbox {
             id: existing.id.clone(),
             ips: pod_ips(context, pass.pod, existing.ips.clone()),
+            users,
             config,
         });
     }
     let started = tokio::time::Instant::now();
-    match run_sandbox(context, pass.pod, &cgroup, config).await {
+    match run_sandbox(context, pass.pod, &cgroup, users, config).await {
         Ok(sandbox) => {
             if let SandboxAction::Create { attempt, reason, .. } = pass.actions.sandbox {
                 let (reason, took_ms) = (format!("{reason:?}"), milliseconds(started.elapsed()));
@@ -251,6 +263,7 @@ async fn run_sandbox(
     context: &NodeContext,
     pod: &Pod,
     cgroup: &str,
+    users: Option<IdRange>,
     config: cri::PodSandboxConfig,
 ) -> Result<Sandbox, String> {
     context.host.create_cgroup(cgroup, &pod_limits(pod, context.pod_pids_limit)).map_err(|error| describe(&error))?;
@@ -262,7 +275,7 @@ async fn run_sandbox(
     let network = status.network.unwrap_or_default();
     let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|ip| ip.ip));
     let ips = ips.filter(|ip| !ip.is_empty()).collect();
-    Ok(Sandbox { id, ips: pod_ips(context, pod, ips), config })
+    Ok(Sandbox { id, ips: pod_ips(context, pod, ips), users, config })
 }
 
 /// What the Pod's RuntimeClass calls its runtime; empty for the default one.

@@ -20,3 +20,4 @@ pub mod signal;
 pub mod socket;
 pub mod terminal;
 pub mod user;
+pub mod user_namespace;

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::ptr;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{
@@ -97,13 +98,18 @@ impl Detached {
         Ok(Self(rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?))
     }
 
-    /// Directories one over the other, the uppermost first, at least two; nothing can be written to them.
+    /// Directories one over the other, the uppermost first, at least two; nothing can be written to them. With a user
+    /// namespace their owners are its users.
     ///
     /// # Errors
-    /// `EINVAL` for fewer than two, or on kernels before 6.8, which take no layers one by one.
-    pub fn of_layers(layers: &[std::path::PathBuf], attributes: Attributes) -> io::Result<Self> {
+    /// `EINVAL` for fewer than two, or on kernels before 6.8, which take no layers one by one (6.15 with a namespace).
+    pub fn of_layers(
+        layers: &[std::path::PathBuf],
+        attributes: Attributes,
+        ids: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
         // Named by descriptor: the kernel takes names of 255 bytes only.
-        let open = layers.iter().map(|layer| open_path(layer, true)).collect::<io::Result<Vec<_>>>()?;
+        let open = layers.iter().map(|layer| open_layer(layer, ids)).collect::<io::Result<Vec<_>>>()?;
         let names: Vec<String> = open.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
         let options: Vec<(&str, &str)> = names.iter().map(|name| ("lowerdir+", name.as_str())).collect();
         Self::new("overlay", &options, attributes)
@@ -127,6 +133,21 @@ impl Detached {
     /// What the kernel says.
     pub fn set(&self, attributes: Attributes, propagation: Option<Propagation>, recursive: bool) -> io::Result<()> {
         set_attributes(self.0.as_fd(), attributes, propagation, recursive)
+    }
+
+    /// Shows the owner of each file as the user of that number in a user namespace, and the other way round. Mounts
+    /// below the root of the tree keep their owners.
+    ///
+    /// # Errors
+    /// `EINVAL` for a file system that cannot do it, `EPERM` when the tree is mapped already.
+    pub fn map_ids(&self, namespace: BorrowedFd<'_>) -> io::Result<()> {
+        let request = libc::mount_attr {
+            attr_set: libc::MOUNT_ATTR_IDMAP,
+            attr_clr: 0,
+            propagation: 0,
+            userns_fd: namespace.as_raw_fd() as u64,
+        };
+        change_mount(self.0.as_fd(), &request, libc::AT_EMPTY_PATH)
     }
 
     /// Whether the root of the tree is a directory; otherwise it is a single file.
@@ -188,7 +209,10 @@ pub fn set_attributes(
         },
         userns_fd: 0,
     };
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    change_mount(mount, &request, libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 })
+}
+
+fn change_mount(mount: BorrowedFd<'_>, request: &libc::mount_attr, flags: libc::c_int) -> io::Result<()> {
     // SAFETY: the path is a literal and `request` outlives the call, which only reads it.
     let outcome = unsafe {
         libc::syscall(
@@ -196,7 +220,7 @@ pub fn set_attributes(
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const request,
+            ptr::from_ref(request),
             size_of::<libc::mount_attr>(),
         )
     };
@@ -250,17 +274,35 @@ impl Overlay<'_> {
     pub fn mount(&self, target: &Path, attributes: Attributes) -> io::Result<()> {
         let options = self.options();
         if options.len() > MAX_OPTIONS {
-            return self.mount_by_descriptor(target, attributes);
+            return self.mount_by_descriptor(target, attributes, None);
         }
         mount_overlay(options, target, attributes)
     }
 
+    /// Mounts the overlay with the owners of the read-only layers being users of a user namespace. What is written has
+    /// the host's owners: the mapped ones for processes in that namespace.
+    ///
+    /// # Errors
+    /// As [`Overlay::mount`]; `EINVAL` on kernels before 6.15 and for layers on a file system that cannot map owners.
+    pub fn mount_with_ids_of(
+        &self,
+        namespace: BorrowedFd<'_>,
+        target: &Path,
+        attributes: Attributes,
+    ) -> io::Result<()> {
+        self.mount_by_descriptor(target, attributes, Some(namespace))
+    }
+
     /// The same with directories named by file descriptors, which are short. Kernels since 6.8 take layers one by one,
     /// but this works on all.
-    fn mount_by_descriptor(&self, target: &Path, attributes: Attributes) -> io::Result<()> {
-        let open = |path: &Path| open_path(path, true);
-        let lower = self.lower.iter().map(|layer| open(layer)).collect::<io::Result<Vec<_>>>()?;
-        let (upper, work) = (open(self.upper)?, open(self.work)?);
+    fn mount_by_descriptor(
+        &self,
+        target: &Path,
+        attributes: Attributes,
+        ids: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let lower = self.lower.iter().map(|layer| open_layer(layer, ids)).collect::<io::Result<Vec<_>>>()?;
+        let (upper, work) = (open_path(self.upper, true)?, open_path(self.work, true)?);
         let name = |directory: &OwnedFd| std::path::PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
         let lower: Vec<_> = lower.iter().map(name).collect();
         let options = Overlay { lower: &lower, upper: &name(&upper), work: &name(&work) }.options();
@@ -269,6 +311,14 @@ impl Overlay<'_> {
         }
         mount_overlay(options, target, attributes)
     }
+}
+
+/// Opens a layer, as it is or with the users of a namespace as its owners.
+fn open_layer(path: &Path, ids: Option<BorrowedFd<'_>>) -> io::Result<OwnedFd> {
+    let Some(namespace) = ids else { return open_path(path, true) };
+    let tree = Detached::clone_of(path, false)?;
+    tree.map_ids(namespace)?;
+    Ok(tree.0)
 }
 
 fn mount_overlay(options: Vec<u8>, target: &Path, attributes: Attributes) -> io::Result<()> {

@@ -22,6 +22,8 @@ impl Namespaces {
     pub const IPC: Self = Self(libc::CLONE_NEWIPC as u32);
     /// Host name.
     pub const UTS: Self = Self(libc::CLONE_NEWUTS as u32);
+    /// User and group ids, and the privileges over namespaces made with it.
+    pub const USER: Self = Self(libc::CLONE_NEWUSER as u32);
     /// Root of the visible cgroup tree.
     pub const CGROUP: Self = Self(libc::CLONE_NEWCGROUP as u32);
 

@@ -10,6 +10,7 @@
 //! birth      from clone to execve             guest     processes executed later
 //!   rootfs     the container's file system    output    from a pipe into log and clients
 //!   command    identity, privileges, program  log       CRI's log format
+//!   users      a Pod's own user namespace
 //! ```
 
 mod birth;
@@ -25,6 +26,7 @@ mod setup;
 pub mod spec;
 mod stdio;
 mod tenant;
+mod users;
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -9,12 +9,15 @@ use super::dns::{self, ClusterDns, ResolvConf};
 use super::{log_directory, sandbox_security};
 use crate::labels;
 use crate::pod;
+use crate::user_namespaces::IdRange;
 
 /// What a sandbox's configuration depends on besides its Pod.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxInputs<'a> {
     /// How many sandboxes came before.
     pub attempt: u32,
+    /// Its users, if they are not the host's.
+    pub users: Option<IdRange>,
     /// The Pod's cgroup.
     pub cgroup_parent: &'a str,
     /// Directory of all Pods' logs.
@@ -51,7 +54,7 @@ pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> cri::PodSandboxCo
         linux: Some(cri::LinuxPodSandboxConfig {
             // From the root of the hierarchy: runc takes other paths to begin at its own cgroup.
             cgroup_parent: format!("/{}", inputs.cgroup_parent),
-            security_context: Some(sandbox_security(pod)),
+            security_context: Some(sandbox_security(pod, inputs.users)),
             sysctls: sysctls.into_iter().flatten().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
             ..cri::LinuxPodSandboxConfig::default()
         }),

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
 
-use super::ConfigError;
+use super::{ConfigError, ContainerInputs};
 use crate::images::PresentImage;
 use crate::pod;
+use crate::user_namespaces::IdRange;
 
 /// Paths in `/proc` and `/sys` that a container with `procMount: Default` does not see.
 const MASKED_PATHS: [&str; 12] = [
@@ -36,10 +37,9 @@ const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc
 pub fn container_security(
     pod: &Pod,
     container: &Container,
-    image: &PresentImage,
-    volume_groups: &[i64],
-    seccomp_dir: &Path,
+    inputs: &ContainerInputs<'_>,
 ) -> Result<cri::LinuxContainerSecurityContext, ConfigError> {
+    let image = inputs.image;
     verify_non_root(pod, container, image)?;
     let (own, shared) = contexts(pod, container);
     let privileged = own.privileged.unwrap_or(false);
@@ -52,12 +52,12 @@ pub fn container_security(
     Ok(cri::LinuxContainerSecurityContext {
         capabilities: Some(capabilities(&own)),
         privileged,
-        namespace_options: Some(namespace_options(pod)),
+        namespace_options: Some(namespace_options(pod, inputs.users)),
         run_as_user: user.or(image.uid).map(|value| cri::Int64Value { value }),
         run_as_username: if user.is_none() && image.uid.is_none() { image.username.clone() } else { String::new() },
         run_as_group: own.run_as_group.or(shared.run_as_group).map(|value| cri::Int64Value { value }),
         readonly_rootfs: own.read_only_root_filesystem.unwrap_or(false),
-        supplemental_groups: supplemental_groups(&shared, volume_groups),
+        supplemental_groups: supplemental_groups(&shared, inputs.volume_groups),
         supplemental_groups_policy: groups_policy(&shared),
         no_new_privs: own.allow_privilege_escalation == Some(false),
         masked_paths: paths(&MASKED_PATHS),
@@ -65,20 +65,20 @@ pub fn container_security(
         seccomp: Some(seccomp(
             own.seccomp_profile.as_ref().or(shared.seccomp_profile.as_ref()),
             privileged,
-            seccomp_dir,
+            inputs.seccomp_dir,
         )),
         ..cri::LinuxContainerSecurityContext::default()
     })
 }
 
 /// The security context of the sandbox.
-pub fn sandbox_security(pod: &Pod) -> cri::LinuxSandboxSecurityContext {
+pub fn sandbox_security(pod: &Pod, users: Option<IdRange>) -> cri::LinuxSandboxSecurityContext {
     let shared = pod_context(pod);
     let privileged = pod::all_containers(pod).any(|(_, container)| {
         container.security_context.as_ref().and_then(|context| context.privileged).unwrap_or(false)
     });
     cri::LinuxSandboxSecurityContext {
-        namespace_options: Some(namespace_options(pod)),
+        namespace_options: Some(namespace_options(pod, users)),
         run_as_user: shared.run_as_user.map(|value| cri::Int64Value { value }),
         run_as_group: shared.run_as_group.map(|value| cri::Int64Value { value }),
         supplemental_groups: supplemental_groups(&shared, &[]),
@@ -90,7 +90,7 @@ pub fn sandbox_security(pod: &Pod) -> cri::LinuxSandboxSecurityContext {
 }
 
 /// Which namespaces a Pod's containers share with each other and with the host.
-fn namespace_options(pod: &Pod) -> cri::NamespaceOption {
+fn namespace_options(pod: &Pod, users: Option<IdRange>) -> cri::NamespaceOption {
     let spec = pod.spec.as_ref();
     let host = |flag: Option<bool>| flag.unwrap_or(false);
     let pid = if host(spec.and_then(|spec| spec.host_pid)) {
@@ -105,8 +105,11 @@ fn namespace_options(pod: &Pod) -> cri::NamespaceOption {
         network: mode(pod::is_host_network(pod)).into(),
         pid: pid.into(),
         ipc: mode(host(spec.and_then(|spec| spec.host_ipc))).into(),
-        userns_options: (spec.and_then(|spec| spec.host_users) == Some(false))
-            .then(|| cri::UserNamespace { mode: cri::NamespaceMode::Pod.into(), ..cri::UserNamespace::default() }),
+        userns_options: users.map(|users| cri::UserNamespace {
+            mode: cri::NamespaceMode::Pod.into(),
+            uids: users.mappings(),
+            gids: users.mappings(),
+        }),
         ..cri::NamespaceOption::default()
     }
 }

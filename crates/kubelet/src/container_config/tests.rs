@@ -34,6 +34,7 @@ fn config_of(spec: &str, image: &PresentImage) -> Result<cri::ContainerConfig, C
         seccomp_dir: std::path::Path::new("/kubelet/seccomp"),
         node_memory_bytes: 1 << 30,
         target_id: None,
+        users: None,
         epoch: Epoch::default(),
     };
     container_config(&pod, &pod.spec.as_ref().unwrap().containers[0], inputs)
@@ -342,6 +343,7 @@ fn host_ports_are_mapped_unless_the_pod_is_on_the_host() {
     let mapped = |prefix: &str| {
         let inputs = super::sandbox::SandboxInputs {
             attempt: 0,
+            users: None,
             cgroup_parent: "kubepods/podu1",
             pod_logs: std::path::Path::new("/logs"),
             resolv_conf: &ResolvConf::default(),
@@ -357,4 +359,35 @@ fn host_ports_are_mapped_unless_the_pod_is_on_the_host() {
     assert_eq!((mapping.container_port, mapping.host_port, mapping.protocol()), (80, 8080, cri::Protocol::Udp));
     assert_eq!(config.log_directory, "/logs/default_web_u1");
     assert!(mapped("hostNetwork: true, ").port_mappings.is_empty());
+}
+
+#[test]
+fn a_pod_with_users_of_its_own_owns_what_is_mounted() {
+    let users = crate::user_namespaces::IdRange { first: 131_072, length: 65536 };
+    let pod = spec_pod("{hostUsers: false, containers: [{name: app}]}");
+    let inputs = ContainerInputs {
+        attempt: 0,
+        image: &image(),
+        users: Some(users),
+        env: Vec::new(),
+        mounts: vec![
+            cri::Mount { host_path: "/data".into(), ..cri::Mount::default() },
+            cri::Mount { image: Some(cri::ImageSpec::default()), ..cri::Mount::default() },
+        ],
+        volume_groups: &[],
+        seccomp_dir: std::path::Path::new(""),
+        node_memory_bytes: 1 << 30,
+        target_id: None,
+        epoch: Epoch::default(),
+    };
+    let config = container_config(&pod, &pod.spec.as_ref().unwrap().containers[0], inputs).unwrap();
+    let mapping = vec![cri::IDMapping { host_id: 131_072, container_id: 0, length: 65536 }];
+    assert_eq!((&config.mounts[0].uid_mappings, &config.mounts[0].gid_mappings), (&mapping, &mapping));
+    assert!(config.mounts[1].uid_mappings.is_empty(), "the runtime's own");
+    let options = config.linux.unwrap().security_context.unwrap().namespace_options.unwrap();
+    let of_sandbox = super::sandbox_security(&pod, Some(users)).namespace_options.unwrap();
+    for options in [options, of_sandbox] {
+        let options = options.userns_options.unwrap();
+        assert_eq!((options.mode, options.uids, options.gids), (0, mapping.clone(), mapping.clone()));
+    }
 }

@@ -174,6 +174,7 @@ fn configure(
         attempt: start.attempt,
         epoch: start.epoch,
         image: parts.image,
+        users: parts.sandbox.users,
         env,
         mounts,
         volume_groups: &[],

@@ -11,9 +11,11 @@ use linux::cgroup::Limits;
 
 use crate::image::ImageConfig;
 use crate::root_filesystem::RootFilesystem;
-use crate::sandbox::plan::{HOSTNAME, HOSTS, RESOLV_CONF, cgroup_parent, namespace_modes};
+use crate::sandbox::plan::{
+    HOSTNAME, HOSTS, RESOLV_CONF, cgroup_parent, id_range, namespace_modes, sandbox_users, user_range,
+};
 use crate::shim::spec::{
-    ContainerSpec, DeviceSpec, MountSource, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec,
+    ContainerSpec, DeviceSpec, IdRange, MountSource, MountSpec, PidNamespace, ProcessSpec, Propagation, RootSpec,
     SandboxFileMount,
 };
 
@@ -72,6 +74,10 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
     let security = linux.security_context.unwrap_or_default();
     let resources = linux.resources.unwrap_or_default();
     let capabilities = capabilities(&security, given.capabilities)?;
+    let users = sandbox_users(given.sandbox)?;
+    if user_range(security.namespace_options.as_ref())? != users {
+        return Err(invalid("a container has its sandbox's user namespace"));
+    }
     let image = &given.root.config;
     let spec = ContainerSpec {
         id: given.id.to_owned(),
@@ -94,7 +100,7 @@ pub fn plan_container(given: &Given<'_>) -> cri::Result<Plan> {
             tty: given.config.tty,
         },
         pid: pid_namespace(&security),
-        mounts: mounts(given.config, &given.image_volumes)?,
+        mounts: mounts(given.config, &given.image_volumes, users)?,
         sandbox_files: sandbox_files(given.config, security.readonly_rootfs),
         devices: devices(given.config),
         masked_paths: security.masked_paths.clone(),
@@ -224,7 +230,11 @@ fn sandbox_files(config: &ContainerConfig, read_only: bool) -> Vec<SandboxFileMo
 }
 
 /// The kubelet's mounts, parents before children.
-fn mounts(config: &ContainerConfig, image_volumes: &[Vec<PathBuf>]) -> cri::Result<Vec<MountSpec>> {
+fn mounts(
+    config: &ContainerConfig,
+    image_volumes: &[Vec<PathBuf>],
+    users: Option<IdRange>,
+) -> cri::Result<Vec<MountSpec>> {
     let mut image_volumes = image_volumes.iter();
     let source = |mount: &cri::Mount| match &mount.image {
         None => MountSource::Host(PathBuf::from(&mount.host_path)),
@@ -234,13 +244,13 @@ fn mounts(config: &ContainerConfig, image_volumes: &[Vec<PathBuf>]) -> cri::Resu
         },
     };
     let sources: Vec<MountSource> = config.mounts.iter().map(source).collect();
-    let planned = config.mounts.iter().zip(sources).map(|(mount, source)| plan_mount(mount, source));
+    let planned = config.mounts.iter().zip(sources).map(|(mount, source)| plan_mount(mount, source, users));
     let mut mounts = planned.collect::<cri::Result<Vec<_>>>()?;
     mounts.sort_by_key(|mount| mount.target.split('/').filter(|part| !part.is_empty()).count());
     Ok(mounts)
 }
 
-fn plan_mount(mount: &cri::Mount, source: MountSource) -> cri::Result<MountSpec> {
+fn plan_mount(mount: &cri::Mount, source: MountSource, users: Option<IdRange>) -> cri::Result<MountSpec> {
     if mount.recursive_read_only && !mount.readonly {
         return Err(invalid(format!("mount {}: recursive read-only needs read-only", mount.container_path)));
     }
@@ -248,6 +258,12 @@ fn plan_mount(mount: &cri::Mount, source: MountSource) -> cri::Result<MountSpec>
         path if path.starts_with('/') => path.to_owned(),
         path => format!("/{path}"),
     };
+    let own_users = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
+    if own_users
+        && (users.is_none() || id_range(&mount.uid_mappings).ok() != users || mount.uid_mappings != mount.gid_mappings)
+    {
+        return Err(invalid(format!("mount {}: its ids are not those of the sandbox", mount.container_path)));
+    }
     Ok(MountSpec {
         source,
         target,
@@ -258,6 +274,7 @@ fn plan_mount(mount: &cri::Mount, source: MountSource) -> cri::Result<MountSpec>
             Ok(MountPropagation::PropagationBidirectional) => Propagation::Bidirectional,
             _ => Propagation::Private,
         },
+        own_users,
     })
 }
 

@@ -54,7 +54,7 @@ impl RuntimeService for EmbeddedRuntime {
             status: Some(RuntimeStatus { conditions: vec![condition("RuntimeReady"), condition("NetworkReady")] }),
             runtime_handlers: vec![RuntimeHandler {
                 name: String::new(),
-                features: Some(RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false }),
+                features: Some(RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: true }),
             }],
             features: Some(RuntimeFeatures { supplemental_groups_policy: true }),
             ..StatusResponse::default()

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use cri::{NamespaceMode, NamespaceOption, PodNetworkRequest, PodPortMapping, PodSandboxConfig, Protocol};
+use cri::{IDMapping, NamespaceMode, NamespaceOption, PodNetworkRequest, PodPortMapping, PodSandboxConfig, Protocol};
 
-use crate::shim::spec::SandboxSpec;
+use crate::shim::spec::{IdRange, SandboxSpec};
 
 /// Size of a Pod's shared memory.
 const SHM_BYTES: u64 = 64 << 20;
@@ -14,7 +14,9 @@ const OOM_SCORE_ADJ: i32 = -998;
 
 /// Parameters every Pod network has: ordinary users may bind low ports and send pings, as with other runtimes.
 const NETWORK_SYSCTLS: [(&str, &str); 2] =
-    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+    [("net.ipv4.ip_unprivileged_port_start", "0"), (PING_GROUPS, "0 2147483647")];
+/// Not to be set for groups that a user namespace does not have.
+const PING_GROUPS: &str = "net.ipv4.ping_group_range";
 
 /// Where a sandbox's namespaces come from, with CRI's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +66,17 @@ pub fn plan_sandbox(
 ) -> cri::Result<SandboxSpec> {
     let linux = config.linux.clone().unwrap_or_default();
     let options = linux.security_context.and_then(|security| security.namespace_options);
-    let users = options.as_ref().and_then(|options| options.userns_options.as_ref());
-    if users.is_some_and(|users| users.mode != NamespaceMode::Node as i32) {
-        return Err(cri::Error::InvalidArgument("user namespaces are not supported".into()));
-    }
+    let users = user_range(options.as_ref())?;
     let modes = namespace_modes(options.as_ref());
+    let hosts = [modes.network, modes.pid, modes.ipc].contains(&NamespaceMode::Node);
+    if users.is_some() && hosts {
+        return Err(invalid("a sandbox with a user namespace cannot share the host's network, processes or IPC"));
+    }
     let own_network = modes.network != NamespaceMode::Node;
     let mut sysctls: BTreeMap<String, String> = BTreeMap::new();
     if own_network {
-        sysctls.extend(NETWORK_SYSCTLS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let known = NETWORK_SYSCTLS.into_iter().filter(|(name, _)| users.is_none() || *name != PING_GROUPS);
+        sysctls.extend(known.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     sysctls.extend(linux.sysctls);
     Ok(SandboxSpec {
@@ -81,12 +85,59 @@ pub fn plan_sandbox(
         own_network,
         own_ipc: modes.ipc != NamespaceMode::Node,
         shared_pid: modes.pid == NamespaceMode::Pod,
+        users,
         sysctls,
         cgroup: format!("{}/{id}", cgroup_parent(config, cgroup_root)),
         files: files(config, host),
         shm_bytes: SHM_BYTES,
         oom_score_adj: OOM_SCORE_ADJ,
     })
+}
+
+fn invalid(words: &str) -> cri::Error {
+    cri::Error::InvalidArgument(words.into())
+}
+
+/// Ids of the host for a user namespace, if the namespaces asked for include one.
+///
+/// # Errors
+/// [`cri::Error::InvalidArgument`] for a namespace to be shared, and for mappings of another shape than one range for
+/// users and groups alike that leaves the host's root out.
+pub fn user_range(options: Option<&NamespaceOption>) -> cri::Result<Option<IdRange>> {
+    let Some(users) = options.and_then(|options| options.userns_options.as_ref()) else { return Ok(None) };
+    match NamespaceMode::try_from(users.mode) {
+        Ok(NamespaceMode::Node) => return Ok(None),
+        Ok(NamespaceMode::Pod) => {}
+        _ => return Err(invalid("a user namespace is the Pod's own or the host's")),
+    }
+    if users.uids != users.gids {
+        return Err(invalid("user namespaces need the same mapping for users and groups"));
+    }
+    id_range(&users.uids).map(Some)
+}
+
+/// Those of a sandbox's configuration.
+///
+/// # Errors
+/// As [`user_range`].
+pub fn sandbox_users(config: &PodSandboxConfig) -> cri::Result<Option<IdRange>> {
+    let security = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+    user_range(security.and_then(|security| security.namespace_options.as_ref()))
+}
+
+/// The one range of a mapping.
+///
+/// # Errors
+/// [`cri::Error::InvalidArgument`] for a mapping of another shape.
+pub fn id_range(mappings: &[IDMapping]) -> cri::Result<IdRange> {
+    match mappings {
+        [IDMapping { host_id: first, container_id: 0, length }]
+            if *first > 0 && *length > 0 && first.checked_add(*length).is_some() =>
+        {
+            Ok(IdRange { first: *first, length: *length })
+        }
+        _ => Err(invalid("user namespaces need one range of ids, from 0 in the container, without 0 on the host")),
+    }
 }
 
 /// What the network is asked for.

@@ -1,11 +1,11 @@
 use cri::{
-    DNSConfig, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
-    PodSandboxMetadata, PortMapping, UserNamespace,
+    DNSConfig, IDMapping, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption,
+    PodSandboxConfig, PodSandboxMetadata, PortMapping, UserNamespace,
 };
 
 use super::plan::*;
 use super::record::SandboxRecord;
-use crate::shim::spec::SandboxSpec;
+use crate::shim::spec::{IdRange, SandboxSpec};
 
 fn config(options: Option<NamespaceOption>) -> PodSandboxConfig {
     PodSandboxConfig {
@@ -62,11 +62,27 @@ fn what_is_not_given_has_a_default() {
 }
 
 #[test]
-fn user_namespaces_are_refused_not_ignored() {
-    let mut wanted = options(NamespaceMode::Pod, NamespaceMode::Pod, NamespaceMode::Pod).unwrap();
-    wanted.userns_options = Some(UserNamespace { mode: NamespaceMode::Pod as i32, ..Default::default() });
-    let error = plan_sandbox("id", &config(Some(wanted)), "isopod-1", &HostFiles::default()).unwrap_err();
-    assert!(matches!(error, cri::Error::InvalidArgument(_)), "{error:?}");
+fn users_are_one_range_of_the_hosts_without_its_root() {
+    let range = |host_id, container_id, length| vec![IDMapping { host_id, container_id, length }];
+    let planned = |network, mode: NamespaceMode, uids: &[IDMapping], gids: &[IDMapping]| {
+        let mut wanted = options(network, NamespaceMode::Pod, NamespaceMode::Pod).unwrap();
+        let users = UserNamespace { mode: mode as i32, uids: uids.to_vec(), gids: gids.to_vec() };
+        wanted.userns_options = Some(users);
+        plan_sandbox("id", &config(Some(wanted)), "isopod-1", &HostFiles::default())
+    };
+    let (pod, node) = (NamespaceMode::Pod, NamespaceMode::Node);
+    let good = range(65536, 0, 65536);
+    let spec = planned(pod, pod, &good, &good).unwrap();
+    assert_eq!(spec.users, Some(IdRange { first: 65536, length: 65536 }));
+    assert!(!spec.sysctls.contains_key("net.ipv4.ping_group_range"), "of groups it does not have");
+    assert_eq!(planned(pod, node, &[], &[]).unwrap().users, None);
+    let bad = [vec![], range(0, 0, 65536), range(65536, 1, 65536), range(65536, 0, 0), range(u32::MAX, 0, 2)];
+    for bad in bad.iter().chain([&[good.clone(), range(1 << 20, 65536, 1)].concat()]) {
+        assert!(matches!(planned(pod, pod, bad, bad), Err(cri::Error::InvalidArgument(_))), "{bad:?}");
+    }
+    assert!(planned(pod, pod, &good, &range(1 << 20, 0, 65536)).is_err(), "groups like users");
+    assert!(planned(pod, NamespaceMode::Target, &good, &good).is_err());
+    assert!(planned(node, pod, &good, &good).is_err(), "the host's network is the host's users'");
 }
 
 #[test]

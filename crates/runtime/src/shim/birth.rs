@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,27 +12,31 @@ use linux::cgroup::{Cgroups, Entrance, Version};
 use linux::mount::{self, Attributes, Detached};
 use linux::namespace::{self, Namespaces};
 use linux::process;
+use linux::user_namespace;
 
 use super::command;
 use super::rootfs::{self, Sources};
 use super::setup::{During, Progress, Reporter, Result, SetupError};
 use super::spec::{ContainerSpec, PidNamespace, ProcessSpec, SandboxSpec};
 use super::stdio::ChildStdio;
+use super::users::{Entry, Users};
 
 /// Directory of the sandbox's shared memory in the infra container.
 const PAUSE_SHM: &str = "/shm";
 /// Directory of the sandbox's files in the infra container.
 const PAUSE_FILES: &str = "/files";
 
-/// Becomes the infra container: its own root with nothing in it but the Pod's shared memory.
+/// Becomes the infra container: its own root with nothing in it but the Pod's shared memory. With users of its own it
+/// waits for one byte through `mapped`, which says that they are somebody.
 pub fn become_pause(
     spec: &SandboxSpec,
     mountpoint: &Path,
     program: BorrowedFd<'_>,
     entrance: &Entrance,
+    mapped: Option<&io::PipeReader>,
     reporter: &Reporter,
 ) -> Infallible {
-    let outcome = prepare_pause(spec, mountpoint, entrance, reporter).map(|()| {
+    let outcome = prepare_pause(spec, mountpoint, entrance, mapped, reporter).map(|()| {
         let error = process::exec_file(program, &[CString::from(c"/pause")], &[]);
         SetupError::Step { act: "execute the infra container".into(), source: error }
     });
@@ -41,20 +45,37 @@ pub fn become_pause(
     }
 }
 
-fn prepare_pause(spec: &SandboxSpec, mountpoint: &Path, entrance: &Entrance, reporter: &Reporter) -> Result<()> {
+fn prepare_pause(
+    spec: &SandboxSpec,
+    mountpoint: &Path,
+    entrance: &Entrance,
+    mapped: Option<&io::PipeReader>,
+    reporter: &Reporter,
+) -> Result<()> {
     process::die_with_parent().during("bind life to shim")?;
+    if let Some(mut mapped) = mapped {
+        mapped.read_exact(&mut [0]).during("wait for the Pod's users")?;
+    }
     entrance.enter().during("enter cgroup")?;
     set_oom_score_adj(spec.oom_score_adj, reporter)?;
     if let Some(hostname) = &spec.hostname {
         namespace::set_hostname(hostname).during(format_args!("set host name {hostname:?}"))?;
     }
-    spec.sysctls.iter().try_for_each(|(name, value)| set_sysctl(name, value))?;
     mount::isolate().during("isolate mounts")?;
     let attributes = Attributes { no_suid: true, no_dev: true, no_exec: true, read_only: false };
     let tmpfs = |options: &[(&str, &str)]| Detached::new("tmpfs", options, attributes).during("create tmpfs");
     let target = mount::open_path(mountpoint, false).during("open mount point")?;
-    tmpfs(&[("mode", "0755"), ("size", "1m")])?.attach(target.as_fd()).during("mount root of the infra container")?;
-    mount::pivot(mountpoint).during("change root")?;
+    let options = [("mode", "0755"), ("size", "1m"), ("uid", "0"), ("gid", "0")];
+    tmpfs(&options)?.attach(target.as_fd()).during("mount root of the infra container")?;
+    // The host's root finds the way here, and the Pod's may not.
+    std::env::set_current_dir(mountpoint).during("enter root of the infra container")?;
+    if mapped.is_some() {
+        user_namespace::become_root().during("become root of the user namespace")?;
+        // The change made the kernel forget it.
+        process::die_with_parent().during("bind life to shim")?;
+    }
+    spec.sysctls.iter().try_for_each(|(name, value)| set_sysctl(name, value))?;
+    mount::pivot(Path::new(".")).during("change root")?;
     fs::create_dir(PAUSE_FILES).during("create /files")?;
     for (name, content) in &spec.files {
         fs::write(Path::new(PAUSE_FILES).join(name), content).during(format_args!("write {name}"))?;
@@ -79,6 +100,8 @@ pub struct Surroundings<'a> {
     pub sandbox: &'a SandboxSpec,
     /// Where to mount its root.
     pub mountpoint: PathBuf,
+    /// The Pod's users, if they are not the host's.
+    pub users: Option<&'a Users>,
     /// The host's mount namespace.
     pub host_mounts: BorrowedFd<'a>,
     /// The host's cgroups.
@@ -108,7 +131,10 @@ pub fn become_container(
     reporter: &Reporter,
 ) -> Infallible {
     let error = match enter_container(spec, surroundings, entrance, reporter) {
-        Ok(filter) => command::run(&spec.process, filter.as_ref(), stdio, reporter),
+        Ok(filter) => {
+            let users = surroundings.users.map(|users| (users, Entry::First));
+            command::run(&spec.process, filter.as_ref(), stdio, users, reporter)
+        }
         Err(error) => error,
     };
     reporter.give_up(&error)
@@ -131,11 +157,11 @@ fn enter_container(
         }
         Version::V2 => Vec::new(),
     };
-    let sources = Sources::open(spec, shm, files, &cgroups)?;
+    let sources = Sources::open(spec, shm, files, &cgroups, surroundings.users)?;
     namespace::join(surroundings.pause, surroundings.shared_namespaces()).during("join the sandbox's namespaces")?;
     namespace::unshare(Namespaces::MOUNT | Namespaces::CGROUP.when(version == Version::V2))
         .during("create namespaces")?;
-    rootfs::enter(spec, &surroundings.mountpoint, sources)?;
+    rootfs::enter(spec, &surroundings.mountpoint, sources, surroundings.users)?;
     Ok(filter)
 }
 
@@ -169,6 +195,7 @@ pub fn become_exec(
     entrance: &Entrance,
     oom_score_adj: i32,
     stdio: ChildStdio,
+    users: Option<&Users>,
     reporter: &Reporter,
 ) -> Infallible {
     let enter = || {
@@ -181,7 +208,7 @@ pub fn become_exec(
         Ok(filter)
     };
     let error = match enter() {
-        Ok(filter) => command::run(spec, filter.as_ref(), stdio, reporter),
+        Ok(filter) => command::run(spec, filter.as_ref(), stdio, users.map(|users| (users, Entry::Later)), reporter),
         Err(error) => error,
     };
     reporter.give_up(&error)

@@ -17,6 +17,7 @@ use linux::{process, terminal};
 use super::setup::{During, Progress, Reporter, Result, SetupError, describe};
 use super::spec::{ProcessSpec, ResolvedUser};
 use super::stdio::ChildStdio;
+use super::users::{Entry, Users};
 
 /// Reads a process's system call filter. To be done while the host's files are visible.
 ///
@@ -28,9 +29,16 @@ pub fn load_filter(spec: &ProcessSpec) -> Result<Option<Program>> {
     program.during(format_args!("load seccomp filter {}", path.display())).map(Some)
 }
 
-/// Turns the calling process, which is in the container already, into the program. Returns only on failure.
-pub fn run(spec: &ProcessSpec, filter: Option<&Program>, stdio: ChildStdio, reporter: &Reporter) -> SetupError {
-    match prepare(spec, filter, stdio, reporter) {
+/// Turns the calling process, which is in the container already except for its users, into the program. Returns only on
+/// failure.
+pub fn run(
+    spec: &ProcessSpec,
+    filter: Option<&Program>,
+    stdio: ChildStdio,
+    users: Option<(&Users, Entry)>,
+    reporter: &Reporter,
+) -> SetupError {
+    match prepare(spec, filter, stdio, users, reporter) {
         Ok(environment) => execute(spec, &environment),
         Err(error) => error,
     }
@@ -40,13 +48,19 @@ fn prepare(
     spec: &ProcessSpec,
     filter: Option<&Program>,
     stdio: ChildStdio,
+    users: Option<(&Users, Entry)>,
     reporter: &Reporter,
 ) -> Result<Vec<String>> {
     attach_stdio(stdio, reporter)?;
     let user = resolve_user(spec)?;
     let resolved = ResolvedUser { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
     reporter.tell(&Progress::User(resolved), &[]);
-    own_stdio(&user)?;
+    let uid_on_host =
+        users.map_or(Ok(user.uid), |(users, _)| users.on_host(user.uid)).during("find user on the host")?;
+    own_stdio(uid_on_host)?;
+    if let Some((users, entry)) = users {
+        users.enter(entry).during("enter user namespace")?;
+    }
     take_identity(spec, &user, filter)?;
     enter_directory(&spec.cwd)?;
     Ok(environment(spec, &user))
@@ -74,15 +88,15 @@ fn attach_stdio(stdio: ChildStdio, reporter: &Reporter) -> Result<()> {
 }
 
 /// Gives the process its pipes and terminal, so that a user other than 0 can open `/dev/stdout` and the like.
-fn own_stdio(user: &User) -> Result<()> {
+fn own_stdio(uid: u32) -> Result<()> {
     use rustix::fs::{FileType, Uid};
     use std::os::fd::AsFd;
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
         let status = rustix::fs::fstat(stream).during("inspect standard streams")?;
         let ours = FileType::from_raw_mode(status.st_mode) == FileType::Fifo || rustix::termios::isatty(stream);
-        if ours && status.st_uid != user.uid {
-            rustix::fs::fchown(stream, Some(Uid::from_raw(user.uid)), None).during("own standard streams")?;
+        if ours && status.st_uid != uid {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None).during("own standard streams")?;
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::setup::{self, Birth};
 use super::spec::ProcessSpec;
 use super::stdio::{self, ChildStdio};
 use super::tenant::Tenant;
+use super::users::Users;
 
 /// An executed process.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ impl Guest {
         tenant: &Tenant,
         spec: &ProcessSpec,
         cgroups: &Cgroups,
+        users: Option<&Users>,
         (streams, files): (Streams, Vec<OwnedFd>),
         reply_to: ReplyTo,
     ) -> io::Result<Self> {
@@ -43,7 +45,7 @@ impl Guest {
         let request = CloneRequest { cgroup: entrance.clone_directory(), ..CloneRequest::default() };
         let child = namespace::with_pid_namespace_of(container, || {
             process::clone_child(&request, || {
-                birth::become_exec(spec, container, &entrance, tenant.oom_score_adj, stdio, &reporter)
+                birth::become_exec(spec, container, &entrance, tenant.oom_score_adj, stdio, users, &reporter)
             })
         })?;
         Ok(Self { child, birth: Some((birth, reply_to)) })

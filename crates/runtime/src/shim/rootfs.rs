@@ -10,13 +10,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use linux::mount::{self, Attributes, Detached, Overlay};
 
 use super::setup::{During, Result};
 use super::spec::{ContainerSpec, MountSource, MountSpec, Propagation};
+use super::users::Users;
 
 /// Device nodes every container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -58,12 +59,14 @@ impl Sources {
         shm: Detached,
         files: Vec<(String, Detached)>,
         cgroups: &[(&'static str, PathBuf)],
+        users: Option<&Users>,
     ) -> Result<Self> {
         let ordinary = DEVICES.iter().map(|name| (format!("/dev/{name}"), Path::new("/dev").join(name)));
         let asked_for = spec.devices.iter().map(|device| (device.target.clone(), device.source.clone()));
         let devices = ordinary.chain(asked_for).map(|(target, source)| Ok((target, clone(&source, false)?)));
         let devices = devices.collect::<Result<_>>()?;
-        let mounts = spec.mounts.iter().map(|mount| Ok((mount.target.clone(), open_mount(mount, spec.privileged)?)));
+        let open = |mount| open_mount(mount, spec.privileged, users);
+        let mounts = spec.mounts.iter().map(|mount| Ok((mount.target.clone(), open(mount)?)));
         let mounts = mounts.collect::<Result<_>>()?;
         let read_only = Attributes { read_only: !spec.privileged, ..SAFE };
         let cgroups = cgroups.iter().map(|(name, path)| {
@@ -88,18 +91,19 @@ fn open_host_path(path: &Path) -> Result<Detached> {
 }
 
 /// The content of an image, or the part of it at a path, which no link leads out of.
-fn open_image(layers: &[PathBuf], sub_path: &Path) -> Result<Detached> {
-    let tree = Detached::of_layers(layers, SAFE_IMAGE).during("put the layers of an image together")?;
+fn open_image(layers: &[PathBuf], sub_path: &Path, users: Option<&Users>) -> Result<Detached> {
+    let ids = users.map(Users::namespace);
+    let tree = Detached::of_layers(layers, SAFE_IMAGE, ids).during("put the layers of an image together")?;
     if sub_path.as_os_str().is_empty() {
         return Ok(tree);
     }
     tree.part(sub_path).during(format_args!("open {} in the image", sub_path.display()))
 }
 
-fn open_mount(spec: &MountSpec, privileged: bool) -> Result<Detached> {
+fn open_mount(spec: &MountSpec, privileged: bool, users: Option<&Users>) -> Result<Detached> {
     let (tree, name) = match &spec.source {
         MountSource::Host(path) => (open_host_path(path)?, path.display().to_string()),
-        MountSource::Image { layers, sub_path } => (open_image(layers, sub_path)?, "image".to_owned()),
+        MountSource::Image { layers, sub_path } => (open_image(layers, sub_path, users)?, "image".to_owned()),
     };
     let propagation = match spec.propagation {
         Propagation::Private => mount::Propagation::Private,
@@ -107,6 +111,9 @@ fn open_mount(spec: &MountSpec, privileged: bool) -> Result<Detached> {
         Propagation::Bidirectional => mount::Propagation::Shared,
     };
     let act = || format!("mount {name} at {}", spec.target);
+    if let Some(users) = users.filter(|_| spec.own_users) {
+        users.own(&tree).during(act())?;
+    }
     let everywhere = Attributes { no_dev: !privileged, read_only: spec.recursive_read_only, ..Attributes::default() };
     tree.set(everywhere, Some(propagation), true).during(act())?;
     if spec.read_only {
@@ -119,18 +126,22 @@ fn open_mount(spec: &MountSpec, privileged: bool) -> Result<Detached> {
 ///
 /// # Errors
 /// The first step that failed.
-pub fn enter(spec: &ContainerSpec, mountpoint: &Path, sources: Sources) -> Result<()> {
+pub fn enter(spec: &ContainerSpec, mountpoint: &Path, sources: Sources, users: Option<&Users>) -> Result<()> {
     mount::isolate().during("isolate mounts")?;
     let root = &spec.root;
     let attributes = Attributes { no_dev: !spec.privileged, ..Attributes::default() };
-    Overlay { lower: &root.lower, upper: &root.upper, work: &root.work }
-        .mount(mountpoint, attributes)
-        .during("mount overlay root file system")?;
+    let overlay = Overlay { lower: &root.lower, upper: &root.upper, work: &root.work };
+    let mounted = match users {
+        None => overlay.mount(mountpoint, attributes),
+        Some(users) => give_root(&root.upper, users)
+            .and_then(|()| overlay.mount_with_ids_of(users.namespace(), mountpoint, attributes)),
+    };
+    mounted.during("mount overlay root file system")?;
     mount::pivot(mountpoint).during("change root")?;
-    fill(spec, sources)?;
+    fill(spec, sources, users)?;
     let cwd = &spec.process.cwd;
     if !cwd.is_empty() {
-        fs::create_dir_all(cwd).during(format_args!("create working directory {cwd}"))?;
+        make_directories(Path::new(cwd), users).during(format_args!("create working directory {cwd}"))?;
     }
     if root.read_only {
         let root = mount::open_path(Path::new("/"), false).during("open root")?;
@@ -140,23 +151,29 @@ pub fn enter(spec: &ContainerSpec, mountpoint: &Path, sources: Sources) -> Resul
     Ok(())
 }
 
-fn fill(spec: &ContainerSpec, sources: Sources) -> Result<()> {
+/// The writable layer is nobody else's, so its owner is the Pod's rather than shifted as those of the layers below.
+fn give_root(upper: &Path, users: &Users) -> io::Result<()> {
+    let owner = fs::metadata(upper)?;
+    users.give(upper, owner.uid(), owner.gid())
+}
+
+fn fill(spec: &ContainerSpec, sources: Sources, users: Option<&Users>) -> Result<()> {
     let replaced = |path: &str| spec.mounts.iter().any(|mount| mount.target == path);
     if !replaced("/proc") {
-        attach(new("proc", &[], SAFE)?, "/proc", false)?;
+        attach(new("proc", &[], SAFE)?, "/proc", false, users)?;
     }
     if !replaced("/dev") {
-        make_dev(spec, sources.shm, sources.devices, &replaced)?;
+        make_dev(spec, sources.shm, sources.devices, &replaced, users)?;
     }
     if !replaced("/sys") {
         let attributes = Attributes { read_only: !spec.privileged, ..SAFE };
-        attach(new("sysfs", &[], attributes)?, "/sys", false)?;
+        attach(new("sysfs", &[], attributes)?, "/sys", false, users)?;
         if !replaced("/sys/fs/cgroup") {
             attach_cgroups(sources.cgroups, spec.privileged)?;
         }
     }
     for (target, tree) in sources.files.into_iter().chain(sources.mounts) {
-        attach(tree, &target, true)?;
+        attach(tree, &target, true, users)?;
     }
     if !spec.privileged {
         spec.read_only_paths.iter().try_for_each(|path| make_read_only(path))?;
@@ -170,22 +187,26 @@ fn make_dev(
     shm: Detached,
     devices: Vec<(String, Detached)>,
     replaced: &dyn Fn(&str) -> bool,
+    users: Option<&Users>,
 ) -> Result<()> {
     let attributes = Attributes { no_suid: true, no_dev: !spec.privileged, ..Attributes::default() };
-    attach(new("tmpfs", &[("mode", "0755"), ("size", "64m")], attributes)?, "/dev", false)?;
+    let host_id = |id| users.map_or(Ok(id), |users| users.on_host(id)).during("find the owner of /dev");
+    let (root, tty) = (host_id(0)?.to_string(), host_id(5)?.to_string());
+    let options = [("mode", "0755"), ("size", "64m"), ("uid", &root), ("gid", &root)];
+    attach(new("tmpfs", &options, attributes)?, "/dev", false, users)?;
     for (target, device) in devices.into_iter().filter(|(target, _)| !replaced(target)) {
-        attach(device, &target, true)?;
+        attach(device, &target, true, users)?;
     }
     for (target, link) in LINKS {
         symlink(target, link).during(format_args!("link {link}"))?;
     }
-    let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
-    attach(new("devpts", &options, Attributes { no_dev: false, ..SAFE })?, "/dev/pts", false)?;
+    let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", &tty)];
+    attach(new("devpts", &options, Attributes { no_dev: false, ..SAFE })?, "/dev/pts", false, users)?;
     if !replaced("/dev/shm") {
-        attach(shm, "/dev/shm", false)?;
+        attach(shm, "/dev/shm", false, users)?;
     }
     if !replaced("/dev/mqueue") {
-        attach(new("mqueue", &[], SAFE)?, "/dev/mqueue", false)?;
+        attach(new("mqueue", &[], SAFE)?, "/dev/mqueue", false, users)?;
     }
     Ok(())
 }
@@ -196,11 +217,11 @@ fn attach_cgroups(cgroups: Vec<(&'static str, Detached)>, privileged: bool) -> R
     let root = "/sys/fs/cgroup";
     if cgroups.is_empty() {
         let attributes = Attributes { read_only: !privileged, ..SAFE };
-        return attach(new("cgroup2", &[], attributes)?, root, false);
+        return attach(new("cgroup2", &[], attributes)?, root, false, None);
     }
-    attach(new("tmpfs", &[("mode", "0755"), ("size", "64k")], SAFE)?, root, false)?;
+    attach(new("tmpfs", &[("mode", "0755"), ("size", "64k")], SAFE)?, root, false, None)?;
     for (name, tree) in cgroups {
-        attach(tree, &format!("{root}/{name}"), false)?;
+        attach(tree, &format!("{root}/{name}"), false, None)?;
     }
     let directory = mount::open_path(Path::new(root), false).during("open /sys/fs/cgroup")?;
     let read_only = Attributes { read_only: true, ..Attributes::default() };
@@ -213,12 +234,12 @@ fn new(kind: &str, options: &[(&str, &str)], attributes: Attributes) -> Result<D
 
 /// Attaches a tree, making the file or directory to attach it to. Links at the end are followed only where an image's
 /// owner may have wanted them: nobody may turn `/proc` into something else.
-fn attach(tree: Detached, target: &str, follow: bool) -> Result<()> {
+fn attach(tree: Detached, target: &str, follow: bool, users: Option<&Users>) -> Result<()> {
     let act = || format!("mount at {target}");
     let path = Path::new(target);
     let file = match mount::open_path(path, follow) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_target(path, tree.is_directory().during(act())?)
+            make_target(path, tree.is_directory().during(act())?, users)
                 .during(format_args!("create mount point {target}"))?;
             mount::open_path(path, follow)
         }
@@ -227,14 +248,24 @@ fn attach(tree: Detached, target: &str, follow: bool) -> Result<()> {
     tree.attach(file.during(act())?.as_fd()).during(act())
 }
 
-fn make_target(path: &Path, directory: bool) -> io::Result<()> {
+fn make_target(path: &Path, directory: bool, users: Option<&Users>) -> io::Result<()> {
     if directory {
-        return fs::create_dir_all(path);
+        return make_directories(path, users);
     }
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        make_directories(parent, users)?;
     }
-    File::create(path)?.set_permissions(fs::Permissions::from_mode(0o644))
+    File::create(path)?.set_permissions(fs::Permissions::from_mode(0o644))?;
+    users.map_or(Ok(()), |users| users.give(path, 0, 0))
+}
+
+/// Makes a directory and those above it that are missing; they belong to the container's user 0.
+fn make_directories(path: &Path, users: Option<&Users>) -> io::Result<()> {
+    let Some(users) = users else { return fs::create_dir_all(path) };
+    let mut above: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    above.reverse();
+    fs::create_dir_all(path)?;
+    above.into_iter().try_for_each(|path| users.give(path, 0, 0))
 }
 
 fn make_read_only(path: &str) -> Result<()> {
@@ -244,7 +275,7 @@ fn make_read_only(path: &str) -> Result<()> {
         outcome => outcome.during(act())?,
     };
     tree.set(Attributes { read_only: true, ..SAFE }, None, true).during(act())?;
-    attach(tree, path, true)
+    attach(tree, path, true, None)
 }
 
 /// Hides a path: an empty directory over a directory, `/dev/null` over a file.

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use linux::cgroup::{Cgroups, Limits};
 use linux::namespace::{self, Namespaces};
 use linux::process::{self, Child, CloneRequest, ExitStatus};
-use linux::{signal, socket};
+use linux::{signal, socket, user_namespace};
 use rustix::event::{PollFd, PollFlags};
 
 use super::birth::{self, Surroundings};
@@ -21,9 +21,10 @@ use super::output::{CHUNK, Output};
 use super::protocol::{Answer, Call, Event, Failure, Message, Request, Streams};
 use super::setup::{self, Stage as BirthStage, describe};
 use super::spec::{
-    ContainerExit, ContainerFile, ContainerPhase, ContainerSpec, PidNamespace, ProcessSpec, SandboxSpec,
+    ContainerExit, ContainerFile, ContainerPhase, ContainerSpec, IdRange, PidNamespace, ProcessSpec, SandboxSpec,
 };
 use super::tenant::{Stage, Tenant};
+use super::users::Users;
 use crate::layout::{self, SandboxDir};
 
 /// A sandbox and everything in it.
@@ -38,6 +39,8 @@ pub struct Shim {
     next_client: u64,
     /// The infra container, or why there is none.
     pause: Result<Child, String>,
+    /// The Pod's users, if they are not the host's.
+    users: Option<Users>,
     tenants: BTreeMap<String, Tenant>,
     guests: BTreeMap<String, Guest>,
     /// Output of ended containers that slow clients have still to take.
@@ -68,7 +71,10 @@ impl Shim {
         let signals = signal::receiver(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         socket::set_nonblocking(listener.as_fd())?;
         let cgroups = Cgroups::detect().map_err(io::Error::other)?;
-        let pause = start_pause(&directory, &spec, &cgroups);
+        let (pause, users) = match start_pause(&directory, &spec, &cgroups) {
+            Ok((pause, users)) => (Ok(pause), users),
+            Err(words) => (Err(words), None),
+        };
         Ok(Self {
             directory,
             spec,
@@ -79,6 +85,7 @@ impl Shim {
             clients: Vec::new(),
             next_client: 0,
             pause,
+            users,
             tenants: BTreeMap::new(),
             guests: BTreeMap::new(),
             lingering: Vec::new(),
@@ -312,6 +319,7 @@ impl Shim {
             pause: pause.pidfd.as_fd(),
             sandbox: &self.spec,
             mountpoint: layout::mountpoint(self.directory.root()),
+            users: self.users.as_ref(),
             host_mounts: self.host_mounts.as_fd(),
             cgroups: &self.cgroups,
         };
@@ -343,7 +351,7 @@ impl Shim {
             return Err(Failure::NotFound(format!("container {container} is not running")));
         };
         let spec = ProcessSpec { argv, tty, ..tenant.process.clone() };
-        let guest = Guest::start(tenant, &spec, &self.cgroups, stdio, reply_to)
+        let guest = Guest::start(tenant, &spec, &self.cgroups, self.users.as_ref(), stdio, reply_to)
             .map_err(|error| Failure::Start(format!("unable to start container process: {}", describe(&error))))?;
         self.guests.insert(exec, guest);
         Ok(())
@@ -504,7 +512,11 @@ fn done(outcome: io::Result<()>) -> Outcome {
 }
 
 /// Starts the infra container and waits until it executes its program.
-fn start_pause(directory: &SandboxDir, spec: &SandboxSpec, cgroups: &Cgroups) -> Result<Child, String> {
+fn start_pause(
+    directory: &SandboxDir,
+    spec: &SandboxSpec,
+    cgroups: &Cgroups,
+) -> Result<(Child, Option<Users>), String> {
     let start = || -> io::Result<_> {
         cgroups.create(&spec.cgroup, &Limits::default()).map_err(io::Error::other)?;
         let entrance = cgroups.entrance(&spec.cgroup).map_err(io::Error::other)?;
@@ -515,16 +527,23 @@ fn start_pause(directory: &SandboxDir, spec: &SandboxSpec, cgroups: &Cgroups) ->
             | Namespaces::NETWORK.when(spec.own_network)
             | Namespaces::IPC.when(spec.own_ipc)
             | Namespaces::UTS.when(spec.hostname.is_some())
-            | Namespaces::PID.when(spec.shared_pid);
+            | Namespaces::PID.when(spec.shared_pid)
+            | Namespaces::USER.when(spec.users.is_some());
         let request = CloneRequest { namespaces, cgroup: entrance.clone_directory() };
         let mountpoint = layout::mountpoint(directory.root());
+        let mapped = spec.users.map(|_| io::pipe()).transpose()?;
+        let (wait, go) = mapped.unzip();
         let child = process::clone_child(&request, || {
-            birth::become_pause(spec, &mountpoint, memory.as_fd(), &entrance, &reporter)
+            birth::become_pause(spec, &mountpoint, memory.as_fd(), &entrance, wait.as_ref(), &reporter)
         })?;
         drop(reporter);
-        Ok((child, birth))
+        let users = match (spec.users, go) {
+            (Some(range), Some(go)) => Some(map_users(&child, spec.oom_score_adj, range, go)?),
+            _ => None,
+        };
+        Ok((child, users, birth))
     };
-    let (child, mut birth) = start().map_err(|error| describe(&error))?;
+    let (child, users, mut birth) = start().map_err(|error| describe(&error))?;
     loop {
         let mut waited_for = [PollFd::from_borrowed_fd(birth.socket(), PollFlags::IN)];
         match rustix::event::poll(&mut waited_for, None) {
@@ -533,7 +552,7 @@ fn start_pause(directory: &SandboxDir, spec: &SandboxSpec, cgroups: &Cgroups) ->
         }
         match birth.observe() {
             BirthStage::Unborn => {}
-            BirthStage::Born => return Ok(child),
+            BirthStage::Born => return Ok((child, users)),
             BirthStage::Failed(words) => {
                 let _ = process::wait(child.pid);
                 let _ = cgroups.remove(&spec.cgroup);
@@ -541,4 +560,17 @@ fn start_pause(directory: &SandboxDir, spec: &SandboxSpec, cgroups: &Cgroups) ->
             }
         }
     }
+}
+
+/// Tells the kernel who the infra container's users are, and the infra container to go on.
+fn map_users(child: &Child, oom_score_adj: i32, range: IdRange, mut go: io::PipeWriter) -> io::Result<Users> {
+    // In its namespace it may not lower its score; it says so itself where nobody may.
+    let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.pid), oom_score_adj.to_string());
+    let mapped = user_namespace::map(child.pid, range.first, range.length)
+        .and_then(|()| Users::of(child.pid, range))
+        .and_then(|users| go.write_all(&[0]).map(|()| users));
+    mapped.inspect_err(|_| {
+        let _ = process::signal(child.pidfd.as_fd(), libc::SIGKILL);
+        let _ = process::wait(child.pid);
+    })
 }

@@ -18,6 +18,9 @@ pub struct SandboxSpec {
     pub own_ipc: bool,
     /// Whether its containers share one PID namespace.
     pub shared_pid: bool,
+    /// Ids of the host that are the users of its own user namespace, if it has one.
+    #[serde(default)]
+    pub users: Option<IdRange>,
     /// Kernel parameters of its namespaces, names with dots.
     pub sysctls: BTreeMap<String, String>,
     /// cgroup of the infra container.
@@ -28,6 +31,22 @@ pub struct SandboxSpec {
     pub shm_bytes: u64,
     /// How willingly the kernel kills the infra container.
     pub oom_score_adj: i32,
+}
+
+/// User and group ids of the host that a Pod's ids from 0 on stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// What 0 is.
+    pub first: u32,
+    /// How many there are.
+    pub length: u32,
+}
+
+impl IdRange {
+    /// What an id of the Pod is on the host, if the Pod has it.
+    pub fn on_host(self, id: u32) -> Option<u32> {
+        (id < self.length).then(|| self.first.checked_add(id)).flatten()
+    }
 }
 
 /// A container.
@@ -129,6 +148,9 @@ pub struct MountSpec {
     pub recursive_read_only: bool,
     /// Whether mounts made below it reach the container or the host.
     pub propagation: Propagation,
+    /// Whether its owners are users of the sandbox's user namespace rather than the host's.
+    #[serde(default)]
+    pub own_users: bool,
 }
 
 /// What a mount shows.
