@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, ExitCode};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tests::stream::Stream;
@@ -230,8 +230,13 @@ fn users_of_a_pod_are_nobody_on_the_host(cluster: &Cluster) -> Result<()> {
     ensure!(uncovered.ends_with('0'), "what is masked stays so: {uncovered}");
 
     kubectl.ok(&["delete", "pod", "--all"])?;
+    // Without grace the object goes first.
+    let deadline = Instant::now() + SOON;
     for first in ranges {
-        ensure!(idle_process_on_the_host(&first.to_string())?.is_none(), "{first} is still there");
+        while idle_process_on_the_host(&first.to_string())?.is_some() {
+            ensure!(Instant::now() < deadline, "{first} is still there");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
     Ok(())
 }
