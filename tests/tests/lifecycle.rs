@@ -13,6 +13,7 @@ const SOON: Duration = Duration::from_secs(40);
 
 fn main() -> ExitCode {
     let cases = cases![
+        watchers_see_a_pod_being_made,
         init_containers_run_in_order_and_are_repeated,
         sidecars_start_first_and_end_last,
         rules_restart_a_container_or_all_of_them,
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         last_words_are_kept,
         the_stop_signal_can_be_chosen,
         names_and_environment_are_as_written,
+        a_full_name_has_to_fit,
         termination_survives_a_crash_of_the_server,
     ];
     let flags = vec!["--max-container-restart-period=2".to_owned()];
@@ -355,6 +357,76 @@ fn the_stop_signal_can_be_chosen(cluster: &Cluster) -> Result<()> {
     let message = "/status/containerStatuses/0/state/terminated/message";
     kubectl.wait_value("pod/p", message, SOON, |message| message == "usr1\n")?;
     Ok(())
+}
+
+fn watchers_see_a_pod_being_made(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("being-made")?;
+    let resources = ", resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 32Mi}}";
+    let plain = format!("{VOLUMES}, containers: [{}]", shell("main", SLEEP, &format!("{resources}{VOLUME}")));
+    let init = format!("initContainers: [{}], containers: [{}]", shell("first", "true", ""), shell("main", SLEEP, ""));
+    for (name, spec, reason) in [("plain", plain, "ContainerCreating"), ("init", init, "PodInitializing")] {
+        let selector = format!("metadata.name={name}");
+        let mut watch = kubectl.stream(&["get", "pods", "--watch", "--field-selector", &selector, "-o", "json"])?;
+        kubectl.apply(&pod(name, &spec))?;
+        let is_ready =
+            |said: &str| versions(said).last().is_some_and(|pod| condition(pod, "Ready")["status"] == "True");
+        let versions = versions(&watch.wait_for(SOON, is_ready)?);
+        watch.close_input();
+        let waits = |pod: &&Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason;
+        let first = versions.iter().find(waits).ok_or_else(|| anyhow::anyhow!("no {reason} in {versions:?}"))?;
+        let unready = |pod: &Value, type_: &str| {
+            let condition = condition(pod, type_);
+            condition["status"] == "False" && condition["reason"] == "ContainersNotReady"
+        };
+        ensure!(condition(first, "PodReadyToStartContainers")["status"] == "False", "{first}");
+        ensure!(unready(first, "Ready") && unready(first, "ContainersReady"), "{first}");
+        let initialized = if name == "plain" { "True" } else { "False" };
+        ensure!(condition(first, "Initialized")["status"] == initialized, "{first}");
+        ensure!(first["status"]["startTime"].is_string() && first["status"]["hostIPs"].is_array(), "{first}");
+        for version in &versions[versions.iter().position(|one| waits(&one)).unwrap_or(0)..] {
+            let conditions = version["status"]["conditions"].as_array().into_iter().flatten();
+            for stated in conditions.chain([&version["status"]]) {
+                ensure!(stated["observedGeneration"] == version["metadata"]["generation"], "{stated}");
+            }
+        }
+    }
+    let status = kubectl.value("pod/plain", "/status")?;
+    let container = &status["containerStatuses"][0];
+    let requests = serde_json::json!({ "cpu": "10m", "memory": "16Mi" });
+    ensure!(container["allocatedResources"] == requests && container["resources"]["requests"] == requests, "{status}");
+    ensure!(container["resources"]["limits"]["memory"] == "32Mi", "{status}");
+    ensure!(container["user"]["linux"]["uid"] == 0 && container["volumeMounts"][0]["mountPath"] == "/v", "{status}");
+    ensure!(status["qosClass"] == "Burstable" && status["podIPs"][0]["ip"] == status["podIP"], "{status}");
+    Ok(())
+}
+
+/// The objects a watch has printed so far.
+fn versions(said: &str) -> Vec<Value> {
+    serde_json::Deserializer::from_str(said).into_iter().map_while(Result::ok).collect()
+}
+
+fn condition<'a>(pod: &'a Value, type_: &str) -> &'a Value {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions.and_then(|all| all.iter().find(|one| one["type"] == type_)).unwrap_or(&Value::Null)
+}
+
+fn a_full_name_has_to_fit(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("full-name")?;
+    let name = "x".repeat(40);
+    let spec = format!(
+        "hostname: {name}, subdomain: sub, setHostnameAsFQDN: true, containers: [{}]",
+        shell("main", SLEEP, "")
+    );
+    kubectl.apply(&pod("p", &spec))?;
+    let full = format!("{name}.sub.{}.svc.cluster.local", kubectl.namespace());
+    let problem = format!(
+        "Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too \
+         long (64 characters is the max, {} characters requested)",
+        full.len()
+    );
+    wait_event(&kubectl, "p", "FailedCreatePodSandBox", &problem)?;
+    ensure!(kubectl.text("pod/p", "/status/phase")? == "Pending");
+    delete(&kubectl, "p").map(drop)
 }
 
 fn names_and_environment_are_as_written(cluster: &Cluster) -> Result<()> {

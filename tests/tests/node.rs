@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     let cases = cases![
         usage_is_told_by_kubectl_top,
         stats_and_metrics_come_through_the_node_proxy,
+        the_node_says_what_its_runtime_can_do,
+        probes_and_claims_are_measured,
         pods_are_reached_through_their_proxy,
         the_kubelet_listens_and_asks_who_calls,
         logs_are_read_across_rotations,
@@ -93,6 +95,64 @@ fn stats_and_metrics_come_through_the_node_proxy(cluster: &Cluster) -> Result<()
     let configuration: Value = serde_json::from_str(&proxy("configz")?)?;
     ensure!(configuration["kubeletconfig"]["containerLogMaxFiles"] == 8, "{configuration}");
     ensure!(proxy("healthz")? == "ok");
+    Ok(())
+}
+
+fn the_node_says_what_its_runtime_can_do(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("features")?;
+    let status = kubectl.value("node/node-1", "/status")?;
+    ensure!(status["features"] == json!({ "supplementalGroupsPolicy": true }), "{status}");
+    let handler = &status["runtimeHandlers"][0];
+    ensure!(handler["name"] == "" && handler["features"]["recursiveReadOnlyMounts"] == true, "{handler}");
+    ensure!(handler["features"]["userNamespaces"].is_boolean(), "{handler}");
+    let declared = status["declaredFeatures"].as_array().context("declared features")?;
+    ensure!(declared.contains(&json!("RestartAllContainersOnContainerExits")), "{declared:?}");
+    ensure!(status["nodeInfo"]["swap"].is_object(), "{status}");
+    Ok(())
+}
+
+fn probes_and_claims_are_measured(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("measured")?;
+    kubectl.apply(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {accessModes: [ReadWriteOnce], \
+         resources: {requests: {storage: 1Mi}}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: \
+         [{name: v, persistentVolumeClaim: {claimName: data}}], containers: [{name: main, image: busybox, command: \
+         [sleep, '3600'], volumeMounts: [{name: v, mountPath: /v}], readinessProbe: {periodSeconds: 1, exec: {command: \
+         ['true']}}, livenessProbe: {periodSeconds: 1, failureThreshold: 1000, exec: {command: ['false']}}}]}\n",
+    )?;
+    kubectl.wait_ready("p")?;
+    let uid = kubectl.text("pod/p", "/metadata/uid")?;
+    let proxy = |path: &str| raw(&kubectl, &format!("/api/v1/nodes/node-1/proxy/{path}"));
+    for (kind, result) in [("Readiness", "successful"), ("Liveness", "failed")] {
+        let series = format!(
+            "prober_probe_total{{container=\"main\",namespace=\"measured\",pod=\"p\",pod_uid=\"{uid}\",\
+             probe_type=\"{kind}\",result=\"{result}\"}} "
+        );
+        wait_for(|| Ok(proxy("metrics/probes")?.contains(&series)), &series)?;
+    }
+    let metrics = proxy("metrics")?;
+    for figure in ["capacity_bytes", "available_bytes", "used_bytes", "inodes", "inodes_free", "inodes_used"] {
+        let series = format!("kubelet_volume_stats_{figure}{{namespace=\"measured\",persistentvolumeclaim=\"data\"}} ");
+        ensure!(metrics.contains(&series), "{series} in {metrics}");
+    }
+    let summary: Value = serde_json::from_str(&proxy("stats/summary")?)?;
+    let pods = summary["pods"].as_array().context("Pods")?;
+    let measured = pods.iter().find(|pod| pod["podRef"]["uid"] == *uid).context("the Pod is measured")?;
+    let volume = measured["volume"].as_array().and_then(|all| all.iter().find(|one| one["name"] == "v"));
+    ensure!(
+        volume.context("the volume")?["pvcRef"] == json!({ "name": "data", "namespace": "measured" }),
+        "{measured}"
+    );
+    kubectl.ok(&["delete", "pod", "p", "--now"])?;
+    wait_for(|| Ok(!proxy("metrics/probes")?.contains(&uid)), "counts of a Pod that is gone are dropped")
+}
+
+fn wait_for(mut holds: impl FnMut() -> Result<bool>, what: &str) -> Result<()> {
+    let deadline = std::time::Instant::now() + SOON;
+    while !holds()? {
+        ensure!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     Ok(())
 }
 

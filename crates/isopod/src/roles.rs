@@ -199,7 +199,7 @@ impl Node {
                 static_pods: settings.static_pods.clone(),
                 security: kubelet::NodeSecurity {
                     allowed_unsafe_sysctls: settings.kubelet.allowed_unsafe_sysctls.clone(),
-                    app_armor: false,
+                    app_armor: kubelet::app_armor(),
                 },
                 container_log_max_bytes: settings.kubelet.container_log_max_size,
                 container_log_max_files: settings.kubelet.container_log_max_files.into(),

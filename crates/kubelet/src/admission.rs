@@ -18,7 +18,7 @@ use crate::pod_status::{Verdict, VerdictKind};
 use crate::qos;
 use crate::resources::Amounts;
 
-pub use security::NodeSecurity;
+pub use security::{AppArmor, NodeSecurity};
 
 /// What a Pod takes of the node, kept so that nobody has to add it up again.
 #[derive(Debug, Clone, PartialEq)]

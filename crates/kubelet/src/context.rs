@@ -23,7 +23,7 @@ use crate::machine::Machine;
 use crate::node_status;
 use crate::objects::Objects;
 use crate::pod::{self, Uid};
-use crate::probes::Schedule;
+use crate::probes::{ProbeCounts, Schedule};
 use crate::qos;
 use crate::resources::{NodeResources, cgroups};
 use crate::status_manager::{MirrorKeeper, Mirrors};
@@ -53,6 +53,8 @@ pub struct NodeContext {
     pub mirrors: Arc<Mirrors>,
     /// When probes run.
     pub probes: Arc<Schedule>,
+    /// What they said so far.
+    pub probe_counts: Arc<ProbeCounts>,
     /// Directories.
     pub paths: Paths,
     /// How Pods are run.
@@ -113,6 +115,7 @@ impl NodeContext {
             events,
             mirrors: Arc::default(),
             probes: Arc::new(Schedule::start()),
+            probe_counts: Arc::default(),
             paths: config.paths.clone(),
             pods: config.pods.clone(),
             host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),

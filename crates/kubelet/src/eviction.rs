@@ -8,6 +8,7 @@ mod judge;
 mod local_storage;
 mod manager;
 mod message;
+mod node_level;
 mod rank;
 mod thresholds;
 

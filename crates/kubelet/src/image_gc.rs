@@ -1,21 +1,25 @@
 //! Images that nobody uses go when the disk fills up: above a high mark down to a low one, the longest unused first.
 //!
 //! The disk is looked at every five minutes, as upstream does; what is used is what any container, running or not, was
-//! made from. Ages are remembered by this process: after a restart every image counts as new.
+//! made from, and what Pods mount as volumes. Under disk pressure everything unused goes before a Pod does. Ages are remembered by this process: after a restart every image counts as new.
 
 mod plan;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::EventType;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
 use crate::context::NodeContext;
+use crate::pod_status::Phase;
 use crate::stats::disk;
-use plan::{Disk, Records, plan};
+use crate::sync_loop::KnownPods;
+use plan::{Disk, Records, plan, wanted_bytes};
 
 /// How often the disk is looked at.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -37,43 +41,88 @@ impl Default for ImageGcConfig {
     }
 }
 
-/// Collects until the future is dropped.
-pub async fn run(context: Arc<NodeContext>, node_name: String) {
-    let mut records = Records::default();
-    loop {
-        if let Err(error) = collect(&context, &node_name, &mut records).await {
-            warn!(%error, "unused images not looked for");
-        }
-        tokio::time::sleep(INTERVAL).await;
-    }
+/// Removes images. Clones share what they remember.
+#[derive(Clone)]
+pub struct ImageGc {
+    context: Arc<NodeContext>,
+    node_name: String,
+    pods: watch::Receiver<KnownPods>,
+    records: Arc<Mutex<Records>>,
 }
 
-async fn collect(context: &NodeContext, node_name: &str, records: &mut Records) -> cri::Result<()> {
-    let now = context.clock.now();
-    let images = context.image_service.list_images(cri::ImageFilter::default()).await?;
-    let used = used_images(context).await?;
-    records.note(&images, &used, now);
-    let config = context.pods.image_gc;
-    if config.high_percent >= 100 {
-        return Ok(());
+impl ImageGc {
+    /// A collector that has seen no image.
+    pub fn new(context: Arc<NodeContext>, node_name: String, pods: watch::Receiver<KnownPods>) -> Self {
+        Self { context, node_name, pods, records: Arc::default() }
     }
-    let Some(disk) = image_disk(context, now).await? else { return Ok(()) };
-    let plan = plan(&config, disk, &images, &used, records, now);
-    for id in &plan.remove {
-        info!(image = id, "removing an image that is not used");
-        let image = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
-        if let Err(error) = context.image_service.remove_image(&image).await {
-            warn!(image = id, %error, "image not removed");
+
+    /// Collects now and then until the future is dropped.
+    pub async fn run(self) {
+        loop {
+            if let Err(error) = self.collect().await {
+                warn!(%error, "unused images not looked for");
+            }
+            tokio::time::sleep(INTERVAL).await;
         }
     }
-    if let Some(message) = plan.shortage {
-        context.events.node(node_name, EventType::Warning, "FreeDiskSpaceFailed", &message);
+
+    async fn collect(&self) -> cri::Result<()> {
+        let now = self.context.clock.now();
+        let mut records = self.records.lock().await;
+        let (images, used) = self.look(&mut records, now).await?;
+        let config = self.context.pods.image_gc;
+        if config.high_percent >= 100 {
+            return Ok(());
+        }
+        let Some(disk) = image_disk(&self.context, now).await? else { return Ok(()) };
+        let Some(wanted) = wanted_bytes(&config, disk) else { return Ok(()) };
+        let plan = plan(&config, wanted, &images, &used, &records, now);
+        self.remove(&plan.remove).await;
+        if let Some(message) = plan.shortage {
+            self.context.events.node(&self.node_name, EventType::Warning, "FreeDiskSpaceFailed", &message);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Removes every image that nobody uses and that has been here long enough, whatever the disk is like.
+    ///
+    /// # Errors
+    /// The runtime's, when it does not answer.
+    pub async fn remove_unused(&self) -> cri::Result<()> {
+        let now = self.context.clock.now();
+        let mut records = self.records.lock().await;
+        let (images, used) = self.look(&mut records, now).await?;
+        let plan = plan(&self.context.pods.image_gc, u64::MAX, &images, &used, &records, now);
+        self.remove(&plan.remove).await;
+        Ok(())
+    }
+
+    /// The images that are here, and what is used of them.
+    async fn look(&self, records: &mut Records, now: Timestamp) -> cri::Result<(Vec<cri::Image>, HashSet<String>)> {
+        let images = self.context.image_service.list_images(cri::ImageFilter::default()).await?;
+        let mut used = images_of_containers(&self.context).await?;
+        let mounted = mounted_images(&self.pods.borrow());
+        for reference in mounted {
+            let image = cri::ImageSpec { image: reference, ..cri::ImageSpec::default() };
+            used.extend(self.context.image_service.image_status(&image).await?.map(|image| image.id));
+        }
+        records.note(&images, &used, now);
+        Ok((images, used))
+    }
+
+    async fn remove(&self, ids: &[String]) {
+        for id in ids {
+            info!(image = id, "removing an image that is not used");
+            let image = cri::ImageSpec { image: id.clone(), ..cri::ImageSpec::default() };
+            if let Err(error) = self.context.image_service.remove_image(&image).await {
+                warn!(image = id, %error, "image not removed");
+            }
+        }
+    }
 }
 
 /// Ids and names of the images that containers were made from.
-async fn used_images(context: &NodeContext) -> cri::Result<HashSet<String>> {
+async fn images_of_containers(context: &NodeContext) -> cri::Result<HashSet<String>> {
     let containers = context.runtime.list_containers(cri::ContainerFilter::default()).await?;
     let names = containers.into_iter().flat_map(|container| {
         let name = container.image.map(|image| image.image).unwrap_or_default();
@@ -82,9 +131,33 @@ async fn used_images(context: &NodeContext) -> cri::Result<HashSet<String>> {
     Ok(names.filter(|name| !name.is_empty()).collect())
 }
 
+/// References of the images that Pods which have not ended mount as volumes.
+fn mounted_images(pods: &KnownPods) -> BTreeSet<String> {
+    let ended = |pod: &Pod| pod.status.as_ref().is_some_and(|status| Phase::of(status).is_terminal());
+    let volumes = pods.values().filter(|pod| !ended(pod)).filter_map(|pod| pod.spec.as_ref()?.volumes.as_ref());
+    volumes.flatten().filter_map(|volume| volume.image.as_ref()?.reference.clone()).collect()
+}
+
 async fn image_disk(context: &NodeContext, now: Timestamp) -> cri::Result<Option<Disk>> {
     let info = context.image_service.image_fs_info().await?;
     let mountpoint = info.image_filesystems.first().and_then(|fs| fs.fs_id.as_ref()).map(|id| id.mountpoint.clone());
     let stats = mountpoint.and_then(|mountpoint| disk::file_system(mountpoint.as_ref(), now));
     Ok(stats.map(|fs| Disk { capacity_bytes: fs.capacity_bytes, available_bytes: fs.available_bytes }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod;
+    use crate::testing::pod as spec_pod;
+
+    #[test]
+    fn image_volumes_are_used_until_the_pod_ends() {
+        let spec = "{containers: [{name: a, image: x}], volumes: [{name: v, image: {reference: data}}, {name: w}]}";
+        let known = |pod: Pod| KnownPods::from([(pod::uid(&pod), Arc::new(pod))]);
+        let mut pod = spec_pod(spec);
+        assert_eq!(mounted_images(&known(pod.clone())), BTreeSet::from(["data".to_owned()]));
+        pod.status.get_or_insert_default().phase = Some("Succeeded".to_owned());
+        assert_eq!(mounted_images(&known(pod)), BTreeSet::new());
+    }
 }

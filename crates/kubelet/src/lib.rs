@@ -64,15 +64,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-pub use admission::security::is_namespaced;
+pub use admission::security::{AppArmor, is_namespaced};
 pub use config::{Config, NodeConfig, NodeSecurity, Paths, PodConfig};
 pub use image_gc::ImageGcConfig;
+pub use machine::app_armor;
 pub use node_shutdown::{NodeShutdown, ShutdownConfig};
 pub use pod_source::{ManifestUrl, StaticPodConfig};
 pub use server::{KubeletApi, SecureServer};
 
 use context::NodeContext;
 use eviction::EvictionManager;
+use image_gc::ImageGc;
 use machine::Machine;
 use node_status::NodeStatusWriter;
 use stats::Stats;
@@ -204,7 +206,9 @@ impl Kubelet {
         background("node source", &cancel, async move { node_source::run(node_client, &own_name, node).await });
         let burstable = self.context.burstable_cpu_milli.subscribe();
         background("qos cgroups", &cancel, resources::cgroups::follow(Arc::clone(&self.context), burstable));
+        let image_gc = ImageGc::new(Arc::clone(&self.context), node_name.clone(), self.pods.subscribe());
         let eviction = EvictionManager {
+            image_gc: image_gc.clone(),
             context: Arc::clone(&self.context),
             config: self.config.resources.eviction.clone(),
             machine: self.machine.clone(),
@@ -219,7 +223,7 @@ impl Kubelet {
         let shutdown = self.shutdown.clone().run(Arc::clone(&self.context), pods, shutdown_events);
         background("device plugins", &cancel, devices::registration::run(Arc::clone(&self.context.devices)));
         background("node shutdown", &cancel, shutdown);
-        background("image gc", &cancel, image_gc::run(Arc::clone(&self.context), node_name.clone()));
+        background("image gc", &cancel, image_gc.clone().run());
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         let static_pods = pod_source::run_static(Arc::clone(&self.context), node_name.clone(), events.clone());
         background("static pod sources", &cancel, static_pods);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::admission::AppArmor;
+
 #[cfg(test)]
 mod tests;
 
@@ -113,6 +115,14 @@ fn parse_os_release(text: &str) -> String {
         line.map(|value| value.trim().trim_matches(['"', '\'']).to_owned())
     };
     value("PRETTY_NAME").or_else(|| value("NAME")).unwrap_or_else(|| "Linux".to_owned())
+}
+
+/// What becomes of AppArmor profiles on this machine: containers are not given any, whatever the kernel can do.
+pub fn app_armor() -> AppArmor {
+    match fs::read_to_string("/sys/module/apparmor/parameters/enabled") {
+        Ok(enabled) if enabled.starts_with('Y') => AppArmor::NotApplied,
+        _ => AppArmor::NotEnabled,
+    }
 }
 
 fn huge_pages() -> BTreeMap<String, u64> {

@@ -74,7 +74,7 @@ impl Objects {
     ///
     /// # Errors
     /// The API's, that there is none included.
-    async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, kube::Error> {
+    pub(crate) async fn claim(&self, namespace: &str, name: &str) -> Result<PersistentVolumeClaim, kube::Error> {
         Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace).get(name).await
     }
 
@@ -82,7 +82,7 @@ impl Objects {
     ///
     /// # Errors
     /// The API's, that there is none included.
-    async fn volume(&self, name: &str) -> Result<PersistentVolume, kube::Error> {
+    pub(crate) async fn volume(&self, name: &str) -> Result<PersistentVolume, kube::Error> {
         Api::<PersistentVolume>::all(self.client.clone()).get(name).await
     }
 

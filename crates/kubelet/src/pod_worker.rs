@@ -41,7 +41,7 @@ use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, PodLifecycle, TerminationCause};
 use crate::pod_status::{self, Phase, Stage, StatusInput, Verdict, VerdictKind, Waiting, WaitingReasons};
 use crate::probes::Prober;
-use crate::status_manager::{StatusWriter, Urgency};
+use crate::status_manager::StatusWriter;
 use crate::sync_loop::Event;
 use crate::sync_pod::{PassVolumes, PostStarts, SyncPass, SyncReport, sync_pod};
 use crate::volumes::MountedVolumes;
@@ -152,7 +152,8 @@ impl PodWorker {
         let mirror = pod::is_static(inbox.borrow().pod()).then(|| context.mirror_keeper());
         let status = StatusWriter::start(context.client.clone(), mirror);
         let (schedule, runtime) = (Arc::clone(&context.probes), Arc::clone(&context.runtime));
-        let prober = Prober::new(schedule, runtime, context.events.clone(), Arc::clone(&wake));
+        let counts = Arc::clone(&context.probe_counts);
+        let prober = Prober::new(schedule, runtime, context.events.clone(), Arc::clone(&wake), counts);
         let objects = Arc::new(PodObjects::new(Arc::clone(&context.objects), Arc::clone(&wake)));
         let first_seen = context.clock.now();
         let max_restart_wait = context.pods.max_container_restart_period;
@@ -190,7 +191,7 @@ impl PodWorker {
                 PodLifecycle::Terminating(_) => self.terminate().await,
                 PodLifecycle::Terminated(end) if end.cause.is_removal() => self.remove().await,
                 PodLifecycle::Terminated(_) => None,
-                PodLifecycle::Gone => return,
+                PodLifecycle::Gone => return self.context.probe_counts.forget(&self.uid),
             };
             if let Some(pause) = look_again.or_else(|| self.idle()) {
                 self.sleep(pause).await;
@@ -258,18 +259,18 @@ impl PodWorker {
             self.note_backoffs(&pod, &actions, &observed);
             let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
             if Phase::of(&status).is_terminal() {
-                self.publish(&pod, status, Urgency::Now);
+                self.publish(&pod, status);
                 return self.end(&pod, TerminationCause::Completed);
             }
             let wake_at = actions.look_again_after().map(|after| Instant::now() + after);
             if actions.is_empty() && (self.volumes_are_current(&pod) || actions.sandbox == SandboxAction::Nothing) {
-                self.publish(&pod, status, Urgency::Now);
+                self.publish(&pod, status);
                 self.retry.forget(&Retry::Pod);
                 self.objects.follow(&pod);
                 return Some(self.pause_until(&pod, wake_at));
             }
-            let urgency = if actions.start.is_empty() { Urgency::Now } else { Urgency::Soft };
-            self.publish(&pod, status, urgency);
+            // Watchers see that the containers are being made, while they are.
+            self.publish(&pod, status);
             let report = self.execute(&pod, &observed, &actions).await;
             if let Some(error) = &report.without_devices {
                 return self.end_without_devices(&pod, error);
@@ -284,7 +285,7 @@ impl PodWorker {
                 self.objects.follow(&pod);
                 if let Some(observed) = self.observe().await {
                     let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
-                    self.publish(&pod, status, Urgency::Now);
+                    self.publish(&pod, status);
                 }
                 let retry_at = self.retry_at();
                 return Some(match actions.sandbox {
@@ -378,10 +379,10 @@ impl PodWorker {
         status
     }
 
-    fn publish(&mut self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {
+    fn publish(&mut self, pod: &Arc<Pod>, status: PodStatus) {
         self.context.history.record_status(pod, self.published.as_ref(), &status);
         self.published = Some(status.clone());
-        self.status.publish(pod, status, urgency);
+        self.status.publish(pod, status);
     }
 
     /// Executes a plan; meanwhile publishes what changes if it takes long, and cancels it when the Pod is to end.
@@ -419,7 +420,7 @@ impl PodWorker {
                     if let Some(mut observed) = self.observe().await {
                         post_starts.hide_from(&mut observed);
                         let status = self.compute_status(pod, &observed, Stage::Syncing, None);
-                        self.publish(pod, status, Urgency::Now);
+                        self.publish(pod, status);
                     }
                 }
                 true = ending, if !cancel.is_cancelled() => cancel.cancel(),

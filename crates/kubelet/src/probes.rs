@@ -9,6 +9,7 @@
 //! the daemon makes no Pod unready.
 
 mod action;
+mod counts;
 mod grpc;
 mod results;
 mod run;
@@ -31,6 +32,7 @@ use crate::pod;
 use run::{ProbeRun, Tally};
 use schedule::Ticket;
 
+pub use counts::{CountKey, ProbeCounts};
 pub use results::{ProbeFailure, ProbeKind, ProbeResults};
 pub use schedule::Schedule;
 
@@ -40,6 +42,7 @@ pub struct Prober {
     runtime: Arc<dyn cri::RuntimeService>,
     events: Events,
     wake: Arc<Notify>,
+    counts: Arc<ProbeCounts>,
     results: Arc<Mutex<ProbeResults>>,
     tickets: HashMap<(String, ProbeKind), Ticket>,
     adopted: bool,
@@ -52,8 +55,10 @@ impl Prober {
         runtime: Arc<dyn cri::RuntimeService>,
         events: Events,
         wake: Arc<Notify>,
+        counts: Arc<ProbeCounts>,
     ) -> Self {
-        Self { schedule, runtime, events, wake, results: Arc::default(), tickets: HashMap::new(), adopted: false }
+        let (results, tickets) = (Arc::default(), HashMap::new());
+        Self { schedule, runtime, events, wake, counts, results, tickets, adopted: false }
     }
 
     /// What is settled by now.
@@ -127,6 +132,7 @@ impl Prober {
             runtime: Arc::clone(&self.runtime),
             events: self.events.clone(),
             wake: Arc::clone(&self.wake),
+            counts: Arc::clone(&self.counts),
             results: Arc::clone(&self.results),
             pod: Arc::clone(pod),
             container: spec.clone(),

@@ -102,6 +102,10 @@ impl KubeletApi {
                 let text = metrics::write(page, &self.summary(page.detail()).await?, pods);
                 Ok(with_type(full(text), metrics::CONTENT_TYPE))
             }
+            Route::ProbeMetrics => {
+                let text = metrics::probes(&self.context.probe_counts.read());
+                Ok(with_type(full(text), metrics::CONTENT_TYPE))
+            }
             Route::RunningPods => self.list_running_pods().await,
             Route::Story { pod } => {
                 let stories = history::tell(&self.context, &pod.namespace, &pod.name, pod.uid.as_deref()).await;

@@ -25,26 +25,14 @@ use crate::pod::{self, Uid};
 
 pub use mirror::{MirrorKeeper, Mirrors};
 
-/// How long a status of a Pod that is being started waits for a better one.
-const SOFT_DELAY: Duration = Duration::from_millis(100);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-
-/// How soon a status has to be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// It will be overtaken within moments if all goes well; written only if not.
-    Soft,
-    /// At once.
-    Now,
-}
 
 /// What a writer is to bring about.
 #[derive(Debug, Clone)]
 struct Wanted {
     pod: Arc<Pod>,
     status: PodStatus,
-    urgency: Urgency,
     /// Delete the object once the status is stored.
     delete: bool,
 }
@@ -75,20 +63,15 @@ impl StatusWriter {
     }
 
     /// Replaces the status to be written. Returns at once.
-    pub fn publish(&self, pod: &Arc<Pod>, status: PodStatus, urgency: Urgency) {
-        self.wanted.send_modify(|wanted| {
-            // What was urgent before stays so: a softer status must not hold back what somebody waits for.
-            let pending = wanted.as_ref().map_or(Urgency::Soft, |wanted| wanted.urgency);
-            let urgency = urgency.max(pending);
-            *wanted = Some(Wanted { pod: Arc::clone(pod), status, urgency, delete: false });
-        });
+    pub fn publish(&self, pod: &Arc<Pod>, status: PodStatus) {
+        self.wanted.send_replace(Some(Wanted { pod: Arc::clone(pod), status, delete: false }));
     }
 
     /// Writes the Pod's last status, then deletes its object; returns when that is gone, whoever deleted it. Nobody
     /// waits for a mirror: a static Pod does not need the API to end.
     pub async fn delete(&mut self, pod: &Arc<Pod>, status: PodStatus) {
         let pod = Arc::clone(pod);
-        self.wanted.send_replace(Some(Wanted { pod, status, urgency: Urgency::Now, delete: true }));
+        self.wanted.send_replace(Some(Wanted { pod, status, delete: true }));
         if self.mirrored {
             return;
         }
@@ -129,7 +112,6 @@ async fn write_statuses(
             },
             () = mirror_changed => {}
         }
-        settle(&mut inbox).await;
         loop {
             let Some(wanted) = inbox.borrow_and_update().clone() else { break };
             match write(&client, mirror.as_mut(), &wanted, &mut known).await {
@@ -153,13 +135,6 @@ async fn write_statuses(
             }
         }
     }
-}
-
-/// Waits while the newest status is a soft one, but not longer than [`SOFT_DELAY`].
-async fn settle(inbox: &mut watch::Receiver<Option<Wanted>>) {
-    let urgent = inbox.wait_for(|wanted| wanted.as_ref().is_none_or(|wanted| wanted.urgency == Urgency::Now));
-    // Either outcome ends the waiting: urgent, too long, or nobody there any more.
-    let _ = tokio::time::timeout(SOFT_DELAY, urgent).await;
 }
 
 enum Written {

@@ -234,6 +234,10 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
             cluster_domain: &context.pods.cluster_domain,
         },
     );
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => return no_sandbox(pass, &problem),
+    };
     if let Some(existing) = existing {
         return Some(Sandbox {
             id: existing.id.clone(),
@@ -251,12 +255,14 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
             }
             Some(sandbox)
         }
-        Err(problem) => {
-            let message = format!("Failed to create pod sandbox: {problem}");
-            context.events.warning(pass.pod, "FailedCreatePodSandBox", message);
-            None
-        }
+        Err(problem) => no_sandbox(pass, &problem),
     }
+}
+
+fn no_sandbox(pass: &SyncPass<'_>, problem: &dyn std::fmt::Display) -> Option<Sandbox> {
+    let message = format!("Failed to create pod sandbox: {problem}");
+    pass.context.events.warning(pass.pod, "FailedCreatePodSandBox", message);
+    None
 }
 
 async fn run_sandbox(

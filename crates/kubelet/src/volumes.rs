@@ -13,7 +13,7 @@ pub mod mounts;
 mod nfs;
 mod ownership;
 pub mod payload;
-mod persistent;
+pub mod persistent;
 mod projected;
 mod sub_path;
 mod teardown;

@@ -11,8 +11,27 @@ use crate::pod_status::Verdict;
 pub struct NodeSecurity {
     /// Kernel parameters a Pod may set beyond the safe ones: names, or prefixes that end in `*`.
     pub allowed_unsafe_sysctls: Vec<String>,
-    /// Whether the kernel enforces AppArmor profiles.
-    pub app_armor: bool,
+    /// What becomes of AppArmor profiles.
+    pub app_armor: AppArmor,
+}
+
+/// Why AppArmor profiles are not enforced here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AppArmor {
+    /// The kernel does not know them.
+    #[default]
+    NotEnabled,
+    /// The kernel would, but containers are not given any.
+    NotApplied,
+}
+
+impl AppArmor {
+    fn problem(self) -> &'static str {
+        match self {
+            Self::NotEnabled => "AppArmor is not enabled on the host",
+            Self::NotApplied => "this node does not apply AppArmor profiles to containers",
+        }
+    }
 }
 
 /// Kernel parameters that stay within the Pod and harm nobody else.
@@ -36,8 +55,8 @@ pub fn refuse(pod: &Pod, node: &NodeSecurity) -> Option<Verdict> {
     forbidden_sysctl(pod, &node.allowed_unsafe_sysctls)
         .map(|problem| rejection("SysctlForbidden", &format!("forbidden sysctl: {problem}")))
         .or_else(|| {
-            let refused = wants_app_armor(pod) && !node.app_armor;
-            refused.then(|| rejection("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"))
+            let problem = node.app_armor.problem();
+            wants_app_armor(pod).then(|| rejection("AppArmor", &format!("Cannot enforce AppArmor: {problem}")))
         })
 }
 
@@ -114,7 +133,7 @@ mod tests {
 
     fn verdict(spec: &str, allowed: &[&str]) -> String {
         let allowed = allowed.iter().map(|name| (*name).to_owned()).collect();
-        let node = NodeSecurity { allowed_unsafe_sysctls: allowed, app_armor: false };
+        let node = NodeSecurity { allowed_unsafe_sysctls: allowed, app_armor: AppArmor::NotEnabled };
         let verdict = refuse(&spec_pod(spec), &node);
         verdict.map_or_else(|| "admitted".to_owned(), |verdict| format!("{}: {}", verdict.reason, verdict.message))
     }
@@ -166,5 +185,10 @@ mod tests {
         );
         let shared = "{securityContext: {appArmorProfile: {type: RuntimeDefault}}, containers: [{name: a, image: x}]}";
         assert!(verdict(shared, &[]).starts_with("AppArmor:"));
+        let capable = NodeSecurity { app_armor: AppArmor::NotApplied, ..NodeSecurity::default() };
+        assert_eq!(
+            refuse(&spec_pod(shared), &capable).unwrap().message,
+            "Pod was rejected: Cannot enforce AppArmor: this node does not apply AppArmor profiles to containers"
+        );
     }
 }

@@ -8,6 +8,8 @@ use crate::pod;
 
 /// The kernel's limit of a host name.
 const HOSTNAME_MAX: usize = 63;
+/// What the kernel's name of a machine has room for.
+const FQDN_MAX: usize = 64;
 /// What a resolver takes.
 const MAX_SERVERS: usize = 3;
 const MAX_SEARCHES: usize = 32;
@@ -137,9 +139,26 @@ pub fn subdomain_name(pod: &Pod, hostname: &str, cluster_domain: &str) -> Option
     Some(format!("{hostname}.{subdomain}.{}.svc.{cluster_domain}", pod::namespace(pod)))
 }
 
+/// A full name that the kernel has no room for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long ({max} characters is the \
+     max, {} characters requested)", name.len(), max = FQDN_MAX
+)]
+pub struct FullNameTooLong {
+    name: String,
+}
+
 /// What `hostname` says inside: the full name where the Pod asks for that.
-pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> String {
+///
+/// # Errors
+/// The full name does not fit the kernel.
+pub fn kernel_hostname(pod: &Pod, cluster_domain: &str) -> Result<String, FullNameTooLong> {
     let short = hostname(pod);
     let full = pod.spec.as_ref().and_then(|spec| spec.set_hostname_as_fqdn).unwrap_or(false);
-    full.then(|| subdomain_name(pod, &short, cluster_domain)).flatten().unwrap_or(short)
+    match full.then(|| subdomain_name(pod, &short, cluster_domain)).flatten() {
+        Some(name) if name.len() > FQDN_MAX => Err(FullNameTooLong { name }),
+        Some(name) => Ok(name),
+        None => Ok(short),
+    }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::dns::{self, ClusterDns, ResolvConf};
+use super::dns::{self, ClusterDns, FullNameTooLong, ResolvConf};
 use super::{log_directory, sandbox_security};
 use crate::labels;
 use crate::pod;
@@ -31,10 +31,13 @@ pub struct SandboxInputs<'a> {
 }
 
 /// The sandbox as the runtime is asked to run it.
-pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> cri::PodSandboxConfig {
+///
+/// # Errors
+/// The Pod's full name is to be its host name and does not fit the kernel.
+pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> Result<cri::PodSandboxConfig, FullNameTooLong> {
     let cluster = ClusterDns { servers: inputs.cluster_dns, domain: inputs.cluster_domain };
     let sysctls = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()?.sysctls.as_ref());
-    cri::PodSandboxConfig {
+    Ok(cri::PodSandboxConfig {
         metadata: Some(cri::PodSandboxMetadata {
             name: pod::name(pod).to_owned(),
             uid: pod::uid(pod).to_string(),
@@ -44,7 +47,7 @@ pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> cri::PodSandboxCo
         // On the host's network the host's name shows.
         hostname: match pod::is_host_network(pod) {
             true => String::new(),
-            false => dns::kernel_hostname(pod, inputs.cluster_domain),
+            false => dns::kernel_hostname(pod, inputs.cluster_domain)?,
         },
         log_directory: inputs.pod_logs.join(log_directory(pod)).to_string_lossy().into_owned(),
         dns_config: Some(dns::dns_config(pod, inputs.resolv_conf, cluster)),
@@ -59,7 +62,7 @@ pub fn sandbox_config(pod: &Pod, inputs: SandboxInputs<'_>) -> cri::PodSandboxCo
             ..cri::LinuxPodSandboxConfig::default()
         }),
         ..cri::PodSandboxConfig::default()
-    }
+    })
 }
 
 /// Host ports; on the host's network there is nothing to forward.

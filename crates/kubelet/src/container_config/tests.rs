@@ -333,7 +333,20 @@ fn host_names_fit_the_kernel() {
     pod.metadata.name = Some(format!("{}-tail", "a".repeat(62)));
     assert_eq!(hostname(&pod), "a".repeat(62));
     let full = spec_pod("{hostname: h, subdomain: s, setHostnameAsFQDN: true, containers: []}");
-    assert_eq!(kernel_hostname(&full, "cluster.local"), "h.s.default.svc.cluster.local");
+    assert_eq!(kernel_hostname(&full, "cluster.local").unwrap(), "h.s.default.svc.cluster.local");
+    // 28 characters follow the host name.
+    for (length, fits) in [(36, true), (37, false)] {
+        let name = "x".repeat(length);
+        let long = spec_pod(&format!("{{hostname: {name}, subdomain: sub, setHostnameAsFQDN: true, containers: []}}"));
+        let outcome = kernel_hostname(&long, "domain.test").map_err(|problem| problem.to_string());
+        let full = format!("{name}.sub.default.svc.domain.test");
+        let problem = format!(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long (64 characters \
+             is the max, {} characters requested)",
+            full.len()
+        );
+        assert_eq!(outcome, if fits { Ok(full) } else { Err(problem) });
+    }
 }
 
 #[test]
@@ -350,7 +363,7 @@ fn host_ports_are_mapped_unless_the_pod_is_on_the_host() {
             cluster_dns: &[],
             cluster_domain: "cluster.local",
         };
-        super::sandbox::sandbox_config(&spec_pod(&format!("{{{prefix}{ports}}}")), inputs)
+        super::sandbox::sandbox_config(&spec_pod(&format!("{{{prefix}{ports}}}")), inputs).unwrap()
     };
     let config = mapped("");
     assert_eq!(config.linux.unwrap().cgroup_parent, "/kubepods/podu1", "from the root, as runc wants it");
@@ -390,4 +403,16 @@ fn a_pod_with_users_of_its_own_owns_what_is_mounted() {
         let options = options.userns_options.unwrap();
         assert_eq!((options.mode, options.uids, options.gids), (0, mapping.clone(), mapping.clone()));
     }
+}
+
+#[test]
+fn large_pages_are_limited_by_their_size() {
+    let limits = "resources: {limits: {hugepages-2Mi: 4Mi, hugepages-1Gi: 1Gi, memory: 1Gi}}";
+    let pod = spec_pod(&format!("{{containers: [{{name: a, image: x, {limits}}}, {{name: b, image: x, {limits}}}]}}"));
+    let expected = [("1GB".to_owned(), 2 << 30), ("2MB".to_owned(), 8 << 20)];
+    assert_eq!(pod_limits(&pod, None).hugepages, expected.into());
+    let container = &crate::pod::containers(&pod)[0];
+    let own = container_resources(&pod, container, 1 << 30).hugepage_limits;
+    let own: Vec<_> = own.iter().map(|limit| (limit.page_size.as_str(), limit.limit)).collect();
+    assert_eq!(own, [("1GB", 1 << 30), ("2MB", 4 << 20)]);
 }

@@ -81,6 +81,11 @@ pub fn judge(config: &EvictionConfig, memory: &mut Memory, seen: &Observations, 
     Judgement { pressure: memory.last_true.keys().copied().collect(), met }
 }
 
+/// Whether a threshold is still crossed, or not as much is free yet as has to be reclaimed.
+pub fn is_met(threshold: &Threshold, seen: &Observations) -> bool {
+    is_crossed(threshold, seen, true)
+}
+
 fn is_crossed(threshold: &Threshold, seen: &Observations, reclaiming: bool) -> bool {
     let Some(observation) = seen.get(&threshold.signal) else { return false };
     let mut wanted = threshold.value.of(observation.capacity);

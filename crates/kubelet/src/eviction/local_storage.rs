@@ -83,7 +83,7 @@ mod tests {
             ..Default::default()
         };
         let stats = PodStats {
-            volumes: vec![VolumeStats { name: "v".to_owned(), fs: used(2 << 20) }],
+            volumes: vec![VolumeStats { name: "v".to_owned(), fs: used(2 << 20), claim: None }],
             containers: vec![container("a", 1 << 20), container("b", 3 << 20)],
             ephemeral_storage: Some(used(6 << 20)),
             ..PodStats::default()

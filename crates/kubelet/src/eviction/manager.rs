@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use super::judge::{Memory, Observation, Observations, judge};
+use super::judge::{Memory, Observation, Observations, is_met, judge};
 use super::rank::{Candidate, rank};
-use super::{EvictionConfig, Signal, Threshold, local_storage, message};
+use super::{EvictionConfig, Signal, Threshold, local_storage, message, node_level};
 use crate::context::NodeContext;
+use crate::image_gc::ImageGc;
 use crate::machine::{Machine, Pressure};
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::Failure;
@@ -35,6 +36,8 @@ pub struct EvictionManager {
     pub context: Arc<NodeContext>,
     /// When it counts as short.
     pub config: EvictionConfig,
+    /// What removes images.
+    pub image_gc: ImageGc,
     /// What the node is.
     pub machine: Machine,
     /// The node's name.
@@ -138,6 +141,13 @@ impl EvictionManager {
         let resource = threshold.signal.resource();
         let message = format!("Attempting to reclaim {resource}");
         self.context.events.node(&self.node_name, EventType::Warning, "EvictionThresholdMet", message);
+        if threshold.signal.is_of_disk() {
+            let pods = self.pods.borrow().clone();
+            node_level::reclaim(&self.context, &self.image_gc, &pods).await;
+            if !is_met(threshold, &self.look()) {
+                return info!(resource, "enough was reclaimed without evicting a Pod");
+            }
+        }
         let mut candidates = self.measure(self.active()).await;
         rank(&mut candidates, threshold.signal);
         for Candidate { pod, stats } in candidates {

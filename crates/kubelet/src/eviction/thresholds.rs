@@ -58,6 +58,14 @@ impl Signal {
         }
     }
 
+    /// Whether removing files helps.
+    pub fn is_of_disk(self) -> bool {
+        match self {
+            Self::NodefsAvailable | Self::NodefsInodesFree | Self::ImagefsAvailable | Self::ImagefsInodesFree => true,
+            Self::MemoryAvailable | Self::PidAvailable => false,
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let known = Self::NAMED.into_iter().find(|signal| signal.as_str() == text);
         known.ok_or_else(|| format!("unsupported eviction signal {text}"))

@@ -48,24 +48,28 @@ pub struct Plan {
     pub shortage: Option<String>,
 }
 
-/// Plans for a disk of which at most `high_percent` may be used.
+/// How much is to be freed of a disk of which at most `high_percent` may be used.
+pub fn wanted_bytes(config: &ImageGcConfig, disk: Disk) -> Option<u64> {
+    if disk.capacity_bytes == 0 {
+        return None;
+    }
+    let available_percent = u128::from(disk.available_bytes) * 100 / u128::from(disk.capacity_bytes);
+    if 100 - available_percent.min(100) < u128::from(config.high_percent) {
+        return None;
+    }
+    let wanted_free = u128::from(disk.capacity_bytes) * u128::from(100 - config.low_percent.min(100)) / 100;
+    Some(u64::try_from(wanted_free).unwrap_or(u64::MAX).saturating_sub(disk.available_bytes))
+}
+
+/// Plans to free so much.
 pub fn plan(
     config: &ImageGcConfig,
-    disk: Disk,
+    wanted: u64,
     images: &[cri::Image],
     used: &HashSet<String>,
     records: &Records,
     now: Timestamp,
 ) -> Plan {
-    if disk.capacity_bytes == 0 {
-        return Plan::default();
-    }
-    let available_percent = u128::from(disk.available_bytes) * 100 / u128::from(disk.capacity_bytes);
-    if 100 - available_percent.min(100) < u128::from(config.high_percent) {
-        return Plan::default();
-    }
-    let wanted_free = u128::from(disk.capacity_bytes) * u128::from(100 - config.low_percent.min(100)) / 100;
-    let wanted = u64::try_from(wanted_free).unwrap_or(u64::MAX).saturating_sub(disk.available_bytes);
     let min_age = SignedDuration::try_from(config.min_age).unwrap_or(SignedDuration::MAX);
     let mut candidates: Vec<(Record, &cri::Image)> = images
         .iter()
@@ -125,7 +129,8 @@ mod tests {
         let used = names(&["used:latest"]);
         records.note(&images, &used, at(200));
         let disk = Disk { capacity_bytes: 100, available_bytes: available };
-        let plan = plan(&config, disk, &images, &used, &records, at(200));
+        let plan = wanted_bytes(&config, disk).map(|wanted| plan(&config, wanted, &images, &used, &records, at(200)));
+        let plan = plan.unwrap_or_default();
         assert_eq!((plan.remove.as_slice(), plan.shortage.is_some()), (names_of(expected).as_slice(), short));
     }
 

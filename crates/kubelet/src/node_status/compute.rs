@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use api::core::v1::resource_list::is_extended;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSwapStatus,
-    NodeSystemInfo,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures,
+    NodeRuntimeHandler, NodeRuntimeHandlerFeatures, NodeStatus, NodeSwapStatus, NodeSystemInfo,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
@@ -20,6 +20,8 @@ use crate::resources::{Amounts, NodeResources};
 
 /// Upstream lists no more images than this, the largest first.
 const MAX_IMAGES: usize = 50;
+/// What this node does that nodes of other versions may not, by upstream's names and in their order.
+const DECLARED_FEATURES: [&str; 2] = ["GuaranteedQoSPodCPUResize", "RestartAllContainersOnContainerExits"];
 const MAX_NAMES_PER_IMAGE: usize = 5;
 
 /// Everything a Node's status depends on.
@@ -62,6 +64,9 @@ pub fn node_status(facts: &StatusFacts<'_>) -> NodeStatus {
         }),
         images: Some(images(facts.images)).filter(|images| !images.is_empty()),
         node_info: Some(node_info(facts)),
+        features: features(facts),
+        runtime_handlers: runtime_handlers(facts),
+        declared_features: Some(DECLARED_FEATURES.map(str::to_owned).into()),
         ..NodeStatus::default()
     }
 }
@@ -189,6 +194,30 @@ fn images(images: &[cri::Image]) -> Vec<ContainerImage> {
         size_bytes: i64::try_from(image.size).ok(),
     });
     listed.collect()
+}
+
+/// What the runtime can do for every Pod; what it said last while it does not answer.
+fn features(facts: &StatusFacts<'_>) -> Option<NodeFeatures> {
+    match &facts.runtime {
+        Ok(response) => response
+            .features
+            .as_ref()
+            .map(|features| NodeFeatures { supplemental_groups_policy: Some(features.supplemental_groups_policy) }),
+        Err(_) => facts.before.and_then(|before| before.features.clone()),
+    }
+}
+
+/// What each of the runtime's handlers can do; what it said last while it does not answer.
+fn runtime_handlers(facts: &StatusFacts<'_>) -> Option<Vec<NodeRuntimeHandler>> {
+    let Ok(response) = &facts.runtime else { return facts.before.and_then(|before| before.runtime_handlers.clone()) };
+    let handlers = response.runtime_handlers.iter().map(|handler| NodeRuntimeHandler {
+        name: Some(handler.name.clone()),
+        features: handler.features.as_ref().map(|features| NodeRuntimeHandlerFeatures {
+            recursive_read_only_mounts: Some(features.recursive_read_only_mounts),
+            user_namespaces: Some(features.user_namespaces),
+        }),
+    });
+    Some(handlers.collect()).filter(|handlers: &Vec<_>| !handlers.is_empty())
 }
 
 fn node_info(facts: &StatusFacts<'_>) -> NodeSystemInfo {

@@ -106,6 +106,23 @@ fn a_healthy_node_is_ready_and_says_what_it_has() {
 }
 
 #[test]
+fn a_node_says_what_its_runtime_can_do() {
+    let features = cri::RuntimeHandlerFeatures { recursive_read_only_mounts: true, user_namespaces: false };
+    let response = cri::StatusResponse {
+        runtime_handlers: vec![cri::RuntimeHandler { name: String::new(), features: Some(features) }],
+        features: Some(cri::RuntimeFeatures { supplemental_groups_policy: true }),
+        ..cri::StatusResponse::default()
+    };
+    let told = status(FINE, Ok(&response), None);
+    let value = serde_json::to_value(&told).unwrap();
+    assert_eq!(value["features"], json!({ "supplementalGroupsPolicy": true }));
+    let handler = json!({ "name": "", "features": { "recursiveReadOnlyMounts": true, "userNamespaces": false } });
+    assert_eq!(value["runtimeHandlers"], json!([handler]));
+    let down = status(FINE, Err("no answer".to_owned()), Some(&told));
+    assert_eq!((down.features, down.runtime_handlers), (told.features, told.runtime_handlers));
+}
+
+#[test]
 fn a_runtime_that_is_down_or_unready_makes_the_node_unready() {
     let down = status(FINE, Err("no answer".to_owned()), None);
     assert_eq!(condition(&down, "Ready")["message"], "container runtime is down: no answer");

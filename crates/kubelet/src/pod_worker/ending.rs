@@ -12,7 +12,6 @@ use crate::observed::ObservedPod;
 use crate::pod;
 use crate::pod_lifecycle::{PodLifecycle, Termination, TerminationCause};
 use crate::pod_status::Stage;
-use crate::status_manager::Urgency;
 use crate::sync_pod::stop_pod;
 use crate::volumes;
 
@@ -26,7 +25,7 @@ impl PodWorker {
         info!(pod = pod::full_name(&pod), cause = ?termination.cause, grace = termination.grace_seconds, "ending Pod");
         if termination.cause != TerminationCause::ObjectGone {
             let status = self.ending_status(&pod, &observed, Stage::Terminating, &termination);
-            self.publish(&pod, status, Urgency::Now);
+            self.publish(&pod, status);
         }
         let context = Arc::clone(&self.context);
         let mut stopping = std::pin::pin!(stop_pod(&context, &pod, &observed, termination.grace_seconds));
@@ -49,7 +48,7 @@ impl PodWorker {
         let Some(observed) = self.observe().await else { return Some(self.retry_pause()) };
         let status = self.ending_status(&pod, &observed, Stage::Ended, &termination);
         if !termination.cause.is_removal() {
-            self.publish(&pod, status, Urgency::Now);
+            self.publish(&pod, status);
             if let Err(pause) = self.release(&pod, false).await {
                 return Some(pause);
             }
@@ -70,7 +69,7 @@ impl PodWorker {
         let status = self.ending_status(pod, &observed, Stage::Terminating, termination);
         // What has ended meanwhile is told when everything has.
         if flipped(self.published.as_ref(), &status) {
-            self.publish(pod, status, Urgency::Now);
+            self.publish(pod, status);
         }
     }
 

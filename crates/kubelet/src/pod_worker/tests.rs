@@ -184,7 +184,7 @@ fn one() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_starts_with_one_status_patch() {
+async fn a_pod_starts_with_two_status_patches() {
     let node = Node::new();
     node.create(one());
     node.until_running().await;
@@ -192,7 +192,8 @@ async fn a_pod_starts_with_one_status_patch() {
     assert_eq!(node.status()["podIP"], "10.9.0.1");
     assert_eq!(node.container(0)["containerID"], "fake://c2");
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(node.status_patches(), 1);
+    // That its containers are being made, and that they run.
+    assert_eq!(node.status_patches(), 2);
     assert_eq!(
         node.events.all(),
         [
@@ -311,7 +312,8 @@ async fn a_restarted_kubelet_adopts_what_runs() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(node.cri.calls(), Vec::<String>::new());
     assert_eq!(node.container(0)["restartCount"], 0);
-    assert_eq!(node.status_patches(), 1);
+    // That its containers are being made, and that they run.
+    assert_eq!(node.status_patches(), 2);
     node.delete(5);
     node.until_gone().await;
     assert_eq!(node.cri.sandboxes(), 0);

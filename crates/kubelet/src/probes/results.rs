@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use crate::observed::ObservedPod;
 
 /// The three probes a container can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProbeKind {
     /// Has it started?
     Startup,

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::sync::Notify;
 
 use super::action::{self, Outcome};
+use super::counts::ProbeCounts;
 use super::results::{ProbeKind, ProbeResults};
 use super::schedule::{Job, Next};
 use super::{lock, seconds};
@@ -23,6 +24,7 @@ pub(super) struct ProbeRun {
     pub events: Events,
     /// Told when the results say something new.
     pub wake: Arc<Notify>,
+    pub counts: Arc<ProbeCounts>,
     pub results: Arc<Mutex<ProbeResults>>,
     pub pod: Arc<Pod>,
     pub container: Container,
@@ -41,7 +43,10 @@ impl Job for ProbeRun {
     fn run(self: Arc<Self>) -> BoxFuture<'static, Next> {
         Box::pin(async move {
             match self.attempt().await {
-                Some(success) => self.settle(success),
+                Some(success) => {
+                    self.counts.add(&self.pod, &self.container.name, self.kind, success);
+                    self.settle(success)
+                }
                 // Nobody knows how the container is: that neither counts nor interrupts a count.
                 None => Next::Again,
             }

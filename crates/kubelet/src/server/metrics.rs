@@ -1,11 +1,13 @@
 //! Metrics in Prometheus' text format, written from one summary of what is measured. Names and labels are upstream's.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::probes::CountKey;
 use crate::stats::Detail;
-use crate::stats::summary::{ContainerStats, CpuStats, InterfaceStats, MemoryStats, PodStats, Summary};
+use crate::stats::summary::{ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, PodStats, Summary};
 
 /// What the text is.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,10 +37,32 @@ impl Page {
 pub(super) fn write(page: Page, summary: &Summary, pods: usize) -> String {
     let mut text = Text::default();
     match page {
-        Page::Kubelet => kubelet(&mut text, summary, pods),
+        Page::Kubelet => {
+            kubelet(&mut text, summary, pods);
+            volumes(&mut text, summary);
+        }
         Page::Cadvisor => cadvisor(&mut text, summary),
         Page::Resource => resource(&mut text, summary),
     }
+    text.0
+}
+
+/// Writes how often probes succeeded and failed.
+pub(super) fn probes(counts: &BTreeMap<CountKey, u64>) -> String {
+    let mut text = Text::default();
+    let samples = counts.iter().map(|(key, count)| {
+        let labels = vec![
+            ("container", key.container.as_str()),
+            ("namespace", &key.namespace),
+            ("pod", &key.pod),
+            ("pod_uid", &key.pod_uid),
+            ("probe_type", key.kind.title()),
+            ("result", if key.success { "successful" } else { "failed" }),
+        ];
+        (labels, float(*count), None)
+    });
+    let help = "[BETA] Cumulative number of a liveness, readiness or startup probe for a container by result.";
+    text.metric("prober_probe_total", "counter", help, samples);
     text.0
 }
 
@@ -126,6 +150,33 @@ fn kubelet(text: &mut Text, summary: &Summary, pods: usize) {
         text.metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", one(float(memory)));
         let help = "Start time of the process since unix epoch in seconds.";
         text.metric("process_start_time_seconds", "gauge", help, one(start_seconds(own.start_time)));
+    }
+}
+
+/// A figure of a volume.
+type VolumeFigure = fn(&FsStats) -> u64;
+
+const VOLUMES: [(&str, &str, VolumeFigure); 6] = [
+    ("kubelet_volume_stats_available_bytes", "[ALPHA] Number of available bytes in the volume", |fs| {
+        fs.available_bytes
+    }),
+    ("kubelet_volume_stats_capacity_bytes", "[ALPHA] Capacity in bytes of the volume", |fs| fs.capacity_bytes),
+    ("kubelet_volume_stats_inodes", "[ALPHA] Maximum number of inodes in the volume", |fs| fs.inodes),
+    ("kubelet_volume_stats_inodes_free", "[ALPHA] Number of free inodes in the volume", |fs| fs.inodes_free),
+    ("kubelet_volume_stats_inodes_used", "[ALPHA] Number of used inodes in the volume", |fs| fs.inodes_used),
+    ("kubelet_volume_stats_used_bytes", "[ALPHA] Number of used bytes in the volume", |fs| fs.used_bytes),
+];
+
+/// Volumes of claims, each once however many Pods use it.
+fn volumes(text: &mut Text, summary: &Summary) {
+    let all = summary.pods.iter().flat_map(|pod| &pod.volumes);
+    let claims: BTreeMap<_, _> = all.filter_map(|volume| Some((volume.claim.as_ref()?, &volume.fs))).collect();
+    for (name, help, figure) in VOLUMES {
+        let samples = claims.iter().map(|(claim, fs)| {
+            let labels = vec![("namespace", claim.namespace.as_str()), ("persistentvolumeclaim", &claim.name)];
+            (labels, float(figure(fs)), None)
+        });
+        text.metric(name, "gauge", help, samples);
     }
 }
 
@@ -303,7 +354,8 @@ fn resource(text: &mut Text, summary: &Summary) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::summary::{Identity, NetworkStats, PodReference};
+    use crate::probes::ProbeKind;
+    use crate::stats::summary::{ClaimReference, Identity, NetworkStats, PodReference, VolumeStats};
     use crate::testing::at;
 
     fn summary() -> Summary {
@@ -316,7 +368,19 @@ mod tests {
             identity: Identity { id: "c1".to_owned(), image: "busybox".to_owned() },
             ..ContainerStats::default()
         };
+        let fs = FsStats {
+            time: at(5),
+            available_bytes: 6,
+            capacity_bytes: 10,
+            used_bytes: 4,
+            inodes_free: 1,
+            inodes: 3,
+            inodes_used: 2,
+        };
+        let claim = ClaimReference { name: "data".to_owned(), namespace: "default".to_owned() };
+        let volume = |claim| VolumeStats { fs, name: "v".to_owned(), claim };
         let pod = PodStats {
+            volumes: vec![volume(None), volume(Some(claim.clone())), volume(Some(claim))],
             pod_ref: PodReference { name: "web".to_owned(), namespace: "default".to_owned(), uid: "u".to_owned() },
             containers: vec![container],
             network: Some(NetworkStats { time: at(5), default: None, interfaces: vec![interface] }),
@@ -341,5 +405,31 @@ mod tests {
         assert!(resource.contains(cpu), "{resource}");
         assert!(resource.ends_with("\nresource_scrape_error 0\n"), "{resource}");
         assert!(write(Page::Kubelet, &summary(), 3).contains("\nkubelet_desired_pods 3\n"));
+    }
+
+    #[test]
+    fn volumes_of_claims_are_told_once() {
+        let text = write(Page::Kubelet, &summary(), 1);
+        let labels = "{namespace=\"default\",persistentvolumeclaim=\"data\"}";
+        for (name, value) in [("available_bytes", 6), ("capacity_bytes", 10), ("used_bytes", 4), ("inodes_used", 2)] {
+            let line = format!("kubelet_volume_stats_{name}{labels} {value}");
+            assert_eq!(text.lines().filter(|one| *one == line).count(), 1, "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn probes_are_counted_by_container_and_outcome() {
+        let key = |success| CountKey {
+            pod_uid: "u".to_owned(),
+            namespace: "default".to_owned(),
+            pod: "web".to_owned(),
+            container: "app".to_owned(),
+            kind: ProbeKind::Readiness,
+            success,
+        };
+        let text = probes(&BTreeMap::from([(key(true), 5), (key(false), 1)]));
+        let line = "prober_probe_total{container=\"app\",namespace=\"default\",pod=\"web\",pod_uid=\"u\",\
+                    probe_type=\"Readiness\",result=\"successful\"} 5\n";
+        assert!(text.contains(line) && text.contains("result=\"failed\"} 1\n"), "{text}");
     }
 }

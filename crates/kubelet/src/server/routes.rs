@@ -16,6 +16,8 @@ pub(super) enum Route {
     Configz,
     Stats(Detail),
     Metrics(Page),
+    /// How often probes succeeded and failed.
+    ProbeMetrics,
     Pods,
     RunningPods,
     Logs {
@@ -81,6 +83,7 @@ pub(super) fn parse(method: &Method, uri: &Uri) -> Result<Route, Refusal> {
         ["metrics"] if is_read(method) => Route::Metrics(Page::Kubelet),
         ["metrics", "cadvisor"] if is_read(method) => Route::Metrics(Page::Cadvisor),
         ["metrics", "resource"] if is_read(method) => Route::Metrics(Page::Resource),
+        ["metrics", "probes"] if is_read(method) => Route::ProbeMetrics,
         ["pods"] if is_read(method) => Route::Pods,
         ["runningpods"] if is_read(method) => Route::RunningPods,
         ["containerLogs", namespace, name, container] if is_read(method) => Route::Logs {

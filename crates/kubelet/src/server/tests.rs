@@ -53,6 +53,7 @@ fn sessions_name_streams_and_command() {
 fn everything_else_is_not_found() {
     assert_eq!(route("GET /healthz"), Ok(Route::Healthz));
     assert_eq!(route("GET /pods/"), Ok(Route::Pods));
+    assert_eq!(route("GET /metrics/probes"), Ok(Route::ProbeMetrics));
     assert_eq!(route("GET /metrics/cadvisor"), Ok(Route::Metrics(Page::Cadvisor)));
     assert_eq!(route("GET /stats/summary?only_cpu_and_memory=true"), Ok(Route::Stats(Detail::CpuAndMemory)));
     assert_eq!(route("GET /stats/summary/"), Ok(Route::Stats(Detail::All)));

@@ -9,14 +9,15 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 
 use super::disk::{DiskUsage, file_system, usage};
 use super::summary::{
-    ContainerStats, CpuStats, FsStats, Identity, InterfaceStats, MemoryStats, NetworkStats, PodReference, PodStats,
-    ProcessStats, SwapStats, VolumeStats,
+    ClaimReference, ContainerStats, CpuStats, FsStats, Identity, InterfaceStats, MemoryStats, NetworkStats,
+    PodReference, PodStats, ProcessStats, SwapStats, VolumeStats,
 };
 use super::{Detail, time};
 use crate::container_config::log_directory;
 use crate::context::NodeContext;
 use crate::labels;
 use crate::pod;
+use crate::volumes::persistent::{LocalClaim, local_claims};
 
 /// Measures the Pods that run.
 pub(super) async fn observe(
@@ -37,9 +38,11 @@ pub(super) async fn observe(
         let spec = known.get(&pod.pod_ref.uid);
         pod.cgroup = spec.map(|spec| context.cgroup(spec)).unwrap_or_default();
         if let Some(spec) = spec.filter(|_| detail == Detail::All) {
+            let claims = local_claims(&context.objects, spec).await;
             let (context, spec) = (Arc::clone(context), Arc::clone(spec));
             let measured = tokio::task::spawn_blocking(move || {
                 add_disks(&context, &spec, &mut pod);
+                add_claims(claims, &spec, &context, &mut pod);
                 pod
             });
             // A panic there loses the disks of one Pod, and the Pod with them.
@@ -173,9 +176,18 @@ fn add_disks(context: &NodeContext, spec: &Pod, stats: &mut PodStats) {
         if ephemeral {
             total += used;
         }
-        stats.volumes.push(VolumeStats { fs: fs.used_by(used), name: volume.name.clone() });
+        stats.volumes.push(VolumeStats { fs: fs.used_by(used), name: volume.name.clone(), claim: None });
     }
     stats.ephemeral_storage = Some(disk.used_by(total));
+}
+
+/// Adds volumes of claims: the whole file system they are on, as nobody knows whose else it is.
+fn add_claims(claims: Vec<LocalClaim>, spec: &Pod, context: &NodeContext, stats: &mut PodStats) {
+    let now = context.clock.now();
+    stats.volumes.extend(claims.into_iter().filter_map(|claim| {
+        let reference = ClaimReference { name: claim.claim, namespace: pod::namespace(spec).to_owned() };
+        Some(VolumeStats { fs: file_system(&claim.path, now)?, name: claim.volume, claim: Some(reference) })
+    }));
 }
 
 /// The directory of a volume's kind below the Pod's, and whether it counts as the Pod's local storage.

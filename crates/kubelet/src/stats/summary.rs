@@ -209,6 +209,17 @@ pub struct VolumeStats {
     pub fs: FsStats,
     /// The name in the Pod's spec.
     pub name: String,
+    /// The claim whose volume it is.
+    #[serde(rename = "pvcRef", skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimReference>,
+}
+
+/// A claim.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[allow(missing_docs)]
+pub struct ClaimReference {
+    pub name: String,
+    pub namespace: String,
 }
 
 /// File systems of the runtime.

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{VolumeContext, VolumeProblem};
+use crate::objects::Objects;
 use crate::pod;
 
 /// A Pod's use of a claim.
@@ -133,6 +134,35 @@ pub(super) fn source_of(volume: &PersistentVolume) -> Result<Source, VolumeProbl
         return Ok(Source::Nfs(source, spec.mount_options.unwrap_or_default()));
     }
     Err(VolumeProblem::Unsupported(if spec.csi.is_some() { "csi" } else { "of the persistent volume" }))
+}
+
+/// A claim's volume that is a directory of this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalClaim {
+    /// The name in the Pod's spec.
+    pub volume: String,
+    /// The claim.
+    pub claim: String,
+    /// The directory.
+    pub path: PathBuf,
+}
+
+/// The Pod's claims whose volumes are directories of this node, as far as the API tells: others are not measured.
+pub async fn local_claims(objects: &Objects, pod: &Pod) -> Vec<LocalClaim> {
+    let mut found = Vec::new();
+    for volume in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+        let Some(wanted) = claim_use(pod, volume) else { continue };
+        if let Some(Source::Local(path)) = bound_source(objects, pod::namespace(pod), &wanted.claim).await {
+            found.push(LocalClaim { volume: volume.name.clone(), claim: wanted.claim, path });
+        }
+    }
+    found
+}
+
+async fn bound_source(objects: &Objects, namespace: &str, claim: &str) -> Option<Source> {
+    let claim = objects.claim(namespace, claim).await.ok()?;
+    let volume = objects.volume(&claim.spec?.volume_name?).await.ok()?;
+    source_of(&volume).ok()
 }
 
 /// A local volume's directory is made by whoever made the volume.
