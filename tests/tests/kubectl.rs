@@ -255,17 +255,16 @@ fn get_in_every_format(cluster: &Cluster) -> Result<()> {
 
 fn watch_shows_a_pod_from_start_to_end(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("watch")?;
+    // Seen means that the watch stands: what comes next is watched from its start.
+    run(&kubectl, "earlier", "sleep 60")?;
     let watch = kubectl.stream(&["get", "pods", "-w", "--output-watch-events"])?;
+    watch.wait_for(SOON, |text| text.contains("earlier"))?;
     run(&kubectl, "short", "sleep 0.5")?;
-    // A Pod whose image is here starts faster than its ContainerCreating would be written.
     watch.wait_for(SOON, |text| {
-        let steps = ["Pending", "Running", "Completed"];
-        let mut rest = text;
-        steps.iter().all(|step| {
-            let found = rest.find(step);
-            rest = found.map_or("", |at| &rest[at..]);
-            found.is_some()
-        })
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("short")).collect();
+        let shown = |step: &str| lines.iter().position(|line| line.contains(step));
+        let steps = ["Pending", "Running", "Completed"].map(shown);
+        steps.iter().all(Option::is_some) && steps.is_sorted()
     })?;
     kubectl.ok(&["delete", "pod", "short"])?;
     watch.wait_for(SOON, |text| text.contains("DELETED"))?;
