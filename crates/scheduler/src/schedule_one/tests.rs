@@ -61,3 +61,16 @@ fn reasons_are_counted_and_sorted_as_upstream_does() {
          1 Preemption is not helpful for scheduling."
     );
 }
+
+#[test]
+fn what_holds_for_all_nodes_ends_the_search_for_victims() {
+    let claims = Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
+    let pod = pod("p", json!({ "containers": [] }));
+    let Decision::Unfit(unfit) = schedule_one(&pod, &claims, cache([node("only", json!({}))]).nodes(), 0) else {
+        panic!("no node may be chosen")
+    };
+    assert_eq!(
+        unfit.message(&pod.facts),
+        "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"
+    );
+}

@@ -40,12 +40,16 @@ impl Unfit {
     /// The text of the Pod's condition and Event.
     pub fn message(&self, pod: &PodFacts) -> String {
         let reasons = self.reasons.iter().map(|(reason, count)| (*count, reason.as_ref()));
-        let outcome = match &self.everywhere {
-            Some(reason) => format!("0/{} nodes are available: {reason}.", self.nodes),
-            None => fit_error(self.nodes, reasons),
-        };
-        // The first half is the answer of the plugin for resource claims, which we do not have yet.
-        format!("{outcome} no new claims to deallocate, preemption: {}", self.preemption(pod))
+        match &self.everywhere {
+            // Upstream's plugin for resource claims looks for what it prepared, which it had no chance to: that it finds
+            // nothing ends the search for victims, and its words stand here.
+            Some(reason) => format!("0/{} nodes are available: {reason}. not found", self.nodes),
+            None => {
+                let outcome = fit_error(self.nodes, reasons);
+                // The first half is the answer of the plugin for resource claims, which we do not have yet.
+                format!("{outcome} no new claims to deallocate, preemption: {}", self.preemption(pod))
+            }
+        }
     }
 
     /// Preemption itself is not there yet, so nobody can be a victim.
