@@ -1,13 +1,14 @@
 //! A Pod's `ephemeral` volumes: a claim for each, which goes with the Pod.
 
-use client::{Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_already_exists};
+use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, is_already_exists};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Api;
 use kube::api::PostParams;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{EphemeralClaim, PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::{EphemeralClaim, PodFacts};
 
 struct EphemeralVolumes {
     client: Client,
@@ -17,29 +18,24 @@ struct EphemeralVolumes {
 }
 
 /// Starts the controller: it wakes when a Pod with such volumes changes, and when one of their claims is gone.
-pub fn start(client: &Client, events: &EventRecorder, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let (pods, claims) = (watches.pods.lister(), watches.claims.lister());
-    let wake = queue.clone();
-    watches.pods.subscribe(move |change| {
-        if let Some(pod) = change.object().filter(|pod| !pod.ephemeral.is_empty()) {
-            wake.add(pod.object_key());
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.pods, |change| {
+        change.object().filter(|pod| !pod.ephemeral.is_empty()).map(|pod| pod.object_key())
     });
-    let wake = queue.clone();
-    watches.claims.subscribe(move |change| {
-        let client::Change::Deleted(claim) = change else { return };
-        let owners = claim.metadata.owner_references.iter().flatten();
-        for owner in owners.filter(|owner| owner.kind == "Pod") {
-            wake.add(ObjectKey::new(claim.metadata.namespace.clone().unwrap_or_default(), owner.name.as_str()));
-        }
+    wiring.wakes(&mut controllers.watches.claims, |change| {
+        let Change::Deleted(claim) = change else { return Vec::new() };
+        let owners = claim.metadata.owner_references.iter().flatten().filter(|owner| owner.kind == "Pod");
+        let namespace = claim.metadata.namespace.clone().unwrap_or_default();
+        owners.map(|owner| ObjectKey::new(&*namespace, owner.name.as_str())).collect()
     });
-    let controller =
-        EphemeralVolumes { client: client.clone(), events: events.clone(), pods: pods.clone(), claims: claims.clone() };
-    workers.add(controller, &queue, 1, async move {
-        pods.synced().await;
-        claims.synced().await;
-    });
+    let controller = EphemeralVolumes {
+        client: controllers.client.clone(),
+        events: controllers.events("persistentvolume-controller"),
+        pods: wiring.reads(&controllers.watches.pods),
+        claims: wiring.reads(&controllers.watches.claims),
+    };
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for EphemeralVolumes {

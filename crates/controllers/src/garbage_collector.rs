@@ -21,8 +21,9 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use serde_json::json;
 
-use crate::objects::{AnyMetadata, Kinds, Member, Objects};
-use crate::runtime::{Error, Next, Reconcile, Workers};
+use crate::assembly::{Controllers, Wiring};
+use crate::objects::{AnyMetadata, Kinds, Member};
+use crate::runtime::{Error, Next, Reconcile};
 use graph::{Graph, Uid};
 use plan::{Action, OwnerState, Propagation};
 
@@ -35,11 +36,12 @@ struct GarbageCollector {
 }
 
 /// Starts the controller.
-pub fn start(client: &Client, objects: &mut Objects, workers: &mut Workers) {
-    let queue = WorkQueue::new();
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    wiring.waits_for(controllers.objects.synced());
     let graph = Arc::new(Mutex::new(Graph::default()));
-    let (wake, shared) = (queue.clone(), Arc::clone(&graph));
-    objects.subscribe(move |change| {
+    let (wake, shared) = (wiring.queue(), Arc::clone(&graph));
+    controllers.objects.subscribe(move |change| {
         let woken = {
             let mut graph = lock(&shared);
             match change {
@@ -56,8 +58,8 @@ pub fn start(client: &Client, objects: &mut Objects, workers: &mut Workers) {
         };
         woken.into_iter().for_each(|uid| wake.add(uid));
     });
-    let controller = GarbageCollector { client: client.clone(), kinds: objects.kinds(), graph, queue: queue.clone() };
-    workers.add(controller, &queue, 4, objects.synced());
+    let (client, kinds) = (controllers.client.clone(), controllers.objects.kinds());
+    controllers.add(GarbageCollector { client, kinds, graph, queue: wiring.queue() }, wiring, 4);
 }
 
 fn lock(graph: &Mutex<Graph>) -> MutexGuard<'_, Graph> {

@@ -1,8 +1,10 @@
 //! The control loops of the control plane, each owning one relation between objects.
 //!
-//! Siblings look alike: `foo.rs` says what wakes the loop and how one pass goes, `foo/plan.rs` decides (pure), and
-//! [`runtime`] turns wake-ups into passes. All read the same watched copies ([`watches`]); nothing is polled.
+//! Siblings look alike: `foo.rs` says what the loop reads, what wakes it and how one pass goes, `foo/plan.rs` decides
+//! (pure). [`assembly`] puts them together, [`runtime`] turns wake-ups into passes. All read the same watched copies
+//! ([`watches`]); nothing is polled.
 
+mod assembly;
 mod ephemeral_volume;
 mod garbage_collector;
 mod local_path;
@@ -20,17 +22,15 @@ mod tests;
 mod volume_protection;
 mod watches;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, EventFormat, EventRecorder, EventSource};
+use client::Client;
 use platform::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
 pub use local_path::LocalPath;
 
-use objects::Objects;
-use runtime::Workers;
+use assembly::Controllers;
 use watches::Watches;
 
 /// What the controllers need beside a client.
@@ -51,32 +51,20 @@ pub const NODE_MONITOR_GRACE_PERIOD: Duration = Duration::from_secs(50);
 
 /// Runs all controllers until cancelled. Pending Events are written before it returns.
 pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
-    let recorder = |component: &str| {
-        let source = EventSource { component: component.into(), instance: String::new(), format: EventFormat::Counted };
-        EventRecorder::start(client.clone(), source, Arc::clone(&config.clock))
-    };
-    let node_events = recorder("node-controller");
-    let eviction_events = recorder("taint-eviction-controller");
-    let volume_events = recorder("persistentvolume-controller");
-    let mut watches = Watches::new(&client, &config.root_ca);
-    let mut objects = Objects::new(client.clone());
-    let mut workers = Workers::new(cancel.clone());
-
-    service_account::start(&client, &mut watches, &mut workers);
-    root_ca::start(&client, &config.root_ca, &mut watches, &mut workers);
-    let grace_period = config.node_monitor_grace_period;
-    node_lifecycle::start(&client, &config.clock, grace_period, &node_events, &mut watches, &mut workers);
-    taint_eviction::start(&client, &config.clock, &eviction_events, &mut watches, &mut workers);
-    pod_gc::start(&client, &config.clock, &mut watches, &mut workers);
-    namespace::start(&client, &config.clock, &mut watches, &mut objects, &mut workers);
-    persistent_volume::start(&client, &config.clock, &volume_events, &mut watches, &mut workers);
-    volume_protection::start(&client, &mut watches, &mut workers);
-    ephemeral_volume::start(&client, &volume_events, &mut watches, &mut workers);
+    let watches = Watches::new(&client, &config.root_ca);
+    let mut controllers = Controllers::new(client, config.clock, watches, cancel);
+    service_account::start(&mut controllers);
+    root_ca::start(&mut controllers, &config.root_ca);
+    node_lifecycle::start(&mut controllers, config.node_monitor_grace_period);
+    taint_eviction::start(&mut controllers);
+    pod_gc::start(&mut controllers);
+    namespace::start(&mut controllers);
+    persistent_volume::start(&mut controllers);
+    volume_protection::start(&mut controllers);
+    ephemeral_volume::start(&mut controllers);
     if let Some(local) = config.local_path {
-        local_path::start(&client, local, &volume_events, &mut watches, &mut workers);
+        local_path::start(&mut controllers, local);
     }
-    garbage_collector::start(&client, &mut objects, &mut workers);
-
-    tokio::join!(watches.run(&cancel), objects.run(&cancel), workers.run());
-    tokio::join!(node_events.flush(), eviction_events.flush(), volume_events.flush());
+    garbage_collector::start(&mut controllers);
+    controllers.run().await;
 }

@@ -9,12 +9,11 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use api::core::v1::persistent_volume_claim::class_of;
-use client::{Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_already_exists, object_reference};
+use client::{Client, EventRecorder, EventType, Lister, ObjectKey, is_already_exists, object_reference};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
@@ -22,8 +21,9 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tracing::info;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::Watches;
+use crate::assembly::{Controllers, Wiring};
+use crate::persistent_volume::Key;
+use crate::runtime::{Error, Next, Reconcile};
 use plan::{ClaimPlan, plan_claim, plan_volume};
 
 /// A node that gives directories.
@@ -37,22 +37,6 @@ pub struct LocalPath {
     pub directory: PathBuf,
 }
 
-/// What to look at.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Claim(ObjectKey),
-    Volume(String),
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Claim(key) => write!(formatter, "claim {key}"),
-            Self::Volume(name) => write!(formatter, "volume {name}"),
-        }
-    }
-}
-
 struct LocalPathProvisioner {
     client: Client,
     events: EventRecorder,
@@ -63,35 +47,19 @@ struct LocalPathProvisioner {
 }
 
 /// Starts the provisioner: it wakes when a claim or volume changes.
-pub fn start(client: &Client, local: LocalPath, events: &EventRecorder, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let (claims, volumes) = (watches.claims.lister(), watches.volumes.lister());
-    let classes = watches.classes.lister();
-    let wake = queue.clone();
-    watches.claims.subscribe(move |change| {
-        if let Some(claim) = change.object() {
-            wake.add(Key::Claim(ObjectKey::of(&**claim)));
-        }
-    });
-    let wake = queue.clone();
-    watches.volumes.subscribe(move |change| {
-        if let Some(volume) = change.object() {
-            wake.add(Key::Volume(volume.metadata.name.clone().unwrap_or_default()));
-        }
-    });
+pub fn start(controllers: &mut Controllers, local: LocalPath) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.claims, |change| change.object().map(|claim| Key::claim(claim)));
+    wiring.wakes(&mut controllers.watches.volumes, |change| change.object().map(|volume| Key::volume(volume)));
     let controller = LocalPathProvisioner {
-        client: client.clone(),
-        events: events.clone(),
+        client: controllers.client.clone(),
+        events: controllers.events("persistentvolume-controller"),
         local,
-        claims: claims.clone(),
-        volumes: volumes.clone(),
-        classes: classes.clone(),
+        claims: wiring.reads(&controllers.watches.claims),
+        volumes: wiring.reads(&controllers.watches.volumes),
+        classes: wiring.reads(&controllers.watches.classes),
     };
-    workers.add(controller, &queue, 1, async move {
-        claims.synced().await;
-        volumes.synced().await;
-        classes.synced().await;
-    });
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for LocalPathProvisioner {

@@ -8,16 +8,16 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use client::{Change, Client, Lister, ObjectKey, WorkQueue, is_not_found};
+use client::{Change, Client, Lister, ObjectKey, is_not_found};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use platform::clock::SharedClock;
 use serde_json::json;
 
-use crate::objects::{AnyMetadata, Objects, ResourceKind, discover};
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::Watches;
+use crate::assembly::{Controllers, Wiring};
+use crate::objects::{AnyMetadata, ResourceKind, discover};
+use crate::runtime::{Error, Next, Reconcile};
 use plan::{Content, Progress};
 
 /// The finalizer that is ours to remove.
@@ -36,23 +36,14 @@ pub fn is_active(namespace: &Namespace) -> bool {
 }
 
 /// Starts the controller: it wakes when a namespace changes, and when an object disappears from one that is to go.
-pub fn start(
-    client: &Client,
-    clock: &SharedClock,
-    watches: &mut Watches,
-    objects: &mut Objects,
-    workers: &mut Workers,
-) {
-    let queue = WorkQueue::new();
-    let wake = queue.clone();
-    watches.namespaces.subscribe(move |change| {
-        if let Some(namespace) = change.object().filter(|namespace| !is_active(namespace)) {
-            wake.add(namespace.metadata.name.clone().unwrap_or_default());
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.namespaces, |change| {
+        change.object().filter(|namespace| !is_active(namespace))?.metadata.name.clone()
     });
-    let namespaces = watches.namespaces.lister();
-    let (wake, known) = (queue.clone(), namespaces.clone());
-    objects.subscribe(move |change| {
+    let namespaces = wiring.reads(&controllers.watches.namespaces);
+    let (wake, known) = (wiring.queue(), namespaces.clone());
+    controllers.objects.subscribe(move |change| {
         let gone = match change {
             Change::Deleted(member) => member,
             // A finalizer was removed, perhaps: the conditions tell of it.
@@ -64,8 +55,8 @@ pub fn start(
             wake.add(namespace.clone());
         }
     });
-    let controller = Namespaces { client: client.clone(), clock: clock.clone(), namespaces: namespaces.clone() };
-    workers.add(controller, &queue, 4, async move { namespaces.synced().await });
+    let controller = Namespaces { client: controllers.client.clone(), clock: controllers.clock.clone(), namespaces };
+    controllers.add(controller, wiring, 4);
 }
 
 impl Reconcile for Namespaces {

@@ -15,15 +15,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_not_found, object_reference};
+use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, is_not_found, object_reference};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use platform::clock::SharedClock;
 use serde_json::json;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{NodeLease, PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::{NodeLease, PodFacts};
 use plan::{Plan, Sign};
 
 /// Keys are names of nodes.
@@ -41,44 +42,25 @@ struct NodeLifecycle {
 }
 
 /// Starts the controller: it wakes when a node changes, when a Lease appears, and when a heartbeat is overdue.
-pub fn start(
-    client: &Client,
-    clock: &SharedClock,
-    grace_period: Duration,
-    events: &EventRecorder,
-    watches: &mut Watches,
-    workers: &mut Workers,
-) {
-    let queue = WorkQueue::new();
-    let wake = queue.clone();
-    watches.nodes.subscribe(move |change| {
-        if let Some(name) = change.object().and_then(|node| node.metadata.name.clone()) {
-            wake.add(name);
-        }
+pub fn start(controllers: &mut Controllers, grace_period: Duration) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.nodes, |change| change.object()?.metadata.name.clone());
+    wiring.wakes(&mut controllers.watches.node_leases, |change| match change {
+        Change::Added(lease) | Change::Updated { new: lease, .. } => Some(lease.node.clone()),
+        _ => None,
     });
-    let wake = queue.clone();
-    watches.node_leases.subscribe(move |change| {
-        if let Change::Added(lease) | Change::Updated { new: lease, .. } = change {
-            wake.add(lease.node.clone());
-        }
-    });
-    let (nodes, leases, pods) = (watches.nodes.lister(), watches.node_leases.lister(), watches.pods.lister());
     let controller = NodeLifecycle {
-        client: client.clone(),
-        clock: clock.clone(),
-        events: events.clone(),
-        nodes: nodes.clone(),
-        leases: leases.clone(),
-        pods: pods.clone(),
+        client: controllers.client.clone(),
+        clock: controllers.clock.clone(),
+        events: controllers.events("node-controller"),
+        nodes: wiring.reads(&controllers.watches.nodes),
+        leases: wiring.reads(&controllers.watches.node_leases),
+        pods: wiring.reads(&controllers.watches.pods),
         grace_period,
         signs: Mutex::default(),
         unready: Mutex::default(),
     };
-    workers.add(controller, &queue, 1, async move {
-        nodes.synced().await;
-        leases.synced().await;
-        pods.synced().await;
-    });
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for NodeLifecycle {

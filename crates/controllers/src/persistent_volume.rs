@@ -11,7 +11,6 @@ mod tests;
 pub mod volume_plan;
 
 use std::fmt;
-use std::sync::Arc;
 
 use api::core::v1::{persistent_volume, persistent_volume_claim};
 use client::{Client, EventRecorder, Lister, ObjectKey, WorkQueue};
@@ -19,14 +18,29 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use platform::clock::SharedClock;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PodFacts;
 
-/// What to look at.
+/// What the controllers of storage look at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
+pub enum Key {
+    /// A claim.
     Claim(ObjectKey),
+    /// A volume, by its name.
     Volume(String),
+}
+
+impl Key {
+    /// That of a claim.
+    pub fn claim(claim: &PersistentVolumeClaim) -> Self {
+        Self::Claim(ObjectKey::of(claim))
+    }
+
+    /// That of a volume.
+    pub fn volume(volume: &PersistentVolume) -> Self {
+        Self::Volume(volume.metadata.name.clone().unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Key {
@@ -50,57 +64,41 @@ struct PersistentVolumes {
 }
 
 /// Starts the controller: it wakes when a claim, a volume or a class changes.
-pub fn start(
-    client: &Client,
-    clock: &SharedClock,
-    events: &EventRecorder,
-    watches: &mut Watches,
-    workers: &mut Workers,
-) {
-    let queue = WorkQueue::new();
-    let (claims, volumes) = (watches.claims.lister(), watches.volumes.lister());
-    let (classes, pods) = (watches.classes.lister(), watches.pods.lister());
-    let (wake, known) = (queue.clone(), volumes.clone());
-    watches.claims.subscribe(move |change| {
-        let Some(claim) = change.object() else { return };
-        wake.add(Key::Claim(ObjectKey::of(&**claim)));
-        // The volume of a claim that is gone, whether or not the claim knew of it.
-        known
-            .matching(|volume| persistent_volume::matching::is_reserved_for(volume, claim))
-            .iter()
-            .for_each(|volume| wake.add(Key::Volume(volume.metadata.name.clone().unwrap_or_default())));
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    let claims = wiring.reads(&controllers.watches.claims);
+    let volumes = wiring.reads(&controllers.watches.volumes);
+    let known = volumes.clone();
+    wiring.wakes(&mut controllers.watches.claims, move |change| {
+        let Some(claim) = change.object() else { return Vec::new() };
+        // The volume of a claim that is gone, too, whether or not the claim knew of it.
+        let reserved = known.matching(|volume| persistent_volume::matching::is_reserved_for(volume, claim));
+        std::iter::once(Key::claim(claim)).chain(reserved.iter().map(|volume| Key::volume(volume))).collect()
     });
-    let (wake, known) = (queue.clone(), claims.clone());
-    watches.volumes.subscribe(move |change| {
-        let Some(volume) = change.object() else { return };
-        let name = volume.metadata.name.clone().unwrap_or_default();
-        wake.add(Key::Volume(name.clone()));
-        known.matching(|claim| may_concern(volume, &name, claim)).iter().for_each(|claim| wake.add(key_of(claim)));
+    let known = claims.clone();
+    wiring.wakes(&mut controllers.watches.volumes, move |change| {
+        let Some(volume) = change.object() else { return Vec::new() };
+        let name = volume.metadata.name.as_deref().unwrap_or_default();
+        let concerned = known.matching(|claim| may_concern(volume, name, claim));
+        std::iter::once(Key::volume(volume)).chain(concerned.iter().map(|claim| Key::claim(claim))).collect()
     });
-    let (wake, known) = (queue.clone(), claims.clone());
-    watches.classes.subscribe(move |_| {
-        known.matching(|claim| !has_volume(claim)).iter().for_each(|claim| wake.add(key_of(claim)));
+    let known = claims.clone();
+    wiring.wakes(&mut controllers.watches.classes, move |_| {
+        let unbound = known.matching(|claim| !has_volume(claim));
+        unbound.iter().map(|claim| Key::claim(claim)).collect::<Vec<_>>()
     });
     let controller = PersistentVolumes {
-        client: client.clone(),
-        clock: clock.clone(),
-        events: events.clone(),
-        queue: queue.clone(),
-        claims: claims.clone(),
-        volumes: volumes.clone(),
-        classes: classes.clone(),
-        pods,
+        client: controllers.client.clone(),
+        clock: controllers.clock.clone(),
+        events: controllers.events("persistentvolume-controller"),
+        queue: wiring.queue(),
+        claims,
+        volumes,
+        classes: wiring.reads(&controllers.watches.classes),
+        pods: controllers.watches.pods.lister(),
     };
     // One worker: two claims never take one volume.
-    workers.add(controller, &queue, 1, async move {
-        claims.synced().await;
-        volumes.synced().await;
-        classes.synced().await;
-    });
-}
-
-fn key_of(claim: &Arc<PersistentVolumeClaim>) -> Key {
-    Key::Claim(ObjectKey::of(&**claim))
+    controllers.add(controller, wiring, 1);
 }
 
 fn volume_name(claim: &PersistentVolumeClaim) -> &str {

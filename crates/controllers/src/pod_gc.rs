@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use client::{Change, Client, Lister, ObjectKey, WorkQueue, is_not_found};
+use client::{Change, Client, Lister, ObjectKey, is_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,8 +16,9 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use platform::clock::SharedClock;
 use serde_json::json;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PodFacts;
 use plan::Verdict;
 
 /// Pods that ended may pile up to this number.
@@ -50,35 +51,29 @@ struct PodGc {
 }
 
 /// Starts the controller: it wakes when a Pod changes and when a node disappears.
-pub fn start(client: &Client, clock: &SharedClock, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let (nodes, pods) = (watches.nodes.lister(), watches.pods.lister());
-    let (wake, known) = (queue.clone(), pods.clone());
-    watches.pods.subscribe(move |change| {
-        let Some(pod) = change.object() else { return };
-        wake.add(Key::Pod(pod.object_key()));
-        if pod.is_terminated() && known.len() > TERMINATED_LIMIT {
-            wake.add(Key::Terminated);
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    let pods = wiring.reads(&controllers.watches.pods);
+    let known = pods.clone();
+    wiring.wakes(&mut controllers.watches.pods, move |change| {
+        let pod = change.object();
+        let too_many = pod.is_some_and(|pod| pod.is_terminated()) && known.len() > TERMINATED_LIMIT;
+        pod.map(|pod| Key::Pod(pod.object_key())).into_iter().chain(too_many.then_some(Key::Terminated))
     });
-    let (wake, known) = (queue.clone(), pods.clone());
-    watches.nodes.subscribe(move |change| {
-        if let Change::Deleted(node) = change {
-            let name = node.metadata.name.clone().unwrap_or_default();
-            known.matching(|pod| pod.node == name).iter().for_each(|pod| wake.add(Key::Pod(pod.object_key())));
-        }
+    let known = pods.clone();
+    wiring.wakes(&mut controllers.watches.nodes, move |change| {
+        let Change::Deleted(node) = change else { return Vec::new() };
+        let name = node.metadata.name.clone().unwrap_or_default();
+        known.matching(|pod| pod.node == name).iter().map(|pod| Key::Pod(pod.object_key())).collect()
     });
     let controller = PodGc {
-        client: client.clone(),
-        clock: clock.clone(),
-        nodes: nodes.clone(),
-        pods: pods.clone(),
+        client: controllers.client.clone(),
+        clock: controllers.clock.clone(),
+        nodes: wiring.reads(&controllers.watches.nodes),
+        pods,
         missing: Mutex::default(),
     };
-    workers.add(controller, &queue, 1, async move {
-        nodes.synced().await;
-        pods.synced().await;
-    });
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for PodGc {

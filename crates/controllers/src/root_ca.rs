@@ -1,13 +1,14 @@
 //! Every active namespace publishes how to recognise the API server: the ConfigMap `kube-root-ca.crt`.
 
-use client::{Client, Lister, ObjectKey, WorkQueue, is_already_exists, is_not_found};
+use client::{Client, Lister, ObjectKey, is_already_exists, is_not_found};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
+use crate::assembly::{Controllers, Wiring};
 use crate::namespace::is_active;
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{PublishedCa, Watches};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PublishedCa;
 
 /// The ConfigMap's name.
 pub const CONFIG_MAP_NAME: &str = "kube-root-ca.crt";
@@ -49,31 +50,17 @@ fn plan(active: bool, published: Option<&PublishedCa>) -> Action {
 }
 
 /// Starts the controller: it wakes when a namespace or one of the ConfigMaps changes.
-pub fn start(client: &Client, bundle: &str, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let wake = queue.clone();
-    watches.namespaces.subscribe(move |change| {
-        if let Some(name) = change.object().and_then(|namespace| namespace.metadata.name.clone()) {
-            wake.add(name);
-        }
-    });
-    let wake = queue.clone();
-    watches.published_cas.subscribe(move |change| {
-        if let Some(published) = change.object() {
-            wake.add(published.namespace.clone());
-        }
-    });
-    let (namespaces, published) = (watches.namespaces.lister(), watches.published_cas.lister());
+pub fn start(controllers: &mut Controllers, bundle: &str) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.namespaces, |change| change.object()?.metadata.name.clone());
+    wiring.wakes(&mut controllers.watches.published_cas, |change| Some(change.object()?.namespace.clone()));
     let controller = RootCa {
-        client: client.clone(),
+        client: controllers.client.clone(),
         bundle: bundle.to_owned(),
-        namespaces: namespaces.clone(),
-        published: published.clone(),
+        namespaces: wiring.reads(&controllers.watches.namespaces),
+        published: wiring.reads(&controllers.watches.published_cas),
     };
-    workers.add(controller, &queue, 1, async move {
-        namespaces.synced().await;
-        published.synced().await;
-    });
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for RootCa {

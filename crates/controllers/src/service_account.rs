@@ -1,13 +1,13 @@
 //! Every active namespace has a ServiceAccount `default`.
 
-use client::{Change, Client, Lister, ObjectKey, WorkQueue, is_already_exists, is_not_found};
+use client::{Change, Client, Lister, ObjectKey, is_already_exists, is_not_found};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 
+use crate::assembly::{Controllers, Wiring};
 use crate::namespace::is_active;
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::Watches;
+use crate::runtime::{Error, Next, Reconcile};
 
 /// The account of Pods that name none.
 pub const ACCOUNT_NAME: &str = "default";
@@ -20,27 +20,19 @@ struct ServiceAccounts {
 }
 
 /// Starts the controller: it wakes when a namespace appears or changes, and when an account disappears.
-pub fn start(client: &Client, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let wake = queue.clone();
-    watches.namespaces.subscribe(move |change| {
-        if let Some(name) = change.object().and_then(|namespace| namespace.metadata.name.clone()) {
-            wake.add(name);
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.namespaces, |change| change.object()?.metadata.name.clone());
+    wiring.wakes(&mut controllers.watches.default_accounts, |change| match change {
+        Change::Deleted(account) => Some(account.namespace.clone()),
+        _ => None,
     });
-    let wake = queue.clone();
-    watches.default_accounts.subscribe(move |change| {
-        if let Change::Deleted(account) = change {
-            wake.add(account.namespace.clone());
-        }
-    });
-    let (namespaces, accounts) = (watches.namespaces.lister(), watches.default_accounts.lister());
-    let controller =
-        ServiceAccounts { client: client.clone(), namespaces: namespaces.clone(), accounts: accounts.clone() };
-    workers.add(controller, &queue, 1, async move {
-        namespaces.synced().await;
-        accounts.synced().await;
-    });
+    let controller = ServiceAccounts {
+        client: controllers.client.clone(),
+        namespaces: wiring.reads(&controllers.watches.namespaces),
+        accounts: wiring.reads(&controllers.watches.default_accounts),
+    };
+    controllers.add(controller, wiring, 1);
 }
 
 impl Reconcile for ServiceAccounts {

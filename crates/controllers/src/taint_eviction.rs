@@ -2,7 +2,7 @@
 
 mod plan;
 
-use client::{Client, EventRecorder, EventType, Lister, ObjectKey, WorkQueue, is_not_found};
+use client::{Client, EventRecorder, EventType, Lister, ObjectKey, is_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,8 +11,9 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use platform::clock::SharedClock;
 use serde_json::json;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PodFacts;
 use plan::Verdict;
 
 /// Keys are those of Pods.
@@ -25,46 +26,37 @@ struct TaintEviction {
 }
 
 /// Starts the controller: it wakes when a Pod gets a node, when a node's taints change, and when a toleration ends.
-pub fn start(
-    client: &Client,
-    clock: &SharedClock,
-    events: &EventRecorder,
-    watches: &mut Watches,
-    workers: &mut Workers,
-) {
-    let queue = WorkQueue::new();
-    let (nodes, pods) = (watches.nodes.lister(), watches.pods.lister());
-    let (wake, known) = (queue.clone(), nodes.clone());
-    watches.pods.subscribe(move |change| {
-        if let Some(pod) = change.object().filter(|pod| !pod.node.is_empty())
-            && known.get(&ObjectKey::cluster(&pod.node)).is_some_and(|node| plan::evicts_anybody(&node))
-        {
-            wake.add(pod.object_key());
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    let nodes = wiring.reads(&controllers.watches.nodes);
+    let pods = wiring.reads(&controllers.watches.pods);
+    let known = nodes.clone();
+    wiring.wakes(&mut controllers.watches.pods, move |change| {
+        let pod = change.object().filter(|pod| !pod.node.is_empty())?;
+        let node = known.get(&ObjectKey::cluster(&pod.node))?;
+        plan::evicts_anybody(&node).then(|| pod.object_key())
     });
-    let (wake, known) = (queue.clone(), pods.clone());
+    let known = pods.clone();
     let mut evicting = std::collections::HashSet::new();
-    watches.nodes.subscribe(move |change| {
-        let Some(node) = change.object() else { return };
+    wiring.wakes(&mut controllers.watches.nodes, move |change| {
+        let Some(node) = change.object() else { return Vec::new() };
         let name = node.metadata.name.clone().unwrap_or_default();
         // Heartbeats of healthy nodes pass by here without a look at the Pods.
         let evicts = plan::evicts_anybody(node);
         let evicted = if evicts { !evicting.insert(name.clone()) } else { evicting.remove(&name) };
-        if evicts || evicted {
-            known.matching(|pod| pod.node == name).iter().for_each(|pod| wake.add(pod.object_key()));
+        if !evicts && !evicted {
+            return Vec::new();
         }
+        known.matching(|pod| pod.node == name).iter().map(|pod| pod.object_key()).collect()
     });
     let controller = TaintEviction {
-        client: client.clone(),
-        clock: clock.clone(),
-        events: events.clone(),
-        nodes: nodes.clone(),
-        pods: pods.clone(),
+        client: controllers.client.clone(),
+        clock: controllers.clock.clone(),
+        events: controllers.events("taint-eviction-controller"),
+        nodes,
+        pods,
     };
-    workers.add(controller, &queue, 2, async move {
-        nodes.synced().await;
-        pods.synced().await;
-    });
+    controllers.add(controller, wiring, 2);
 }
 
 impl Reconcile for TaintEviction {

@@ -1,5 +1,6 @@
 //! All controllers together, over a fake API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use platform::clock::SystemClock;

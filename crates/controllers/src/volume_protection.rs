@@ -1,35 +1,19 @@
 //! Claims stay while Pods use them, and volumes while claims have them, whoever deletes them.
 
-use std::fmt;
-
-use client::{Client, Lister, ObjectKey, WorkQueue};
+use client::{Client, Lister, ObjectKey};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::runtime::{Error, Next, Reconcile, Workers};
-use crate::watches::{PodFacts, Watches};
+use crate::assembly::{Controllers, Wiring};
+use crate::persistent_volume::Key;
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PodFacts;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
-
-/// What to look at.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Claim(ObjectKey),
-    Volume(String),
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Claim(key) => write!(formatter, "claim {key}"),
-            Self::Volume(name) => write!(formatter, "volume {name}"),
-        }
-    }
-}
 
 struct VolumeProtection {
     client: Client,
@@ -39,38 +23,26 @@ struct VolumeProtection {
 }
 
 /// Starts the controller: it wakes when a claim or volume changes, and when a Pod that used claims is gone.
-pub fn start(client: &Client, watches: &mut Watches, workers: &mut Workers) {
-    let queue = WorkQueue::new();
-    let (claims, volumes, pods) = (watches.claims.lister(), watches.volumes.lister(), watches.pods.lister());
-    let wake = queue.clone();
-    watches.claims.subscribe(move |change| {
-        if let Some(claim) = change.object().filter(|claim| is_held(&claim.metadata, CLAIM_FINALIZER)) {
-            wake.add(Key::Claim(ObjectKey::of(&**claim)));
-        }
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    wiring.wakes(&mut controllers.watches.claims, |change| {
+        change.object().filter(|claim| is_held(&claim.metadata, CLAIM_FINALIZER)).map(|claim| Key::claim(claim))
     });
-    let wake = queue.clone();
-    watches.volumes.subscribe(move |change| {
-        if let Some(volume) = change.object().filter(|volume| is_held(&volume.metadata, VOLUME_FINALIZER)) {
-            wake.add(Key::Volume(volume.metadata.name.clone().unwrap_or_default()));
-        }
+    wiring.wakes(&mut controllers.watches.volumes, |change| {
+        change.object().filter(|volume| is_held(&volume.metadata, VOLUME_FINALIZER)).map(|volume| Key::volume(volume))
     });
-    let wake = queue.clone();
-    watches.pods.subscribe(move |change| {
-        let Some(pod) = change.object() else { return };
+    wiring.wakes(&mut controllers.watches.pods, |change| {
+        let Some(pod) = change.object() else { return Vec::new() };
         let namespace = pod.object_key().namespace;
-        pod.claims.iter().for_each(|claim| wake.add(Key::Claim(ObjectKey::new(&*namespace, claim.as_str()))));
+        pod.claims.iter().map(|claim| Key::Claim(ObjectKey::new(&*namespace, claim.as_str()))).collect()
     });
     let controller = VolumeProtection {
-        client: client.clone(),
-        claims: claims.clone(),
-        volumes: volumes.clone(),
-        pods: pods.clone(),
+        client: controllers.client.clone(),
+        claims: wiring.reads(&controllers.watches.claims),
+        volumes: wiring.reads(&controllers.watches.volumes),
+        pods: wiring.reads(&controllers.watches.pods),
     };
-    workers.add(controller, &queue, 1, async move {
-        claims.synced().await;
-        volumes.synced().await;
-        pods.synced().await;
-    });
+    controllers.add(controller, wiring, 1);
 }
 
 /// Whether an object is to go and only waits for us.
