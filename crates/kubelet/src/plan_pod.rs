@@ -24,7 +24,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use crate::allocation::UpdateContainer;
 use crate::crash_backoff::{CrashBackoff, Wait};
 use crate::labels::container_hash;
-use crate::observed::{ContainerState, ObservedContainer, ObservedPod};
+use crate::observed::{ContainerState, Exit, ObservedContainer, ObservedPod};
 use crate::pod::{self, ContainerKind, RestartPolicy};
 use crate::probes::{ProbeFailure, ProbeResults};
 
@@ -148,8 +148,8 @@ pub struct StartContainer {
     pub kind: ContainerKind,
     /// How many instances came before.
     pub attempt: u32,
-    /// When the last of them ended, if it did: the wait after the next exit doubles.
-    pub restarted_after: Option<Timestamp>,
+    /// How the last of them ended, if it did: the wait after the next exit doubles.
+    pub restarted_after: Option<Exit>,
     /// Under which number of the Pod's starts it is made.
     pub epoch: Epoch,
 }
@@ -397,7 +397,7 @@ fn plan_start(input: &Planning<'_>, kind: ContainerKind, container: &Container, 
     let latest = input.observed.latest(&name);
     let exit = latest.and_then(ObservedContainer::exit);
     if let Some(exit) = exit
-        && let Some(wait) = input.backoff.waiting(container, exit.finished_at, input.now)
+        && let Some(wait) = input.backoff.waiting(container, exit, input.now)
     {
         return actions.waiting.push(WaitingContainer { name, wait });
     }
@@ -407,7 +407,7 @@ fn plan_start(input: &Planning<'_>, kind: ContainerKind, container: &Container, 
         return;
     }
     let attempt = latest.map_or(0, |latest| latest.attempt + 1);
-    let restarted_after = exit.map(|exit| exit.finished_at);
+    let restarted_after = exit.cloned();
     actions.start.push(StartContainer { name, kind, attempt, restarted_after, epoch: input.epoch });
 }
 

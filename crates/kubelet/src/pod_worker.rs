@@ -431,8 +431,8 @@ impl PodWorker {
     /// Takes over what a pass found out.
     fn absorb(&mut self, actions: &PodActions, report: SyncReport) {
         let now = self.context.clock.now();
-        for (container, exited_at) in &report.restarted {
-            self.backoff.restarted(container, *exited_at, now);
+        for (container, exit) in &report.restarted {
+            self.backoff.restarted(container, exit);
         }
         for start in &actions.start {
             self.waiting.remove(&start.name);

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use platform::tasks::{TaskKind, spawn};
@@ -33,7 +32,7 @@ use crate::devices::AllocationError;
 use crate::history::{Transition, milliseconds};
 use crate::images::{ImageProblem, PresentImage};
 use crate::objects::for_pod::PodObjects;
-use crate::observed::ObservedPod;
+use crate::observed::{Exit, ObservedPod};
 use crate::plan_pod::{CreateSandboxReason, PodActions, SandboxAction, StartContainer};
 use crate::pod;
 use crate::pod_status::{Waiting, WaitingReasons};
@@ -79,8 +78,8 @@ pub enum PassVolumes {
 pub struct SyncReport {
     /// Whether a container was started or stopped, so that a new plan may find more to do.
     pub progressed: bool,
-    /// Containers that were started after an earlier instance had ended, and when it had.
-    pub restarted: Vec<(Container, Timestamp)>,
+    /// Containers that were started after an earlier instance had ended, and how it had.
+    pub restarted: Vec<(Container, Exit)>,
     /// Why containers did not start.
     pub waiting: WaitingReasons,
     /// When to try those again that say so; the others with growing patience.
@@ -113,7 +112,11 @@ struct Sandbox {
 /// Carries out a plan.
 pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     let mut report = SyncReport::default();
-    kill_unwanted(pass, &mut report).await;
+    tokio::select! {
+        () = kill_unwanted(pass, &mut report) => {}
+        // Whoever ends the Pod stops these containers like the others, from now on and in its own grace period.
+        () = pass.cancel.cancelled() => return report,
+    }
     remove_surplus(pass).await;
     report.resize_error = resize::update_containers(pass).await.err();
     report.failed |= report.resize_error.is_some();

@@ -47,10 +47,11 @@ impl Case {
         self
     }
 
-    /// The container was restarted at this second.
-    fn restarted(&mut self, name: &str, second: i64) {
+    /// The container was restarted after its first crash.
+    fn restarted(&mut self, name: &str) {
         let (_, container) = pod::find_container(&self.pod, name).unwrap();
-        self.backoff.restarted(&container, at(second), at(second));
+        let ContainerState::Exited(exit) = exited(1) else { unreachable!("it is an exit") };
+        self.backoff.restarted(&container, &exit);
     }
 
     fn plan(&self) -> PodActions {
@@ -134,19 +135,19 @@ fn restart_rules_outrank_the_policy() {
 #[test]
 fn a_crashing_container_waits_out_its_backoff() {
     let mut case = Case::new(ONE).has("app", 3, exited(1));
-    case.restarted("app", 10);
+    case.restarted("app");
     case.now = 24;
     case.check(&["wait app 6s"]);
     assert_eq!(case.plan().look_again_after(), Some(Duration::from_secs(6)));
     case.now = 30;
     case.check(&["start app#4"]);
-    assert_eq!(case.plan().start[0].restarted_after, Some(at(20)));
+    assert_eq!(case.plan().start[0].restarted_after.as_ref().map(|exit| exit.finished_at), Some(at(20)));
 }
 
 #[test]
 fn other_containers_do_not_share_a_backoff() {
     let mut case = Case::new(TWO).has("app", 1, exited(1)).has("log", 0, exited(1));
-    case.restarted("app", 10);
+    case.restarted("app");
     case.now = 21;
     case.check(&["start log#1", "wait app 9s"]);
 }
@@ -302,7 +303,7 @@ fn init_containers_are_tried_again_as_their_policy_says() {
 #[test]
 fn a_failing_init_container_waits_out_its_backoff() {
     let mut case = Case::new(INIT).has("a", 2, exited(1));
-    case.restarted("a", 10);
+    case.restarted("a");
     case.now = 24;
     case.check(&["wait a 6s"]);
 }

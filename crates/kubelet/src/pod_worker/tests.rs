@@ -251,6 +251,26 @@ async fn a_second_delete_shortens_the_grace_period() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delete_does_not_wait_for_a_container_that_is_being_restarted() {
+    let node = Node::new();
+    node.cri.behave(|fake| {
+        fake.deaf.push("app".to_owned());
+        fake.commands.insert("check".to_owned(), (1, "dead".to_owned()));
+    });
+    let probe = json!({ "exec": { "command": ["check"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    node.create(json!({ "terminationGracePeriodSeconds": 300, "containers": [
+        { "name": "app", "image": "nginx", "livenessProbe": probe },
+        { "name": "log", "image": "nginx" },
+    ] }));
+    node.until("the kill", |node| node.cri.calls().contains(&"stop app 300".to_owned())).await;
+    let before = Instant::now();
+    node.delete(5);
+    node.until("the other's stop", |node| node.cri.calls().contains(&"stop log 5".to_owned())).await;
+    node.until_gone().await;
+    assert!((5..7).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_force_deleted_pod_is_killed() {
     let node = Node::new();
     node.create(one());

@@ -53,7 +53,10 @@ pub(super) async fn run(
         // What the hook said may be secret; the container's status says it, for those who may read that.
         let message = "PostStartHook failed";
         context.events.container(pass.pod, &container.name, EventType::Warning, "FailedPostStartHook", message);
-        kill::kill_after_failed_hook(pass, container, id, pod_ip).await;
+        tokio::select! {
+            () = kill::kill_after_failed_hook(pass, container, id, pod_ip) => {}
+            () = pass.cancel.cancelled() => {}
+        }
     }
     pass.post_starts.ids().remove(id);
     outcome

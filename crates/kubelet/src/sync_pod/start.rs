@@ -71,8 +71,8 @@ pub(super) async fn start_containers(
         };
         let outcome = start_container(pass, &container, start, &parts).await;
         let was_made = !matches!(&outcome, Err(problem) if !problem.made);
-        if let (true, Some(exited_at)) = (was_made, start.restarted_after) {
-            report.restarted.push((container.clone().into_owned(), exited_at));
+        if let (true, Some(exit)) = (was_made, &start.restarted_after) {
+            report.restarted.push((container.clone().into_owned(), exit.clone()));
         }
         match outcome {
             Ok(()) => report.progressed = true,
