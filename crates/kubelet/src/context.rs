@@ -1,5 +1,6 @@
 //! What the parts of a kubelet share: handles to the outside and facts about the node that do not change.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub struct NodeContext {
     pub runtime_name: String,
     /// Whether the node shuts down.
     pub shutting_down: watch::Sender<bool>,
+    /// Pods of which something may run or be mounted here.
+    pub holding: watch::Sender<HashSet<Uid>>,
     /// What stands in for limits that are not there.
     pub allocatable: Allocatable,
     /// What the node has.
@@ -121,6 +124,7 @@ impl NodeContext {
             host_ips: config.node.addresses.iter().map(ToString::to_string).collect(),
             runtime_name,
             shutting_down: watch::channel(false).0,
+            holding: watch::channel(HashSet::new()).0,
             allocatable: resources.downward(),
             resources,
             user_namespaces: UserNamespaces::new(config.paths.root.join("pods"), config.node.max_pods),

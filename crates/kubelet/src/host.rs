@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use linux::cgroup::{Cgroups, Limits, Usage};
+use linux::cgroup::{Cgroups, Limits, MemoryEvent, Usage};
 use rustix::mount::{MountFlags, UnmountFlags};
 
 /// Mounts and Pod cgroups.
@@ -25,6 +25,11 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When there is no such cgroup.
     fn cgroup_usage(&self, path: &str) -> io::Result<Usage>;
+    /// Listens for the memory of a cgroup to move by so many bytes; of the whole machine for an empty path.
+    ///
+    /// # Errors
+    /// When the kernel does not tell such things.
+    fn memory_event(&self, path: &str, growth: i64) -> io::Result<MemoryEvent>;
     /// Names of the cgroups directly below one.
     fn child_cgroups(&self, path: &str) -> Vec<String>;
     /// Ids of the processes in a cgroup; none when it is gone.
@@ -90,6 +95,10 @@ impl Host for LinuxHost {
 
     fn cgroup_usage(&self, path: &str) -> io::Result<Usage> {
         self.cgroups.usage(path).map_err(io::Error::other)
+    }
+
+    fn memory_event(&self, path: &str, growth: i64) -> io::Result<MemoryEvent> {
+        self.cgroups.memory_event(Path::new(path), growth).map_err(io::Error::other)
     }
 
     fn processes_in(&self, path: &str) -> Vec<i32> {

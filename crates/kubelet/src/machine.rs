@@ -38,21 +38,6 @@ pub struct Machine {
     pub pid_limit: u64,
 }
 
-/// How it is doing right now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pressure {
-    /// Memory that could be had without swapping.
-    pub memory_available_bytes: u64,
-    /// Free space on the file system Pods write to.
-    pub disk_available_bytes: u64,
-    /// Its size.
-    pub disk_bytes: u64,
-    /// Free inodes on it.
-    pub inodes_available: u64,
-    /// All its inodes; 0 where the file system has no such limit.
-    pub inodes: u64,
-}
-
 impl Machine {
     /// Reads the facts. What cannot be read is empty or zero.
     pub fn read(data_dir: &Path) -> Self {
@@ -75,22 +60,6 @@ impl Machine {
             os_image: parse_os_release(&text("/etc/os-release")),
             hostname: uname.nodename().to_string_lossy().into_owned(),
             pid_limit: text("/proc/sys/kernel/pid_max").parse().unwrap_or(0),
-        }
-    }
-}
-
-impl Pressure {
-    /// Looks at the machine now.
-    pub fn read(data_dir: &Path) -> Self {
-        let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-        let memory = parse_meminfo(&meminfo);
-        let disk = disk(data_dir);
-        Self {
-            memory_available_bytes: memory.get("MemAvailable").copied().unwrap_or(0),
-            disk_available_bytes: disk.as_ref().map_or(0, |disk| disk.f_bavail * disk.f_frsize),
-            disk_bytes: disk.as_ref().map_or(0, |disk| disk.f_blocks * disk.f_frsize),
-            inodes_available: disk.as_ref().map_or(0, |disk| disk.f_favail),
-            inodes: disk.as_ref().map_or(0, |disk| disk.f_files),
         }
     }
 }

@@ -12,6 +12,7 @@ mod chronicle;
 mod ending;
 mod last_words;
 mod resizing;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,7 @@ use crate::sync_loop::Event;
 use crate::sync_pod::{PassVolumes, PostStarts, SyncPass, SyncReport, sync_pod};
 use crate::volumes::MountedVolumes;
 use last_words::LastWords;
+pub use room::Room;
 
 /// Attempts after something failed.
 const RETRY_LADDER: Ladder =
@@ -85,9 +87,11 @@ impl WorkerHandle {
     }
 }
 
-/// Starts the worker of a Pod. It reports [`Event::WorkerEnded`] however it ends.
-pub fn start(context: Arc<NodeContext>, desired: Desired, events: mpsc::Sender<Event>) -> WorkerHandle {
+/// Starts the worker of a Pod, which begins once there is room for it. It reports [`Event::WorkerEnded`] however it
+/// ends.
+pub fn start(context: Arc<NodeContext>, desired: Desired, room: Room, events: mpsc::Sender<Event>) -> WorkerHandle {
     let uid = pod::uid(desired.pod());
+    context.holding.send_if_modified(|holding| holding.insert(uid.clone()));
     let (inbox, receiver) = watch::channel(desired);
     let (finished, finished_receiver) = watch::channel(false);
     let wake = Arc::new(Notify::new());
@@ -99,7 +103,7 @@ pub fn start(context: Arc<NodeContext>, desired: Desired, events: mpsc::Sender<E
         // Sent when this task ends in whatever way, a panic included.
         let _report = report;
         tokio::select! {
-            () = worker.run() => drop(finished.send_replace(true)),
+            () = worker.run(room) => drop(finished.send_replace(true)),
             () = token.cancelled() => {}
         }
     });
@@ -180,9 +184,10 @@ impl PodWorker {
     }
 
     /// Works until nothing of the Pod is left.
-    async fn run(mut self) {
+    async fn run(mut self, room: Room) {
         self.note_adoption();
         self.recall();
+        self.wait_for(&room).await;
         loop {
             self.read_inbox();
             debug!(uid = %self.uid, state = ?self.lifecycle, "pod worker");
@@ -191,7 +196,10 @@ impl PodWorker {
                 PodLifecycle::Terminating(_) => self.terminate().await,
                 PodLifecycle::Terminated(end) if end.cause.is_removal() => self.remove().await,
                 PodLifecycle::Terminated(_) => None,
-                PodLifecycle::Gone => return self.context.probe_counts.forget(&self.uid),
+                PodLifecycle::Gone => {
+                    self.let_go();
+                    return self.context.probe_counts.forget(&self.uid);
+                }
             };
             if let Some(pause) = look_again.or_else(|| self.idle()) {
                 self.sleep(pause).await;

@@ -28,7 +28,7 @@ use crate::pleg::RuntimeChange;
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, Failure};
 use crate::pod_source::{PodUpdate, StaticPods};
-use crate::pod_worker::{self, WorkerHandle};
+use crate::pod_worker::{self, Room, WorkerHandle};
 use static_pods::StaticState;
 
 /// How long a worker that panicked is left alone.
@@ -176,11 +176,11 @@ impl SyncLoop {
         let asked = Arc::clone(desired.pod());
         self.context.allocations.begin(&asked, &self.context.pod_dir(&uid));
         let demand = Demand::of(&self.context.allocations.apply(Arc::clone(&asked)));
-        let desired = match desired {
+        let (desired, room) = match desired {
             Desired::Pod(pod) => self.admit(self.context.allocations.apply(pod), &demand),
-            other => other,
+            other => (other, Room::default()),
         };
-        let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), self.events.clone());
+        let handle = pod_worker::start(Arc::clone(&self.context), desired.clone(), room, self.events.clone());
         let burstable_cpu_milli = demand.burstable_cpu_milli();
         self.workers.insert(uid, Worker { handle, desired, asked, demand, burstable_cpu_milli });
         self.note_requests();
@@ -269,7 +269,8 @@ impl SyncLoop {
 
     fn restart(&mut self, uid: Uid) {
         if let Some(worker) = self.workers.get_mut(&uid) {
-            worker.handle = pod_worker::start(Arc::clone(&self.context), worker.desired.clone(), self.events.clone());
+            let (context, events) = (Arc::clone(&self.context), self.events.clone());
+            worker.handle = pod_worker::start(context, worker.desired.clone(), Room::default(), events);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use client::EventType;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use linux::cgroup::{Limits, Usage};
+use linux::cgroup::{Limits, MemoryEvent, Usage};
 use platform::clock::Clock;
 
 use crate::events::EventSink;
@@ -138,6 +138,10 @@ impl Host for FakeHost {
 
     fn cgroup_usage(&self, _path: &str) -> io::Result<Usage> {
         Ok(Usage::default())
+    }
+
+    fn memory_event(&self, _path: &str, _growth: i64) -> io::Result<MemoryEvent> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn child_cgroups(&self, _path: &str) -> Vec<String> {

@@ -9,6 +9,7 @@
 
 mod layout;
 pub mod limits;
+mod memory_event;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use layout::{Controller, Version};
 pub use limits::Limits;
+pub use memory_event::MemoryEvent;
 pub use stats::Usage;
 
 use layout::Layout;

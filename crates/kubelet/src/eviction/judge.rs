@@ -1,6 +1,7 @@
 //! What the node is short of, given what is seen of it and for how long. Pure.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::quantity::Quantity;
 use jiff::Timestamp;
@@ -40,17 +41,8 @@ pub struct Judgement {
     pub pressure: Vec<&'static str>,
     /// Thresholds for which Pods have to make way, the one to begin with first.
     pub met: Vec<Threshold>,
-}
-
-/// The Node condition that says that a threshold is crossed.
-fn condition(signal: Signal) -> &'static str {
-    match signal {
-        Signal::MemoryAvailable => "MemoryPressure",
-        Signal::PidAvailable => "PIDPressure",
-        Signal::NodefsAvailable | Signal::NodefsInodesFree | Signal::ImagefsAvailable | Signal::ImagefsInodesFree => {
-            "DiskPressure"
-        }
-    }
+    /// When a grace period or a condition's time is over, if nothing changes.
+    pub changes_after: Option<Duration>,
 }
 
 /// Judges.
@@ -67,18 +59,21 @@ pub fn judge(config: &EvictionConfig, memory: &mut Memory, seen: &Observations, 
     };
     memory.crossed_since = crossed.iter().map(|threshold| (*threshold, since(threshold))).collect();
     for threshold in &crossed {
-        memory.last_true.insert(condition(threshold.signal), now);
+        memory.last_true.insert(threshold.signal.condition(), now);
     }
-    let lasts = |at: &Timestamp| now.duration_since(*at).unsigned_abs() < config.pressure_transition_period;
-    memory.last_true.retain(|_, at| *at == now || lasts(at));
-    let over = |(threshold, since): &(Threshold, Timestamp)| {
-        now.duration_since(*since).unsigned_abs() >= threshold.grace_period
-    };
-    let mut met: Vec<Threshold> = memory.crossed_since.iter().filter(|one| over(one)).map(|one| one.0).collect();
+    let left = |since: Timestamp, period: Duration| period.saturating_sub(now.duration_since(since).unsigned_abs());
+    let lasts = |at: Timestamp| left(at, config.pressure_transition_period);
+    memory.last_true.retain(|_, at| *at == now || !lasts(*at).is_zero());
+    let grace = |(threshold, since): &(Threshold, Timestamp)| left(*since, threshold.grace_period);
+    let over = memory.crossed_since.iter().filter(|one| grace(one).is_zero());
+    let mut met: Vec<Threshold> = over.map(|one| one.0).collect();
     // Memory first: nothing else kills as suddenly.
-    met.sort_by_key(|threshold| threshold.signal != Signal::MemoryAvailable);
+    met.sort_by_key(|threshold| !threshold.signal.is_of_memory());
     memory.met.clone_from(&met);
-    Judgement { pressure: memory.last_true.keys().copied().collect(), met }
+    let conditions_end = memory.last_true.values().map(|at| lasts(*at));
+    let changes = memory.crossed_since.iter().map(grace).chain(conditions_end);
+    let changes_after = changes.filter(|period| !period.is_zero()).min();
+    Judgement { pressure: memory.last_true.keys().copied().collect(), met, changes_after }
 }
 
 /// Whether a threshold is still crossed, or not as much is free yet as has to be reclaimed.

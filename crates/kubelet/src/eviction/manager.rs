@@ -3,26 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::quantity::Quantity;
 use client::EventType;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::judge::{Memory, Observation, Observations, is_met, judge};
+use super::judge::{Memory, Observations, is_met, judge};
+use super::look::{FileSystems, look};
+use super::memory_events::MemoryEvents;
 use super::rank::{Candidate, rank};
-use super::{EvictionConfig, Signal, Threshold, local_storage, message, node_level};
+use super::{Disks, EvictionConfig, Threshold, local_storage, message, node_level};
 use crate::context::NodeContext;
 use crate::image_gc::ImageGc;
-use crate::machine::{Machine, Pressure};
+use crate::machine::Machine;
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::Failure;
 use crate::pod_status::{Phase, Verdict, VerdictKind};
 use crate::stats::{Detail, Stats};
 use crate::sync_loop::{Event, KnownPods};
 
-/// How often the node is looked at: three small files and one question to the file system.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the node is looked at for what the kernel does not tell: disks and process ids.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Memory that moves about a threshold makes many events; the node is looked at this long after the first.
+const SETTLE_PERIOD: Duration = Duration::from_millis(50);
 /// How often Pods with limits on local storage are measured, which walks their directories.
 const STORAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the next look waits for a Pod to be gone.
@@ -53,10 +57,13 @@ pub struct EvictionManager {
 impl EvictionManager {
     /// Runs until the future is dropped.
     pub async fn run(mut self) {
+        let file_systems = self.find_file_systems().await;
+        let disks = file_systems.disks();
+        self.config = self.config.for_disks(disks);
         let mut memory = Memory::default();
-        let mut storage_due = tokio::time::Instant::now();
+        let mut storage_due = Instant::now();
         loop {
-            let seen = self.look();
+            let seen = look(&self.context, &self.machine, &file_systems);
             let judgement = judge(&self.config, &mut memory, &seen, self.context.clock.now());
             let pressure = judgement.pressure;
             self.context.pressure.send_if_modified(|known| {
@@ -64,39 +71,38 @@ impl EvictionManager {
                 *known = pressure;
                 changed
             });
-            if tokio::time::Instant::now() >= storage_due {
-                storage_due = tokio::time::Instant::now() + STORAGE_INTERVAL;
+            if Instant::now() >= storage_due {
+                storage_due = Instant::now() + STORAGE_INTERVAL;
                 if self.evict_greedy().await {
                     continue;
                 }
             }
-            if let Some(threshold) = judgement.met.first() {
-                self.reclaim(threshold, &seen).await;
+            if let Some(threshold) = judgement.met.first()
+                && self.reclaim(threshold, &seen, &file_systems, disks).await
+            {
+                continue;
+            }
+            self.pause(&seen, judgement.changes_after).await;
+        }
+    }
+
+    async fn find_file_systems(&self) -> FileSystems {
+        loop {
+            match FileSystems::find(&self.context).await {
+                Ok(found) => return found,
+                Err(error) => warn!(%error, "the runtime does not tell where images are"),
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 
-    fn look(&self) -> Observations {
-        let pressure = Pressure::read(&self.context.paths.root);
-        let bytes = |value: u64| Quantity::from_bytes(i64::try_from(value).unwrap_or(i64::MAX));
-        let count = |value: u64| Quantity::from_value(i64::try_from(value).unwrap_or(i64::MAX));
-        let of = |available, capacity| Observation { available, capacity };
-        let space = of(bytes(pressure.disk_available_bytes), bytes(pressure.disk_bytes));
-        let mut seen = Observations::from([
-            (Signal::MemoryAvailable, of(bytes(pressure.memory_available_bytes), bytes(self.machine.memory_bytes))),
-            // Images live on the same file system, which is judged once.
-            (Signal::NodefsAvailable, space),
-        ]);
-        if pressure.inodes > 0 {
-            let inodes = of(count(pressure.inodes_available), count(pressure.inodes));
-            seen.insert(Signal::NodefsInodesFree, inodes);
+    /// Waits until there is something to see.
+    async fn pause(&self, seen: &Observations, changes_after: Option<Duration>) {
+        let events = MemoryEvents::listen(&self.context, &self.config.thresholds, seen);
+        let times = [changes_after, events.look_after()].into_iter().flatten();
+        if tokio::time::timeout(times.fold(LOOK_INTERVAL, Duration::min), events.passed()).await.is_ok() {
+            tokio::time::sleep(SETTLE_PERIOD).await;
         }
-        if let Some(tasks) = task_count().filter(|_| self.machine.pid_limit > 0) {
-            let free = self.machine.pid_limit.saturating_sub(tasks);
-            seen.insert(Signal::PidAvailable, of(count(free), count(self.machine.pid_limit)));
-        }
-        seen
     }
 
     /// Pods that still run or will.
@@ -136,20 +142,27 @@ impl EvictionManager {
         !evicted.is_empty()
     }
 
-    /// Makes the first Pod go that may.
-    async fn reclaim(&mut self, threshold: &Threshold, seen: &Observations) {
+    /// Makes room. Answers whether there was anything to gain.
+    async fn reclaim(
+        &mut self,
+        threshold: &Threshold,
+        seen: &Observations,
+        file_systems: &FileSystems,
+        disks: Disks,
+    ) -> bool {
         let resource = threshold.signal.resource();
         let message = format!("Attempting to reclaim {resource}");
         self.context.events.node(&self.node_name, EventType::Warning, "EvictionThresholdMet", message);
-        if threshold.signal.is_of_disk() {
+        if node_level::helps(threshold.signal, disks) {
             let pods = self.pods.borrow().clone();
             node_level::reclaim(&self.context, &self.image_gc, &pods).await;
-            if !is_met(threshold, &self.look()) {
-                return info!(resource, "enough was reclaimed without evicting a Pod");
+            if !is_met(threshold, &look(&self.context, &self.machine, file_systems)) {
+                info!(resource, "enough was reclaimed without evicting a Pod");
+                return true;
             }
         }
         let mut candidates = self.measure(self.active()).await;
-        rank(&mut candidates, threshold.signal);
+        rank(&mut candidates, threshold.signal, disks);
         for Candidate { pod, stats } in candidates {
             let own = pod::termination_grace_seconds(&pod);
             let grace_seconds = match threshold.is_hard() {
@@ -158,10 +171,12 @@ impl EvictionManager {
             };
             let message = message::pressure(threshold, seen, &pod, stats.as_ref());
             if self.evict(&pod, message, grace_seconds, VerdictKind::Disrupted).await {
-                return self.wait_until_gone(&pod::uid(&pod)).await;
+                self.wait_until_gone(&pod::uid(&pod)).await;
+                return true;
             }
         }
         info!(resource, "short, and no Pod may be evicted");
+        false
     }
 
     /// Ends a Pod, unless the system needs it.
@@ -175,18 +190,9 @@ impl EvictionManager {
         self.events.send(Event::Fail(pod::uid(pod), failure)).await.is_ok()
     }
 
-    async fn wait_until_gone(&mut self, uid: &Uid) {
-        let over = |pods: &KnownPods| {
-            let status = pods.get(uid).map(|pod| pod.status.as_ref());
-            status.is_none_or(|status| status.is_some_and(|status| Phase::of(status).is_terminal()))
-        };
+    async fn wait_until_gone(&self, uid: &Uid) {
+        let mut holding = self.context.holding.subscribe();
         // Too late is fine: the next look finds out what is left.
-        let _ = tokio::time::timeout(CLEANUP_TIMEOUT, self.pods.wait_for(over)).await;
+        let _ = tokio::time::timeout(CLEANUP_TIMEOUT, holding.wait_for(|holding| !holding.contains(uid))).await;
     }
-}
-
-/// How many tasks the kernel has.
-fn task_count() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split(' ').nth(3)?.split_once('/')?.1.parse().ok()
 }

@@ -2,11 +2,25 @@
 
 use tracing::{info, warn};
 
+use super::{Disks, Signal};
 use crate::context::NodeContext;
 use crate::image_gc::ImageGc;
 use crate::labels;
 use crate::pod_status::Phase;
 use crate::sync_loop::KnownPods;
+
+/// Whether that makes room where it is short: containers and images are not on the node's file system where they have
+/// one of their own.
+pub fn helps(signal: Signal, disks: Disks) -> bool {
+    match signal {
+        Signal::MemoryAvailable | Signal::AllocatableMemoryAvailable | Signal::PidAvailable => false,
+        Signal::NodefsAvailable | Signal::NodefsInodesFree => disks == Disks::Shared,
+        Signal::ImagefsAvailable
+        | Signal::ImagefsInodesFree
+        | Signal::ContainerfsAvailable
+        | Signal::ContainerfsInodesFree => true,
+    }
+}
 
 /// Frees what it can, and says why where it cannot.
 pub async fn reclaim(context: &NodeContext, image_gc: &ImageGc, pods: &KnownPods) {

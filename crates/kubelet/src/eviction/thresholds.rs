@@ -11,8 +11,10 @@ mod tests;
 /// Something the node can run short of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
-    /// Memory that could be had without swapping.
+    /// Memory that is not in the node's working set.
     MemoryAvailable,
+    /// The same of what all Pods together may use.
+    AllocatableMemoryAvailable,
     /// Space on the file system Pods write to.
     NodefsAvailable,
     /// Inodes there.
@@ -21,18 +23,25 @@ pub enum Signal {
     ImagefsAvailable,
     /// Inodes there.
     ImagefsInodesFree,
+    /// Space on the file system that containers write to.
+    ContainerfsAvailable,
+    /// Inodes there.
+    ContainerfsInodesFree,
     /// Process ids.
     PidAvailable,
 }
 
 impl Signal {
     /// Those that flags can name.
-    const NAMED: [Self; 6] = [
+    const NAMED: [Self; 9] = [
         Self::MemoryAvailable,
+        Self::AllocatableMemoryAvailable,
         Self::NodefsAvailable,
         Self::NodefsInodesFree,
         Self::ImagefsAvailable,
         Self::ImagefsInodesFree,
+        Self::ContainerfsAvailable,
+        Self::ContainerfsInodesFree,
         Self::PidAvailable,
     ];
 
@@ -40,10 +49,13 @@ impl Signal {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MemoryAvailable => "memory.available",
+            Self::AllocatableMemoryAvailable => "allocatableMemory.available",
             Self::NodefsAvailable => "nodefs.available",
             Self::NodefsInodesFree => "nodefs.inodesFree",
             Self::ImagefsAvailable => "imagefs.available",
             Self::ImagefsInodesFree => "imagefs.inodesFree",
+            Self::ContainerfsAvailable => "containerfs.available",
+            Self::ContainerfsInodesFree => "containerfs.inodesFree",
             Self::PidAvailable => "pid.available",
         }
     }
@@ -51,18 +63,42 @@ impl Signal {
     /// What is short then, as messages name it.
     pub fn resource(self) -> &'static str {
         match self {
-            Self::MemoryAvailable => "memory",
-            Self::NodefsAvailable | Self::ImagefsAvailable => "ephemeral-storage",
-            Self::NodefsInodesFree | Self::ImagefsInodesFree => "inodes",
+            Self::MemoryAvailable | Self::AllocatableMemoryAvailable => "memory",
+            Self::NodefsAvailable | Self::ImagefsAvailable | Self::ContainerfsAvailable => "ephemeral-storage",
+            Self::NodefsInodesFree | Self::ImagefsInodesFree | Self::ContainerfsInodesFree => "inodes",
             Self::PidAvailable => "pids",
         }
     }
 
-    /// Whether removing files helps.
-    pub fn is_of_disk(self) -> bool {
+    /// Whether memory is short then.
+    pub fn is_of_memory(self) -> bool {
+        matches!(self, Self::MemoryAvailable | Self::AllocatableMemoryAvailable)
+    }
+
+    /// The node condition that says so.
+    pub fn condition(self) -> &'static str {
         match self {
-            Self::NodefsAvailable | Self::NodefsInodesFree | Self::ImagefsAvailable | Self::ImagefsInodesFree => true,
-            Self::MemoryAvailable | Self::PidAvailable => false,
+            Self::MemoryAvailable | Self::AllocatableMemoryAvailable => "MemoryPressure",
+            Self::PidAvailable => "PIDPressure",
+            Self::NodefsAvailable
+            | Self::NodefsInodesFree
+            | Self::ImagefsAvailable
+            | Self::ImagefsInodesFree
+            | Self::ContainerfsAvailable
+            | Self::ContainerfsInodesFree => "DiskPressure",
+        }
+    }
+
+    /// The signal of the containers' file system, if this one's stands for it.
+    fn of_containers(self, disks: Disks) -> Option<Self> {
+        match (disks, self) {
+            (Disks::Shared, Self::NodefsAvailable) | (Disks::ImagesApart, Self::ImagefsAvailable) => {
+                Some(Self::ContainerfsAvailable)
+            }
+            (Disks::Shared, Self::NodefsInodesFree) | (Disks::ImagesApart, Self::ImagefsInodesFree) => {
+                Some(Self::ContainerfsInodesFree)
+            }
+            _ => None,
         }
     }
 
@@ -70,6 +106,15 @@ impl Signal {
         let known = Self::NAMED.into_iter().find(|signal| signal.as_str() == text);
         known.ok_or_else(|| format!("unsupported eviction signal {text}"))
     }
+}
+
+/// How the node's file systems are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disks {
+    /// Everything is on one.
+    Shared,
+    /// Images and what containers write are on one of their own.
+    ImagesApart,
 }
 
 /// An amount, or a part of the capacity.
@@ -179,7 +224,8 @@ pub const DEFAULT_HARD: &str =
 
 impl Default for EvictionConfig {
     fn default() -> Self {
-        let Thresholds(thresholds) = DEFAULT_HARD.parse().expect("a constant");
+        let hard = DEFAULT_HARD.parse().expect("a constant");
+        let thresholds = Self::resolve(&hard, &Thresholds::default(), "", "").expect("a constant");
         Self { thresholds, pressure_transition_period: Duration::from_secs(300), max_pod_grace_period_seconds: 0 }
     }
 }
@@ -213,6 +259,25 @@ impl EvictionConfig {
             let concerned = thresholds.iter_mut().filter(|threshold| threshold.signal == signal);
             concerned.for_each(|threshold| threshold.min_reclaim = Some(amount));
         }
+        // What Pods may use together is held by their cgroup, which has as much room to spare as the node.
+        let of_pods = thresholds.iter().filter(|one| one.signal == Signal::MemoryAvailable && one.is_hard());
+        let of_pods = of_pods.map(|one| Threshold { signal: Signal::AllocatableMemoryAvailable, ..*one });
+        let of_pods: Vec<Threshold> = of_pods.collect();
+        thresholds.extend(of_pods);
         Ok(thresholds)
+    }
+
+    /// The thresholds for a node with such disks. Those of the containers' file system follow from the file system it
+    /// is on, whatever flags say.
+    pub fn for_disks(mut self, disks: Disks) -> Self {
+        let is_of_containers = |signal| matches!(signal, Signal::ContainerfsAvailable | Signal::ContainerfsInodesFree);
+        self.thresholds.retain(|threshold| !is_of_containers(threshold.signal));
+        let of_containers = self.thresholds.iter().filter_map(|threshold| {
+            let signal = threshold.signal.of_containers(disks)?;
+            Some(Threshold { signal, ..*threshold })
+        });
+        let of_containers: Vec<Threshold> = of_containers.collect();
+        self.thresholds.extend(of_containers);
+        self
     }
 }

@@ -53,6 +53,7 @@ impl PodWorker {
                 return Some(pause);
             }
             self.context.history.record(&pod, Transition::Released);
+            self.let_go();
             self.lifecycle = std::mem::replace(&mut self.lifecycle, PodLifecycle::Gone).stopped();
             return None;
         }

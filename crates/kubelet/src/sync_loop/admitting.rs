@@ -1,6 +1,7 @@
 //! Letting Pods in, and what the node as a whole is told about those that are in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use tracing::info;
@@ -10,22 +11,25 @@ use crate::admission::{self, Admission, AdmissionInput, Demand};
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::{Desired, Failure};
 use crate::pod_status::{Phase, Verdict, VerdictKind};
+use crate::pod_worker::Room;
 
+/// Pods that are preempted are waited for one and a half grace periods, and no less than this.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(10);
 const PREEMPTED: &str = "Preempted in order to admit critical pod";
 
 impl SyncLoop {
-    /// What becomes of a Pod that was not here before. One that has been let in by an earlier kubelet is not asked for
+    /// What becomes of a Pod that was not here before, and what it has to wait for. One that has been let in by an earlier kubelet is not asked for
     /// again: it may run already.
-    pub(super) fn admit(&mut self, pod: Arc<Pod>, demand: &Demand) -> Desired {
+    pub(super) fn admit(&mut self, pod: Arc<Pod>, demand: &Demand) -> (Desired, Room) {
         let phase = pod.status.as_ref().map_or(Phase::Pending, Phase::of);
         let known = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         if known || phase.is_terminal() || pod.metadata.deletion_timestamp.is_some() {
-            return Desired::Pod(pod);
+            return (Desired::Pod(pod), Room::default());
         }
         if *self.context.shutting_down.borrow() {
             let message = "Pod was rejected as the node is shutting down.".to_owned();
             let verdict = Verdict { reason: "NodeShutdown".into(), message, kind: VerdictKind::Rejected };
-            return Desired::Failed(pod, Failure { verdict, grace_seconds: None });
+            return (Desired::Failed(pod, Failure { verdict, grace_seconds: None }), Room::default());
         }
         let others: Vec<&Demand> =
             self.workers.values().filter(|worker| worker.is_active()).map(|worker| &worker.demand).collect();
@@ -46,25 +50,28 @@ impl SyncLoop {
             },
         };
         match answer {
-            Admission::Admitted => Desired::Pod(pod),
+            Admission::Admitted => (Desired::Pod(pod), Room::default()),
             Admission::AfterPreempting(victims) => {
-                victims.iter().for_each(|victim| self.preempt(victim));
-                Desired::Pod(pod)
+                let patience = victims.iter().filter_map(|victim| self.preempt(victim)).max().unwrap_or_default();
+                (Desired::Pod(pod), Room { after: victims, patience })
             }
             Admission::Rejected(verdict) => {
                 info!(pod = pod::full_name(&pod), reason = %verdict.reason, message = verdict.message, "Pod rejected");
                 self.context.events.warning(&pod, &verdict.reason, admission::event_message(&verdict));
-                Desired::Failed(pod, Failure { verdict, grace_seconds: None })
+                (Desired::Failed(pod, Failure { verdict, grace_seconds: None }), Room::default())
             }
         }
     }
 
-    fn preempt(&mut self, uid: &Uid) {
-        let Some(worker) = self.workers.get(uid) else { return };
+    /// Ends a Pod for the sake of another. Answers how long that may take before the other begins all the same.
+    fn preempt(&mut self, uid: &Uid) -> Option<Duration> {
+        let worker = self.workers.get(uid)?;
+        let grace_seconds = u64::try_from(pod::termination_grace_seconds(worker.desired.pod())).unwrap_or(0);
         self.context.events.warning(worker.desired.pod(), "Preempting", PREEMPTED);
         let verdict =
             Verdict { reason: "Preempting".into(), message: PREEMPTED.to_owned(), kind: VerdictKind::Disrupted };
         self.fail(uid, Failure { verdict, grace_seconds: None });
+        Some(SHORTEST_PATIENCE.max(Duration::from_secs(grace_seconds.saturating_mul(3) / 2)))
     }
 
     /// Tells the cgroups of all Pods how many CPUs the Burstable ones ask for together.

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::super::Thresholds;
 use super::*;
 use crate::testing::at;
@@ -26,16 +24,21 @@ fn a_hard_threshold_counts_at_once_and_its_condition_lasts() {
     let (config, mut state) = (config("memory.available<100Mi", "", ""), Memory::default());
     assert_eq!(judge(&config, &mut state, &memory(100), at(0)), Judgement::default());
     let short = judge(&config, &mut state, &memory(99), at(10));
+    // The node's memory, and what Pods may use of it if somebody told.
     assert_eq!((short.pressure, short.met.len()), (vec!["MemoryPressure"], 1));
+    assert_eq!(short.changes_after, Some(Duration::from_secs(300)));
     let after = judge(&config, &mut state, &memory(500), at(20));
     assert_eq!((after.pressure, after.met.len()), (vec!["MemoryPressure"], 0));
+    assert_eq!(after.changes_after, Some(Duration::from_secs(290)));
     assert_eq!(judge(&config, &mut state, &memory(500), at(310)), Judgement::default());
 }
 
 #[test]
 fn a_soft_threshold_waits_for_its_grace_period() {
     let (config, mut state) = (config("", "memory.available<20%", ""), Memory::default());
-    assert!(judge(&config, &mut state, &memory(150), at(0)).met.is_empty());
+    let first = judge(&config, &mut state, &memory(150), at(0));
+    assert!(first.met.is_empty());
+    assert_eq!(first.changes_after, Some(Duration::from_secs(30)), "the grace period is over before the condition");
     assert!(judge(&config, &mut state, &memory(150), at(29)).met.is_empty());
     assert_eq!(judge(&config, &mut state, &memory(150), at(30)).met.len(), 1);
     assert!(judge(&config, &mut state, &memory(250), at(31)).met.is_empty());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stats::summary::{MemoryStats, ProcessStats};
+use crate::stats::summary::{ContainerStats, MemoryStats, ProcessStats};
 use crate::testing::{at, pod as spec_pod};
 
 fn candidate(name: &str, priority: i32, request_mebibytes: u64, used_mebibytes: u64) -> Candidate {
@@ -24,7 +24,7 @@ fn candidate(name: &str, priority: i32, request_mebibytes: u64, used_mebibytes: 
 }
 
 fn order(mut candidates: Vec<Candidate>, signal: Signal) -> Vec<String> {
-    rank(&mut candidates, signal);
+    rank(&mut candidates, signal, Disks::Shared);
     candidates.iter().map(|one| pod::name(&one.pod).to_owned()).collect()
 }
 
@@ -50,4 +50,20 @@ fn who_cannot_be_measured_goes_first() {
 fn requests_do_not_count_for_process_ids() {
     let candidates = vec![candidate("few", 0, 0, 5), candidate("many", 0, 100, 50), candidate("important", 1, 0, 99)];
     assert_eq!(order(candidates, Signal::PidAvailable), ["many", "few", "important"]);
+}
+
+#[test]
+fn what_counts_is_on_the_disk_that_is_short() {
+    let used = |used_bytes: u64| FsStats { used_bytes, ..FsStats::default() };
+    let container = ContainerStats { rootfs: Some(used(30)), ..ContainerStats::default() };
+    let stats = PodStats { containers: vec![container], ephemeral_storage: Some(used(100)), ..PodStats::default() };
+    for (disks, signal, expected) in [
+        (Disks::Shared, Signal::NodefsAvailable, 100),
+        (Disks::Shared, Signal::ImagefsAvailable, 100),
+        (Disks::ImagesApart, Signal::NodefsAvailable, 70),
+        (Disks::ImagesApart, Signal::ImagefsAvailable, 30),
+        (Disks::ImagesApart, Signal::ContainerfsAvailable, 30),
+    ] {
+        assert_eq!(usage(&stats, signal, disks), expected, "{disks:?} {signal:?}");
+    }
 }

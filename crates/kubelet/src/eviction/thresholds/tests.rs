@@ -16,11 +16,32 @@ fn flags_make_thresholds() {
     let memory = Limit::Quantity(Quantity::from_bytes(150 << 20));
     assert_eq!(thresholds[0].value, memory);
     assert!(thresholds[0].is_hard());
+    assert_eq!(thresholds[3].signal, Signal::AllocatableMemoryAvailable);
     assert_eq!(thresholds[1].value.of(Quantity::from_bytes(1000)).value(), 100);
     assert_eq!(thresholds[1].min_reclaim, Some(Limit::Quantity(Quantity::from_bytes(500 << 20))));
     assert_eq!(thresholds[2].grace_period, Duration::from_secs(90));
     assert!(resolve("memory.available<0%", "", "", "").unwrap().is_empty());
-    assert_eq!(EvictionConfig::default().thresholds.len(), 5);
+}
+
+#[test]
+fn thresholds_of_pods_and_containers_follow_from_the_others() {
+    let names =
+        |config: &EvictionConfig| config.thresholds.iter().map(|one| one.signal.as_str()).collect::<Vec<_>>().join(" ");
+    let config = EvictionConfig::default();
+    let flags = "memory.available nodefs.available nodefs.inodesFree imagefs.available imagefs.inodesFree \
+                 allocatableMemory.available";
+    assert_eq!(names(&config), flags);
+    let value = |config: &EvictionConfig, signal: Signal| {
+        config.thresholds.iter().find(|one| one.signal == signal).map(|one| one.value)
+    };
+    for (disks, expected) in [(Disks::Shared, 0.1), (Disks::ImagesApart, 0.15)] {
+        // Told twice, it is still what the disks say.
+        let config = config.clone().for_disks(Disks::ImagesApart).for_disks(disks);
+        assert_eq!(names(&config), format!("{flags} containerfs.available containerfs.inodesFree"));
+        assert_eq!(value(&config, Signal::ContainerfsAvailable), Some(Limit::Share(expected)), "{disks:?}");
+    }
+    let soft = resolve("", "memory.available<300Mi", "memory.available=1m", "").unwrap();
+    assert_eq!(soft.len(), 1, "only a hard threshold holds for Pods together");
 }
 
 #[test]
