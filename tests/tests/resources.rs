@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         classes_give_priority_and_overhead,
         local_storage_over_its_limit_ends_the_pod,
         a_node_that_is_short_makes_pods_go,
+        pods_that_use_more_than_all_may_are_evicted_at_once,
+        a_critical_pod_starts_when_others_have_made_way,
     ];
     let flags =
         ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200", "--eviction-hard=memory.available<100Mi"]
@@ -269,6 +271,62 @@ fn a_node_that_is_short_makes_pods_go(_: &Cluster) -> Result<()> {
         Ok(())
     };
     case().map_err(|error| error.context(cluster.diagnose()))
+}
+
+/// A cluster of its own, whose Pods have 300 MiB together, of which 100 MiB have to be free. Looking every ten seconds
+/// would be too late.
+fn pods_that_use_more_than_all_may_are_evicted_at_once(main: &Cluster) -> Result<()> {
+    let all = mebibytes(&main.kubectl().text("node/node-1", "/status/capacity/memory")?)?;
+    let flags =
+        [format!("--system-reserved=memory={}Mi", all - 300), "--eviction-hard=memory.available<100Mi".to_owned()];
+    let cluster = Cluster::start(Options { flags: flags.to_vec(), ..Options::default() })?;
+    let case = || -> Result<()> {
+        let kubectl = cluster.namespace("greedy")?;
+        kubectl.apply(&sleeper("modest", "{requests: {memory: 16Mi}}", ""))?;
+        // One block is held in memory for as long as nobody reads on.
+        let script = "trap exit TERM; until [ -e /go ]; do sleep 0.05; done; \
+                      dd if=/dev/zero bs=230M count=1 | sleep 3600 & wait";
+        kubectl.ok(&["run", "greedy", "--image=busybox", "--", "sh", "-c", script])?;
+        kubectl.wait_ready("modest")?;
+        kubectl.wait_ready("greedy")?;
+        kubectl.ok(&["exec", "greedy", "--", "touch", "/go"])?;
+        let crossed = std::time::Instant::now();
+        kubectl.wait_value("pod/greedy", "/status/phase", SOON, |phase| phase == "Failed")?;
+        let took = crossed.elapsed();
+        ensure!(!is_v1() || took < Duration::from_secs(6), "it took {took:?}");
+        ensure!(kubectl.text("pod/greedy", "/status/reason")? == "Evicted");
+        let message = kubectl.text("pod/greedy", "/status/message")?;
+        let start = "The node was low on resource: memory. Threshold quantity: 100Mi, available: ";
+        ensure!(message.starts_with(start), "{message}");
+        ensure!(message.contains("Container greedy was using ") && message.contains("request is 0, "), "{message}");
+        ensure!(kubectl.text("pod/modest", "/status/phase")? == "Running");
+        let node = kubectl.value("node/node-1", "")?;
+        ensure!(condition(&node, "MemoryPressure")["status"] == "True", "{node}");
+        Ok(())
+    };
+    case().map_err(|error| error.context(cluster.diagnose()))
+}
+
+fn a_critical_pod_starts_when_others_have_made_way(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("preempted")?;
+    // Of what no other case asks for.
+    let all: u64 = kubectl.text("node/node-1", "/status/allocatable/ephemeral-storage")?.parse()?;
+    let resources = format!("{{requests: {{ephemeral-storage: '{}'}}}}", all / 2 + 1);
+    let slow = "trap 'sleep 3; exit' TERM; while :; do sleep 0.1; done";
+    kubectl.apply(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: victim}}\nspec:\n  nodeName: node-1\n  containers:\n  - name: app\n    \
+         image: busybox\n    command: [sh, -c, \"{slow}\"]\n    resources: {resources}\n"
+    ))?;
+    kubectl.wait_ready("victim")?;
+    kubectl.apply(&sleeper("critical", &resources, "nodeName: node-1\n  priorityClassName: system-node-critical"))?;
+    kubectl.wait_ready("critical")?;
+    let victim = kubectl.value("pod/victim", "/status")?;
+    ensure!(victim["phase"] == "Failed" && victim["reason"] == "Preempting", "{victim}");
+    ensure!(victim["message"] == "Preempted in order to admit critical pod", "{victim}");
+    let ended = victim["containerStatuses"][0]["state"]["terminated"]["finishedAt"].as_str().context("an end")?;
+    let begun = kubectl.text("pod/critical", "/status/containerStatuses/0/state/running/startedAt")?;
+    ensure!(begun.as_str() >= ended, "it began at {begun}, but the other ended at {ended}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
 }
 
 fn classes_give_priority_and_overhead(cluster: &Cluster) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod};
 
 use crate::plan_pod::Epoch;
 use crate::pod;
@@ -30,6 +30,10 @@ pub const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminatio
 pub const CONTAINER_RESOURCES: &str = "isopod.container.resources";
 /// Annotation: the Pod's own grace period, for a Pod that is known from the runtime only.
 pub const GRACE_PERIOD: &str = "io.kubernetes.pod.terminationGracePeriod";
+/// Annotation: the `preStop` hook as JSON, for the same Pods.
+pub const PRE_STOP: &str = "io.kubernetes.container.preStopHandler";
+/// Annotation: the container's ports as JSON, which hooks may name.
+pub const PORTS: &str = "io.kubernetes.container.ports";
 
 /// Labels of a sandbox: the Pod's, then whose it is.
 pub fn sandbox_labels(pod: &Pod) -> BTreeMap<String, String> {
@@ -60,7 +64,11 @@ pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32, epo
         (RESTART_COUNT.to_owned(), attempt.to_string()),
         (CONTAINER_RESOURCES.to_owned(), resources_text(container)),
     ]);
+    let ports = container.ports.as_ref().filter(|ports| !ports.is_empty());
+    let pre_stop = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
     let optional = [
+        (PRE_STOP, pre_stop.map(json)),
+        (PORTS, ports.map(json)),
         (EPOCH, (epoch != Epoch::default()).then(|| epoch.0.to_string())),
         (TERMINATION_MESSAGE_PATH, container.termination_message_path.clone()),
         (TERMINATION_MESSAGE_POLICY, container.termination_message_policy.clone()),
@@ -73,8 +81,24 @@ pub fn container_annotations(pod: &Pod, container: &Container, attempt: u32, epo
     annotations
 }
 
+/// As much of a container's spec as is needed to end it, for one whose Pod nobody knows any more. What cannot be read
+/// was not written by us, and is left out.
+pub fn restored_container(name: &str, annotations: &BTreeMap<String, String>) -> Container {
+    let pre_stop = annotations.get(PRE_STOP).and_then(|text| serde_json::from_str(text).ok());
+    Container {
+        name: name.to_owned(),
+        lifecycle: pre_stop.map(|hook| Lifecycle { pre_stop: Some(hook), ..Lifecycle::default() }),
+        ports: annotations.get(PORTS).and_then(|text| serde_json::from_str(text).ok()),
+        ..Container::default()
+    }
+}
+
 fn resources_text(container: &Container) -> String {
-    serde_json::to_string(&container.resources.clone().unwrap_or_default()).expect("plain data encodes")
+    json(&container.resources.clone().unwrap_or_default())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data encodes")
 }
 
 /// FNV-1a of what cannot change under a running container: its name and image. Stable across versions of isopod, or
@@ -89,6 +113,23 @@ pub fn container_hash(container: &Container) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::pod as spec_pod;
+
+    #[test]
+    fn annotations_tell_how_a_container_is_ended() {
+        let pod = spec_pod(
+            "{terminationGracePeriodSeconds: 7, containers: [{name: app, image: x, ports: [{name: web, containerPort: 80}], \
+             lifecycle: {preStop: {httpGet: {port: web}}}}, {name: plain, image: x}]}",
+        );
+        for container in pod::containers(&pod) {
+            let annotations = container_annotations(&pod, container, 0, Epoch::default());
+            let restored = restored_container(&container.name, &annotations);
+            assert_eq!((&restored.lifecycle, &restored.ports), (&container.lifecycle, &container.ports));
+            assert_eq!(annotations[GRACE_PERIOD], "7");
+        }
+        let garbled = BTreeMap::from([(PRE_STOP.to_owned(), "{".to_owned())]);
+        assert_eq!(restored_container("app", &garbled).lifecycle, None);
+    }
 
     #[test]
     fn the_hash_is_fixed_and_sees_name_and_image_only() {

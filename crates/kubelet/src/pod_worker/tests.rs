@@ -342,13 +342,17 @@ async fn a_restarted_kubelet_adopts_what_runs() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_vanished_while_no_kubelet_ran_is_ended() {
     let mut node = Node::new();
-    node.create(one());
+    let lifecycle = json!({ "preStop": { "exec": { "command": ["bye"] } } });
+    node.create(json!({ "containers": [{ "name": "app", "image": "nginx", "lifecycle": lifecycle }] }));
     node.until_running().await;
     node.cancel.cancel();
     tokio::time::sleep(Duration::from_millis(10)).await;
     node.vanish();
+    node.cri.forget_calls();
     node.restart().await;
     node.until("the orphan's end", |node| node.cri.sandboxes() == 0).await;
+    // Its hook is known from the container itself, and has as little time as anything of a Pod nobody wants.
+    assert_eq!(node.cri.calls()[..2], ["exec app bye", "stop app 2"]);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!node.context.paths.root.join("pods/u1").exists());
 }

@@ -1,5 +1,6 @@
 //! Stopping containers: one of a living Pod, or all of one that ends.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use super::SyncPass;
 use super::termination_order::predecessors;
 use crate::context::NodeContext;
 use crate::hooks;
+use crate::labels;
 use crate::observed::ObservedPod;
 use crate::plan_pod::{KillContainer, KillReason};
 use crate::pod::{self, ContainerKind};
@@ -101,11 +103,14 @@ pub async fn stop_pod(
             // Whether they are gone or the grace period is over, the turn has come.
             let _ = tokio::time::timeout(limit, all_gone).await;
         };
-        let found = pod::find_container(pod, name);
+        // Of a Pod that was gone before this kubelet came, containers themselves tell how they want to end.
+        let spec = pod::find_container(pod, name).map_or_else(
+            || Cow::Owned(labels::restored_container(name, &container.annotations)),
+            |(_, container)| container,
+        );
         let pod_ip = pod_ip(observed);
         async move {
-            let spec = found.as_ref().map(|(_, container)| &**container);
-            let stop = Stop { context, pod, name, spec, id: &container.id, pod_ip };
+            let stop = Stop { context, pod, name, spec: Some(&*spec), id: &container.id, pod_ip };
             stop.run(grace_seconds, format!("Stopping container {name}"), turn).await;
             ended.send_modify(|ended| ended.extend([name.to_owned()]));
         }
