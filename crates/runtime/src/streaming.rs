@@ -7,11 +7,14 @@
 //! ```text
 //! handshake     which protocol                      process        what exec and attach connect to
 //! session       exec and attach in channels         spdy_command   the same in streams
-//! port_forward  connections to a Pod's ports        tunnel         bytes inside WebSocket messages
+//! port_forward  a Pod's ports in streams            port_channels  the same in channels
+//! codec         frames as WebSocket messages        tunnel         bytes inside WebSocket messages
 //! ```
 
 mod channel;
+mod codec;
 mod handshake;
+mod port_channels;
 mod port_forward;
 mod process;
 mod session;
@@ -35,12 +38,14 @@ use platform::random::SharedRandom;
 use platform::tasks::{self, TaskKind};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::runtime::Shared;
 use crate::sandbox::Sandbox;
 use crate::shim::protocol::Streams;
 use handshake::{Protocol, Service, Upgrade};
 pub use process::Process;
+use session::Spoken;
 
 /// How long a URL is good for.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
@@ -64,6 +69,8 @@ pub enum Target {
     Ports {
         /// Where.
         sandbox: Arc<Sandbox>,
+        /// Which, for clients that do not say with each connection.
+        ports: Vec<u16>,
     },
 }
 
@@ -143,6 +150,11 @@ fn answer(request: Request<Incoming>, shared: &Arc<Shared>, target: Option<Targe
         Ok(upgrade) => upgrade,
         Err(words) => return refuse(StatusCode::BAD_REQUEST, &format!("unable to upgrade: {words}")),
     };
+    if let (Target::Ports { ports, .. }, Protocol::PortChannels(_)) = (&target, upgrade.protocol)
+        && !(1..=port_channels::MAX_PORTS).contains(&ports.len())
+    {
+        return refuse(StatusCode::BAD_REQUEST, "query parameter \"port\" is required, at most 64 times");
+    }
     let (response, protocol, shared) = (upgrade.response(), upgrade.protocol, shared.clone());
     tasks::spawn(TaskKind::Worker, "streaming session", async move {
         match hyper::upgrade::on(request).await {
@@ -155,14 +167,17 @@ fn answer(request: Request<Incoming>, shared: &Arc<Shared>, target: Option<Targe
 
 async fn run(connection: TokioIo<Upgraded>, protocol: Protocol, shared: &Shared, target: Target) {
     match (target, protocol) {
-        (Target::Process { process, streams }, Protocol::Channels(version)) => {
-            session::run(connection, version, shared, process, streams).await;
+        (Target::Process { process, streams }, Protocol::Channels(version, codec)) => {
+            session::run(connection, Spoken { version, codec }, shared, process, streams).await;
         }
         (Target::Process { process, streams }, _) => spdy_command::run(connection, shared, process, streams).await,
-        (Target::Ports { sandbox }, Protocol::TunnelledPortForward) => {
+        (Target::Ports { sandbox, ports }, Protocol::PortChannels(codec)) => {
+            port_channels::run(connection, codec, sandbox, ports).await;
+        }
+        (Target::Ports { sandbox, .. }, Protocol::TunnelledPortForward) => {
             port_forward::run(tunnel::open(connection).await, sandbox).await;
         }
-        (Target::Ports { sandbox }, _) => port_forward::run(connection, sandbox).await,
+        (Target::Ports { sandbox, .. }, _) => port_forward::run(connection, sandbox).await,
     }
 }
 

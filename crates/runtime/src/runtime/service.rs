@@ -163,7 +163,12 @@ impl RuntimeService for EmbeddedRuntime {
         if sandbox.shim().is_none() {
             return Err(Error::Failed(format!("sandbox container {:?} is not running", sandbox.id())));
         }
-        Ok(PortForwardResponse { url: self.streaming.prepare(Target::Ports { sandbox }) })
+        let port = |number: i32| match u16::try_from(number) {
+            Ok(port @ 1..) => Ok(port),
+            _ => Err(Error::InvalidArgument(format!("{number} is not a valid port"))),
+        };
+        let ports = request.port.into_iter().map(port).collect::<Result<_>>()?;
+        Ok(PortForwardResponse { url: self.streaming.prepare(Target::Ports { sandbox, ports }) })
     }
 
     async fn dial_streaming(&self, url: &str) -> Result<Box<dyn StreamingIo>> {

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::handshake::ProtocolVersion;
+
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -97,9 +99,15 @@ pub enum End {
     Failed(String),
 }
 
-/// The last frame: the outcome as a Kubernetes `Status`.
-pub fn status(end: &End) -> Vec<u8> {
-    [&[STATUS], status_object(end).to_string().as_bytes()].concat()
+/// The last frame, on the outcome's channel: a Kubernetes `Status`. Before version 4 the words of a failure alone.
+pub fn outcome(end: &End, version: ProtocolVersion) -> Option<Vec<u8>> {
+    let status = status_object(end);
+    let text = match (version, end) {
+        (ProtocolVersion::V1, End::Success) => return None,
+        (ProtocolVersion::V1, _) => status["message"].as_str().unwrap_or_default().to_owned(),
+        (ProtocolVersion::V4 | ProtocolVersion::V5, _) => status.to_string(),
+    };
+    Some([&[STATUS], text.as_bytes()].concat())
 }
 
 /// The outcome as a Kubernetes `Status`.

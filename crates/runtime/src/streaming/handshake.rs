@@ -7,6 +7,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::codec::Codec;
+
 /// Where SPDY clients name their protocols.
 static STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
@@ -23,42 +25,55 @@ pub enum Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// Exec and attach in WebSocket messages, one channel each for input, output, errors, outcome and terminal size.
-    Channels(ProtocolVersion),
+    Channels(ProtocolVersion, Codec),
     /// Exec and attach, a SPDY stream for each channel.
     SpdyCommand,
     /// Port forwarding, two SPDY streams for each connection.
     SpdyPortForward,
     /// The same in the messages of a WebSocket.
     TunnelledPortForward,
+    /// Port forwarding in WebSocket messages, two channels for each port that the request names.
+    PortChannels(Codec),
 }
 
 /// Version of the remote command protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolVersion {
+    /// Channels for input, output, errors and terminal size; what comes as outcome are words, after a failure only.
+    V1,
     /// Channels for input, output, errors, outcome and terminal size.
     V4,
     /// The same, and either side may close a channel.
     V5,
 }
 
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Channels(ProtocolVersion::V5) => "v5.channel.k8s.io",
-            Self::Channels(ProtocolVersion::V4) | Self::SpdyCommand => "v4.channel.k8s.io",
-            Self::SpdyPortForward => "portforward.k8s.io",
-            Self::TunnelledPortForward => "SPDY/3.1+portforward.k8s.io",
-        }
-    }
+/// Each protocol under each of its names. A WebSocket may also be opened without naming one.
+type Known = &'static [(&'static str, Protocol)];
 
-    /// What we speak, for a service and one kind of upgrade.
-    fn known(service: Service, websocket: bool) -> &'static [Self] {
-        match (service, websocket) {
-            (Service::Command, true) => &[Self::Channels(ProtocolVersion::V5), Self::Channels(ProtocolVersion::V4)],
-            (Service::Command, false) => &[Self::SpdyCommand],
-            (Service::PortForward, true) => &[Self::TunnelledPortForward],
-            (Service::PortForward, false) => &[Self::SpdyPortForward],
-        }
+const COMMAND_CHANNELS: Known = &[
+    ("v5.channel.k8s.io", Protocol::Channels(ProtocolVersion::V5, Codec::Binary)),
+    ("v4.channel.k8s.io", Protocol::Channels(ProtocolVersion::V4, Codec::Binary)),
+    ("v4.base64.channel.k8s.io", Protocol::Channels(ProtocolVersion::V4, Codec::Base64)),
+    ("channel.k8s.io", Protocol::Channels(ProtocolVersion::V1, Codec::Binary)),
+    ("base64.channel.k8s.io", Protocol::Channels(ProtocolVersion::V1, Codec::Base64)),
+    ("", Protocol::Channels(ProtocolVersion::V1, Codec::Binary)),
+];
+const COMMAND_STREAMS: Known = &[("v4.channel.k8s.io", Protocol::SpdyCommand)];
+const PORT_CHANNELS: Known = &[
+    ("SPDY/3.1+portforward.k8s.io", Protocol::TunnelledPortForward),
+    ("v4.channel.k8s.io", Protocol::PortChannels(Codec::Binary)),
+    ("v4.base64.channel.k8s.io", Protocol::PortChannels(Codec::Base64)),
+    ("", Protocol::PortChannels(Codec::Binary)),
+];
+const PORT_STREAMS: Known = &[("portforward.k8s.io", Protocol::SpdyPortForward)];
+
+/// What we speak, for a service and one kind of upgrade.
+fn known(service: Service, websocket: bool) -> Known {
+    match (service, websocket) {
+        (Service::Command, true) => COMMAND_CHANNELS,
+        (Service::Command, false) => COMMAND_STREAMS,
+        (Service::PortForward, true) => PORT_CHANNELS,
+        (Service::PortForward, false) => PORT_STREAMS,
     }
 }
 
@@ -67,6 +82,8 @@ impl Protocol {
 pub struct Upgrade {
     /// What both sides speak.
     pub protocol: Protocol,
+    /// The name it was asked for by.
+    name: &'static str,
     /// The answer to a WebSocket's key.
     accept_key: Option<String>,
 }
@@ -91,14 +108,17 @@ impl Upgrade {
             }
             false => None,
         };
-        let offers = list(headers, if websocket { &SEC_WEBSOCKET_PROTOCOL } else { &STREAM_PROTOCOL });
-        let known = Protocol::known(service, websocket);
-        let protocol = offers.iter().find_map(|offer| known.iter().find(|protocol| protocol.name() == *offer));
-        let protocol = protocol.copied().ok_or_else(|| {
-            let known: Vec<_> = known.iter().map(|protocol| protocol.name()).collect();
+        let mut offers = list(headers, if websocket { &SEC_WEBSOCKET_PROTOCOL } else { &STREAM_PROTOCOL });
+        if websocket && offers.is_empty() {
+            offers.push("");
+        }
+        let known = known(service, websocket);
+        let chosen = offers.iter().find_map(|offer| known.iter().find(|(name, _)| name == offer));
+        let (name, protocol) = *chosen.ok_or_else(|| {
+            let known: Vec<_> = known.iter().map(|(name, _)| name).collect();
             format!("unable to negotiate protocol: client supports {offers:?}, server accepts {known:?}")
         })?;
-        Ok(Self { protocol, accept_key })
+        Ok(Self { protocol, name, accept_key })
     }
 
     /// The answer that switches protocols.
@@ -107,11 +127,13 @@ impl Upgrade {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        let name = HeaderValue::from_static(self.protocol.name());
+        let name = HeaderValue::from_static(self.name);
         match &self.accept_key {
             Some(key) => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
+                if !name.is_empty() {
+                    headers.insert(SEC_WEBSOCKET_PROTOCOL, name);
+                }
                 let key = HeaderValue::from_str(key).expect("base64 is a header value");
                 headers.insert(SEC_WEBSOCKET_ACCEPT, key);
             }

@@ -82,8 +82,7 @@ async fn forward(sandbox: &Sandbox, port: String, stream: Stream, error: StreamW
     match connected {
         Ok(connection) => copy(connection, reader, writer).await,
         Err(words) => {
-            let id = sandbox.id();
-            let words = format!("error forwarding port {port} to pod {id}, uid : {words}");
+            let words = failure(&port, sandbox, &words);
             // A client that has left does not want to know.
             let _ = error.write(words.into()).await;
             writer.finish().await;
@@ -92,8 +91,16 @@ async fn forward(sandbox: &Sandbox, port: String, stream: Stream, error: StreamW
     error.finish().await;
 }
 
+/// What a client is told of a port that cannot be had.
+pub fn failure(port: &dyn std::fmt::Display, sandbox: &Sandbox, words: &str) -> String {
+    format!("error forwarding port {port} to pod {}, uid : {words}", sandbox.id())
+}
+
 /// Connects to a port of the Pod's loopback, IPv4 first.
-async fn connect(sandbox: &Sandbox, port: u16) -> Result<TcpStream, String> {
+///
+/// # Errors
+/// Why it cannot, in words for the client.
+pub async fn connect(sandbox: &Sandbox, port: u16) -> Result<TcpStream, String> {
     let id = sandbox.id();
     let failed = |words: String| format!("failed to execute portforward in network namespace {id:?}: {words}");
     let namespace = network_of(sandbox).await.map_err(&failed)?;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::channel::{self, End, Incoming, Output};
+use super::codec::{Codec, Received};
 use super::handshake::ProtocolVersion;
 use super::process::Process;
 use crate::runtime::Shared;
@@ -27,15 +28,25 @@ const FRAMES_WAITING: usize = 8;
 /// How long the client may take to close its side after the outcome.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Which of the protocols a client speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken {
+    /// What the channels are.
+    pub version: ProtocolVersion,
+    /// How frames are sent.
+    pub codec: Codec,
+}
+
 /// Connects the client with a process until either has ended.
-pub async fn run<T>(connection: T, version: ProtocolVersion, shared: &Shared, process: Process, wanted: Streams)
+pub async fn run<T>(connection: T, spoken: Spoken, shared: &Shared, process: Process, wanted: Streams)
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
     let (mut sink, source) = socket.split();
-    let mut reader = ClientReader { source, version, terminal: None };
-    if sink.send(binary(channel::greeting(wanted.stdout, wanted.stderr))).await.is_err() {
+    let Spoken { version, codec } = spoken;
+    let mut reader = ClientReader { source, spoken, terminal: None };
+    if sink.send(codec.encode(channel::greeting(wanted.stdout, wanted.stderr))).await.is_err() {
         return;
     }
     let end = match process.connect(shared, wanted).await {
@@ -45,16 +56,13 @@ where
     if let Some(end) = end {
         // With a code: kubectl takes a close without one for a failure.
         let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
-        let last = [binary(channel::status(&end)), Message::Close(Some(normal))];
+        let outcome = channel::outcome(&end, version).map(|frame| codec.encode(frame));
+        let last = outcome.into_iter().chain([Message::Close(Some(normal))]);
         if sink.send_all(&mut futures::stream::iter(last.map(Ok))).await.is_ok() {
             // The client's farewell; without it the connection just ends, and one that has left needs no outcome.
             let _ = tokio::time::timeout(FAREWELL, reader.run(None)).await;
         }
     }
-}
-
-fn binary(frame: Vec<u8>) -> Message {
-    Message::Binary(frame.into())
 }
 
 /// Copies output to the client and the client's input to the process. Returns how the process ended once all its output
@@ -68,6 +76,7 @@ async fn converse<T>(
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let codec = reader.spoken.codec;
     let (frames, mut outgoing) = mpsc::channel::<Vec<u8>>(FRAMES_WAITING);
     let copies = [(streams.stdout.take(), Output::Stdout), (streams.stderr.take(), Output::Stderr)];
     for (stream, output) in copies {
@@ -79,7 +88,7 @@ where
     // Sending must not keep us from listening: an interrupt typed during a flood of output has to get through.
     let send = async {
         while let Some(frame) = outgoing.recv().await {
-            sink.send(binary(frame)).await?;
+            sink.send(codec.encode(frame)).await?;
         }
         Ok::<_, tokio_tungstenite::tungstenite::Error>(())
     };
@@ -114,7 +123,7 @@ async fn copy_output(mut stream: Reader, output: Output, frames: mpsc::Sender<Ve
 /// Listens to the client.
 struct ClientReader<T> {
     source: SplitStream<WebSocketStream<T>>,
-    version: ProtocolVersion,
+    spoken: Spoken,
     terminal: Option<TerminalIo>,
 }
 
@@ -122,11 +131,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> ClientReader<T> {
     /// Carries out what the client sends; returns when it has left.
     async fn run(&mut self, mut stdin: Option<Writer>) {
         while let Some(Ok(message)) = self.source.next().await {
-            let frame = match message {
-                Message::Binary(frame) => frame,
-                Message::Text(text) => text.into(),
-                Message::Close(_) => return,
-                _ => continue,
+            let frame = match self.spoken.codec.decode(message) {
+                Received::Frame(frame) => frame,
+                Received::Close => return,
+                Received::Nothing => continue,
             };
             match channel::parse(&frame) {
                 Incoming::Stdin(data) => {
@@ -137,7 +145,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> ClientReader<T> {
                         stdin = None;
                     }
                 }
-                Incoming::StdinClosed if self.version == ProtocolVersion::V5 => stdin = None,
+                Incoming::StdinClosed if self.spoken.version == ProtocolVersion::V5 => stdin = None,
                 Incoming::Resize { columns, rows } => {
                     if let Some(terminal) = &self.terminal
                         && let Err(error) = terminal.resize(columns, rows)

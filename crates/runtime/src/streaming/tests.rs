@@ -1,7 +1,8 @@
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::channel::{End, Incoming, Output, greeting, output, parse, status};
+use super::channel::{End, Incoming, Output, greeting, outcome, output, parse};
+use super::codec::Codec;
 use super::handshake::{Protocol, ProtocolVersion, Service, Upgrade};
 
 fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
@@ -21,10 +22,10 @@ const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
 fn the_newest_protocol_the_client_prefers_is_spoken() {
     let offer =
         |protocols| accept(Service::Command, &[("upgrade", "websocket"), KEY, ("sec-websocket-protocol", protocols)]);
-    assert_eq!(offer("v5.channel.k8s.io").unwrap().protocol, Protocol::Channels(ProtocolVersion::V5));
+    assert_eq!(offer("v5.channel.k8s.io").unwrap().protocol, Protocol::Channels(ProtocolVersion::V5, Codec::Binary));
     assert_eq!(
         offer("v9, v4.channel.k8s.io, v5.channel.k8s.io").unwrap().protocol,
-        Protocol::Channels(ProtocolVersion::V4)
+        Protocol::Channels(ProtocolVersion::V4, Codec::Binary)
     );
     let response = offer("v4.channel.k8s.io").unwrap().response();
     // The example of RFC 6455.
@@ -49,6 +50,27 @@ fn each_service_has_its_protocols() {
     let tunnel = [("upgrade", "websocket"), KEY, ("sec-websocket-protocol", "SPDY/3.1+portforward.k8s.io")];
     assert_eq!(accept(Service::PortForward, &tunnel).unwrap().protocol, Protocol::TunnelledPortForward);
     assert!(accept(Service::Command, &tunnel).is_err());
+}
+
+#[test]
+fn older_websockets_are_spoken_too() {
+    let offer = |service, protocol: &str| {
+        let upgrade = accept(service, &[("upgrade", "websocket"), KEY, ("sec-websocket-protocol", protocol)]).unwrap();
+        assert_eq!(upgrade.response().headers()["sec-websocket-protocol"], protocol);
+        upgrade.protocol
+    };
+    for (name, version, codec) in [
+        ("v4.base64.channel.k8s.io", ProtocolVersion::V4, Codec::Base64),
+        ("channel.k8s.io", ProtocolVersion::V1, Codec::Binary),
+        ("base64.channel.k8s.io", ProtocolVersion::V1, Codec::Base64),
+    ] {
+        assert_eq!(offer(Service::Command, name), Protocol::Channels(version, codec));
+    }
+    assert_eq!(offer(Service::PortForward, "v4.channel.k8s.io"), Protocol::PortChannels(Codec::Binary));
+    assert_eq!(offer(Service::PortForward, "v4.base64.channel.k8s.io"), Protocol::PortChannels(Codec::Base64));
+    let nameless = accept(Service::Command, &[("upgrade", "websocket"), KEY]).unwrap();
+    assert_eq!(nameless.protocol, Protocol::Channels(ProtocolVersion::V1, Codec::Binary));
+    assert_eq!(nameless.response().headers().get("sec-websocket-protocol"), None);
 }
 
 #[test]
@@ -85,10 +107,13 @@ fn output_and_greeting_name_their_channel() {
 #[test]
 fn the_outcome_is_a_kubernetes_status() {
     let read = |end: &End| -> Value {
-        let frame = status(end);
+        let frame = outcome(end, ProtocolVersion::V5).unwrap();
         assert_eq!(frame[0], 3);
         serde_json::from_slice(&frame[1..]).unwrap()
     };
+    assert_eq!(outcome(&End::Success, ProtocolVersion::V1), None);
+    let words = outcome(&End::ExitCode { code: 3, argv: vec!["false".into()] }, ProtocolVersion::V1).unwrap();
+    assert_eq!(words, b"\x03command terminated with non-zero exit code: error executing command [false], exit code 3");
     assert_eq!(read(&End::Success), json!({ "metadata": {}, "status": "Success" }));
     let failure = read(&End::ExitCode { code: 3, argv: vec!["sh".into(), "-c".into(), "exit 3".into()] });
     assert_eq!(failure["reason"], "NonZeroExitCode");
