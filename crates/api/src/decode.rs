@@ -128,6 +128,17 @@ pub fn decode(body: &[u8], format: Format, expected: Gvk, validation: FieldValid
     Ok(Decoded { object, warnings })
 }
 
+/// The tree of a body, whatever it is; of several YAML documents that of the first.
+///
+/// # Errors
+/// When the body is no such text.
+pub fn tree(body: &[u8], format: Format) -> Result<Value, Error> {
+    match parse(body, format).map_err(Error)?.0 {
+        Content::Tree(node) => Ok(node.into_value()),
+        Content::Message(_) => Err(Error("a protobuf message is no tree".to_owned())),
+    }
+}
+
 /// Decodes a tree into an object of `expected`'s kind, and names its unknown and duplicate fields.
 ///
 /// # Errors

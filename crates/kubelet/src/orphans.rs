@@ -31,7 +31,7 @@ pub async fn find(
     let mut alive: HashSet<Uid> = known.clone();
     let mut orphans = BTreeMap::new();
     for sandbox in &sandboxes {
-        let pod = pod_from_labels(&sandbox.labels);
+        let pod = remembered(sandbox);
         let uid = crate::pod::uid(&pod);
         alive.insert(uid.clone());
         if !known.contains(&uid) {
@@ -48,12 +48,14 @@ pub async fn find(
 }
 
 /// As much of a Pod as its sandbox remembers.
-fn pod_from_labels(labels: &BTreeMap<String, String>) -> Pod {
+pub fn remembered(sandbox: &cri::PodSandbox) -> Pod {
+    let label = |name: &str| sandbox.labels.get(name).cloned();
     Pod {
         metadata: ObjectMeta {
-            name: labels.get(labels::POD_NAME).cloned(),
-            namespace: labels.get(labels::POD_NAMESPACE).cloned(),
-            uid: labels.get(labels::POD_UID).cloned(),
+            name: label(labels::POD_NAME),
+            namespace: label(labels::POD_NAMESPACE),
+            uid: label(labels::POD_UID),
+            annotations: Some(sandbox.annotations.clone()).filter(|annotations| !annotations.is_empty()),
             ..ObjectMeta::default()
         },
         ..Pod::default()

@@ -8,6 +8,7 @@ mod url;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::core::v1::pod::{SEEN_ANNOTATION, SOURCE_ANNOTATION};
 use futures::StreamExt as _;
@@ -19,11 +20,15 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::context::NodeContext;
+use crate::orphans;
 use crate::pod;
 use crate::sync_loop::Event;
 
 pub use manifest::Source;
 pub use url::ManifestUrl;
+
+/// How soon a runtime that does not answer is asked again.
+const RUNTIME_RETRY: Duration = Duration::from_secs(1);
 
 /// Where static Pods are found.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +100,12 @@ pub async fn run(client: kube::Client, node_name: &str, events: mpsc::Sender<Eve
 /// Follows the sources of static Pods until the receiver is gone.
 pub async fn run_static(context: Arc<NodeContext>, node_name: String, events: mpsc::Sender<Event>) {
     let StaticPodConfig { path, url } = context.pods.static_pods.clone();
+    // First of all: what a manifest changed meanwhile must not start beside what it was before.
+    if (path.is_some() || url.is_some())
+        && events.send(Event::StaticPodsLeft(left_running(&*context.runtime).await)).await.is_err()
+    {
+        return;
+    }
     let files = async {
         if let Some(path) = path {
             files::run(Arc::clone(&context), path, node_name.clone(), events.clone()).await;
@@ -108,6 +119,20 @@ pub async fn run_static(context: Arc<NodeContext>, node_name: String, events: mp
     tokio::join!(files, url);
     // Without sources there is nothing to end for.
     std::future::pending().await
+}
+
+/// Static Pods that an earlier kubelet left with the runtime, as soon as that answers; before, none could start anyway.
+async fn left_running(runtime: &dyn cri::RuntimeService) -> Vec<Arc<Pod>> {
+    loop {
+        match runtime.list_pod_sandbox(cri::PodSandboxFilter::default()).await {
+            Ok(sandboxes) => {
+                let pods = sandboxes.iter().map(orphans::remembered);
+                return pods.filter(pod::is_static).map(Arc::new).collect();
+            }
+            Err(error) => warn!(%error, "static Pods wait until the runtime tells what runs"),
+        }
+        tokio::time::sleep(RUNTIME_RETRY).await;
+    }
 }
 
 /// A Pod of the API is no static one, whatever its annotations say; only the API decides who may write a mirror.

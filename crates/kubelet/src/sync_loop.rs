@@ -41,6 +41,8 @@ pub enum Event {
     Pods(PodUpdate),
     /// A source of static Pods has these.
     StaticPods(StaticPods),
+    /// These static Pods were left running by an earlier kubelet; told before any source has spoken.
+    StaticPodsLeft(Vec<Arc<Pod>>),
     /// The runtime has changed.
     Runtime(RuntimeChange),
     /// A worker ended: its Pod is gone, or it panicked.
@@ -114,6 +116,7 @@ impl SyncLoop {
     fn handle(&mut self, event: Event) {
         match event {
             Event::StaticPods(update) => self.set_static(update),
+            Event::StaticPodsLeft(pods) => self.statics.left = pods,
             Event::Pods(PodUpdate::Set(pod)) if pod::is_mirror(&pod) => {
                 self.context.mirrors.set(&pod);
                 self.remove_orphaned_mirrors();

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use api::core::v1::pod::{HASH_ANNOTATION, SOURCE_ANNOTATION, api_reference};
-use api::decode::{self, FieldValidation, Format};
+use api::decode::{self, Format, Node};
 use api::object::{Gvk, Object};
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Toleration};
 use serde_json::Value;
@@ -68,13 +68,7 @@ pub enum ManifestError {
 /// # Errors
 /// [`ManifestError`] says what is wrong with it.
 pub fn read(text: &[u8], origin: Origin<'_>) -> Result<Pod, ManifestError> {
-    if text.len() > MANIFEST_MAX {
-        return Err(ManifestError::TooLarge);
-    }
-    let decoded = decode::decode(text, format_of(text), POD, FieldValidation::Ignore);
-    let decoded = decoded.map_err(|error| ManifestError::Decode(error.to_string()))?;
-    let pod = decoded.object.into_any().downcast::<Pod>().expect("the decoder returns the kind it was asked for");
-    complete(*pod, origin)
+    read_pod(&tree(text)?, origin)
 }
 
 /// Reads one Pod or a list of them.
@@ -82,11 +76,34 @@ pub fn read(text: &[u8], origin: Origin<'_>) -> Result<Pod, ManifestError> {
 /// # Errors
 /// [`ManifestError`] says what is wrong with the first that is none.
 pub fn read_list(text: &[u8], origin: Origin<'_>) -> Result<Vec<Pod>, ManifestError> {
-    // Upstream takes lists as JSON only.
-    let list = serde_json::from_slice::<Value>(text).ok().filter(|value| value["kind"] == "PodList");
-    let Some(list) = list else { return Ok(vec![read(text, origin)?]) };
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    items.iter().map(|item| read(item.to_string().as_bytes(), origin)).collect()
+    let tree = tree(text)?;
+    if tree["kind"] != "PodList" || tree["apiVersion"] != "v1" {
+        return Ok(vec![read_pod(&tree, origin)?]);
+    }
+    // What is in a list need not say of which kind it is.
+    tree["items"].as_array().into_iter().flatten().map(|item| typed(item, origin)).collect()
+}
+
+fn tree(text: &[u8]) -> Result<Value, ManifestError> {
+    if text.len() > MANIFEST_MAX {
+        return Err(ManifestError::TooLarge);
+    }
+    decode::tree(text, format_of(text)).map_err(|error| ManifestError::Decode(error.to_string()))
+}
+
+fn read_pod(tree: &Value, origin: Origin<'_>) -> Result<Pod, ManifestError> {
+    for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+        if tree[field].as_str().unwrap_or_default().is_empty() {
+            return Err(ManifestError::Decode(format!("Object '{name}' is missing in '{tree}'")));
+        }
+    }
+    typed(tree, origin)
+}
+
+fn typed(tree: &Value, origin: Origin<'_>) -> Result<Pod, ManifestError> {
+    let (object, _unknown_fields) = decode::object(Node::from_value(tree), POD).map_err(ManifestError::Decode)?;
+    let pod = object.into_any().downcast::<Pod>().expect("the decoder returns the kind it was asked for");
+    complete(*pod, origin)
 }
 
 fn format_of(text: &[u8]) -> Format {
@@ -207,7 +224,9 @@ mod tests {
             let error = read(text.as_bytes(), ORIGIN).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check("# nothing\n", "invalid pod: name is needed for the pod");
+        check("# nothing\n", "couldn't parse as pod(Object 'Kind' is missing in 'null')");
+        check(&WEB.replace("kind: Pod\n", ""), "couldn't parse as pod(Object 'Kind' is missing in '{");
+        check(&WEB.replace("apiVersion: v1\n", ""), "couldn't parse as pod(Object 'apiVersion' is missing in '{");
         check("kind: [", "couldn't parse as pod(");
         check(&WEB.replace("kind: Pod", "kind: Service"), "couldn't parse as pod(");
         check(&WEB.replace("{name: web}", "{}"), "invalid pod: name is needed for the pod");
@@ -227,5 +246,9 @@ mod tests {
         assert_eq!(pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>(), ["a-n1", "b-n1"]);
         assert_eq!(pods[0].spec.as_ref().unwrap().tolerations, None);
         assert_eq!(read_list(WEB.as_bytes(), origin).unwrap().len(), 1);
+        let yaml = "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n  spec: {containers: [{name: c, image: i}]}\n";
+        let from_yaml = read_list(yaml.as_bytes(), origin).unwrap();
+        assert_eq!(from_yaml[0].metadata.uid, pods[0].metadata.uid, "the same Pod");
+        assert!(read(yaml.as_bytes(), ORIGIN).is_err(), "files hold one Pod each");
     }
 }

@@ -2,11 +2,13 @@
 //! over.
 //!
 //! A manifest that changes is another Pod with another UID under the same name. It starts when its predecessor has
-//! ended, with the predecessor's full grace period; of several that came meanwhile only the last one starts.
+//! ended, with the predecessor's full grace period; of several that came meanwhile only the last one starts. A
+//! predecessor may also be one that an earlier kubelet left running.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use api::core::v1::pod::SOURCE_ANNOTATION;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tracing::info;
@@ -23,6 +25,8 @@ pub(super) struct StaticState {
     pub silent: HashSet<Source>,
     /// What earlier kubelets left running has workers, too.
     pub orphans_known: bool,
+    /// What earlier kubelets left running of static Pods, until their source has spoken.
+    pub left: Vec<Arc<Pod>>,
     wanted: HashMap<Source, Vec<Arc<Pod>>>,
     /// Successors of Pods that are ending, by namespace and name.
     waiting: HashMap<(String, String), Arc<Pod>>,
@@ -30,7 +34,8 @@ pub(super) struct StaticState {
 
 impl StaticState {
     pub fn new(sources: impl Iterator<Item = Source>) -> Self {
-        Self { silent: sources.collect(), orphans_known: false, wanted: HashMap::new(), waiting: HashMap::new() }
+        let (wanted, waiting) = (HashMap::new(), HashMap::new());
+        Self { silent: sources.collect(), orphans_known: false, left: Vec::new(), wanted, waiting }
     }
 }
 
@@ -47,6 +52,7 @@ impl SyncLoop {
     pub(super) fn set_static(&mut self, update: StaticPods) {
         let StaticPods { source, pods } = update;
         self.statics.silent.remove(&source);
+        self.end_left(source, &pods);
         let before = self.statics.wanted.insert(source, pods.clone()).unwrap_or_default();
         for gone in before.iter().filter(|old| !pods.iter().any(|new| is_same(old, new))) {
             self.end_static(gone);
@@ -56,6 +62,20 @@ impl SyncLoop {
         }
         self.remove_orphaned_mirrors();
         self.find_orphans();
+    }
+
+    /// Ends what an earlier kubelet left of a source's Pods, unless they are wanted as they are.
+    fn end_left(&mut self, source: Source, wanted: &[Arc<Pod>]) {
+        let left = std::mem::take(&mut self.statics.left);
+        let of_source = |pod: &Arc<Pod>| pod::annotation(pod, SOURCE_ANNOTATION) == Some(source.as_str());
+        let (ours, others) = left.into_iter().partition::<Vec<_>, _>(of_source);
+        self.statics.left = others;
+        for pod in ours.into_iter().filter(|pod| !wanted.iter().any(|wanted| is_same(wanted, pod))) {
+            if !self.workers.contains_key(&pod::uid(&pod)) {
+                info!(pod = pod::full_name(&pod), "ending a static Pod whose manifest is not there any more");
+                self.desire(Desired::Removed(pod));
+            }
+        }
     }
 
     fn start_static(&mut self, pod: Arc<Pod>) {

@@ -146,6 +146,35 @@ async fn what_went_while_the_kubelet_was_away_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_changed_while_the_kubelet_was_away_waits_for_its_predecessor() {
+    let mut node = node(&[("web.yaml", &manifest("nginx"))]);
+    let first = node.until_mirrored().await;
+    node.cri.behave(|fake| fake.deaf.push("app".to_owned()));
+    node.cri.forget_calls();
+    node.cancel.cancel();
+    node.replace_file("web.yaml", &manifest("busybox"));
+    node.restart().await;
+    let is_new =
+        |mirror: Value| mirror["status"]["phase"] == "Running" && mirror["spec"]["containers"][0]["image"] == "busybox";
+    node.until("its successor", |node| is_new(node.mirror())).await;
+    assert_ne!(node.mirror()["metadata"]["uid"], first["metadata"]["uid"]);
+    let calls = node.cri.calls();
+    let position = |wanted: &str| calls.iter().position(|call| call.starts_with(wanted));
+    assert!(position("stop app").is_some() && position("stop app") < position("run sandbox web-n1-0"), "{calls:?}");
+    assert!(position("remove sandbox web-n1") < position("run sandbox web-n1-0"), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_files_with_one_name_the_last_counts() {
+    let node = node(&[("a.yaml", &manifest("first")), ("b.yaml", &manifest("second"))]);
+    let mirror = node.until_mirrored().await;
+    assert_eq!(mirror["spec"]["containers"][0]["image"], "second");
+    std::fs::remove_file(node.file("b.yaml")).unwrap();
+    node.until("the other one", |node| node.mirror()["spec"]["containers"][0]["image"] == "first").await;
+    assert_eq!(node.cri.sandboxes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restarted_kubelet_takes_its_static_pods_over() {
     let mut node = node(&[("web.yaml", &manifest("nginx"))]);
     let mirror = node.until_mirrored().await;
@@ -158,7 +187,10 @@ async fn a_restarted_kubelet_takes_its_static_pods_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_file_is_named_and_the_others_run() {
-    let node = node(&[("web.yaml", &manifest("nginx")), ("bad.yaml", "kind: Pod\nmetadata: {name: b}\nspec: {}\n")]);
+    let node = node(&[
+        ("web.yaml", &manifest("nginx")),
+        ("bad.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: b}\nspec: {}\n"),
+    ]);
     node.until_mirrored().await;
     let event = node.events.all().into_iter().find(|event| event.starts_with("FailedValidation")).unwrap();
     assert!(event.contains("/static/bad.yaml: invalid pod: [spec.containers: Required value"), "{event}");
