@@ -126,8 +126,10 @@ impl Shortage {
 
 /// Decides.
 pub fn admit(input: &AdmissionInput<'_>) -> Admission {
-    if let Some(verdict) =
-        evicting(input).or_else(|| security::refuse(input.pod, input.security)).or_else(|| wrong_system(input.pod))
+    if let Some(verdict) = evicting(input)
+        .or_else(|| security::refuse(input.pod, input.security))
+        .or_else(|| security::refuse_groups_policy(input.pod, input.node))
+        .or_else(|| wrong_system(input.pod))
     {
         return Admission::Rejected(verdict);
     }

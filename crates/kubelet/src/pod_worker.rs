@@ -267,7 +267,6 @@ impl PodWorker {
             self.note_backoffs(&pod, &actions, &observed);
             let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
             if Phase::of(&status).is_terminal() {
-                self.publish(&pod, status);
                 return self.end(&pod, TerminationCause::Completed);
             }
             let wake_at = actions.look_again_after().map(|after| Instant::now() + after);

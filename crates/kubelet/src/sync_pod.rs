@@ -279,6 +279,9 @@ async fn run_sandbox(
     std::fs::create_dir_all(&config.log_directory)
         .map_err(|error| format!("create {}: {error}", config.log_directory))?;
     let handler = runtime_handler(context, pod).await?;
+    if users.is_some() {
+        require_users(context, &handler).await?;
+    }
     let id = context.runtime.run_pod_sandbox(config.clone(), &handler).await.map_err(|error| error.to_string())?;
     let status = context.runtime.pod_sandbox_status(&id).await.map_err(|error| error.to_string())?;
     let network = status.network.unwrap_or_default();
@@ -294,6 +297,17 @@ async fn runtime_handler(context: &NodeContext, pod: &Pod) -> Result<String, Str
     let classes: kube::Api<RuntimeClass> = kube::Api::all(context.client.clone());
     let found = classes.get_opt(class).await.map_err(|error| describe(&error))?;
     found.map(|class| class.handler).ok_or_else(|| format!("RuntimeClass {class:?} not found"))
+}
+
+/// A runtime that knows nothing of user namespaces would run the Pod with the host's users, and not say so.
+async fn require_users(context: &NodeContext, handler: &str) -> Result<(), String> {
+    let status = context.runtime.status(cri::StatusRequest::default()).await.map_err(|error| error.to_string())?;
+    let known = status.runtime_handlers.iter().find(|known| known.name == handler);
+    let features = known.and_then(|known| known.features.as_ref());
+    match features.is_some_and(|features| features.user_namespaces) {
+        true => Ok(()),
+        false => Err(format!("RuntimeClass handler {handler:?} does not support user namespaces")),
+    }
 }
 
 fn pod_ips(context: &NodeContext, pod: &Pod, sandbox_ips: Vec<String>) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! What a Pod asks of the kernel that this node does not give. Pure.
 
-use k8s_openapi::api::core::v1::{AppArmorProfile, Pod};
+use k8s_openapi::api::core::v1::{AppArmorProfile, Node, Pod};
 
 use super::rejection;
 use crate::pod;
@@ -58,6 +58,18 @@ pub fn refuse(pod: &Pod, node: &NodeSecurity) -> Option<Verdict> {
             let problem = node.app_armor.problem();
             wants_app_armor(pod).then(|| rejection("AppArmor", &format!("Cannot enforce AppArmor: {problem}")))
         })
+}
+
+/// Why the Pod is not let in when its groups are to be its own and the runtime would add those of the image. A node that
+/// has never said what it can do is not asked.
+pub fn refuse_groups_policy(pod: &Pod, node: &Node) -> Option<Verdict> {
+    let policy = pod.spec.as_ref()?.security_context.as_ref()?.supplemental_groups_policy.as_deref();
+    let status = node.status.as_ref().filter(|status| status.conditions.is_some())?;
+    let supported = status.features.as_ref().and_then(|features| features.supplemental_groups_policy).unwrap_or(false);
+    (policy == Some("Strict") && !supported).then(|| {
+        let message = "SupplementalGroupsPolicy=Strict is not supported in this node";
+        rejection("SupplementalGroupsPolicyNotSupported", message)
+    })
 }
 
 fn forbidden_sysctl(pod: &Pod, allowed: &[String]) -> Option<String> {
@@ -136,6 +148,25 @@ mod tests {
         let node = NodeSecurity { allowed_unsafe_sysctls: allowed, app_armor: AppArmor::NotEnabled };
         let verdict = refuse(&spec_pod(spec), &node);
         verdict.map_or_else(|| "admitted".to_owned(), |verdict| format!("{}: {}", verdict.reason, verdict.message))
+    }
+
+    #[test]
+    fn strict_groups_need_a_runtime_that_knows_them() {
+        let node = |status: serde_json::Value| -> Node {
+            serde_json::from_value(serde_json::json!({ "metadata": {}, "status": status })).unwrap()
+        };
+        let pod = |policy: &str| {
+            spec_pod(&format!(
+                "{{securityContext: {{supplementalGroupsPolicy: {policy}}}, containers: [{{name: a, image: x}}]}}"
+            ))
+        };
+        let unable = node(serde_json::json!({ "conditions": [] }));
+        let able = node(serde_json::json!({ "conditions": [], "features": { "supplementalGroupsPolicy": true } }));
+        let verdict = refuse_groups_policy(&pod("Strict"), &unable).unwrap();
+        assert_eq!(verdict.reason, "SupplementalGroupsPolicyNotSupported");
+        assert_eq!(refuse_groups_policy(&pod("Merge"), &unable), None);
+        assert_eq!(refuse_groups_policy(&pod("Strict"), &able), None);
+        assert_eq!(refuse_groups_policy(&pod("Strict"), &node(serde_json::json!({}))), None, "it has said nothing yet");
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub(super) fn phase(
         return before;
     }
     let computed = computed_phase(input, init_statuses, statuses);
+    // Sidecars may still be ending: nobody is to take the Pod for over before.
+    let held = input.stage == Stage::Terminating && computed.is_terminal() && !is_over(input);
+    let computed = if held { before } else { computed };
     if input.verdict.is_some() {
         // Failed means that nothing runs any more.
         return if is_over(input) { Phase::Failed } else { computed };

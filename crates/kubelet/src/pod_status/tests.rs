@@ -147,6 +147,18 @@ fn a_pod_whose_containers_are_not_all_started_stays_pending() {
 }
 
 #[test]
+fn a_pod_is_over_when_its_sidecars_are() {
+    let spec = "{restartPolicy: Never, initContainers: [{name: side, image: x, restartPolicy: Always}], \
+                containers: [{name: app, image: nginx}]}";
+    let pod = |side| {
+        let case = Case::new(spec).has("side", 0, side).has("app", 0, exited(0)).stage(Stage::Terminating);
+        case.before(json!({ "phase": "Running" }))
+    };
+    assert_eq!(pod(running()).phase(), "Running");
+    assert_eq!(pod(exited(0)).phase(), "Succeeded");
+}
+
+#[test]
 fn a_crashed_container_that_waits_shows_its_end_as_last_state() {
     let case = Case::new(ONE).has("app", 1, exited(1)).has("app", 0, exited(2)).waits("app", "CrashLoopBackOff");
     let app = case.container("app");
