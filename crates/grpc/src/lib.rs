@@ -9,14 +9,12 @@
 //! - [`Channel`] makes them: `channel.unary::<Q, A>("/pkg.Service/Method", &request, timeout).await`.
 //! - [`Status`] is what a call fails with, [`Code`] gRPC's own codes.
 //!
-//! The HTTP/2 library takes only a well-formed `:authority`: `localhost`, as the kubelet, `crictl` and grpc-go's `unix:`
-//! addresses send it. A client that puts the socket's path there (Python's grpcio does unless it is given
-//! `grpc.default_authority`) has its calls reset.
-//!
 //! This crate knows HTTP/2 and bytes. It must never know a service.
 
+mod authority;
 pub mod client;
 mod frame;
+mod hpack;
 pub mod server;
 pub mod socket;
 pub mod status;

@@ -22,6 +22,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::authority::Lenient;
 use crate::frame::{self, Reader};
 use crate::status::{self, Code, Status};
 
@@ -144,7 +145,7 @@ async fn connection(stream: tokio::net::UnixStream, router: Arc<Router>, cancel:
     let connection = http2::Builder::new(crate::client::Spawner)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Lenient::new(stream)), service);
     tokio::pin!(connection);
     let outcome = tokio::select! {
         outcome = &mut connection => outcome,
