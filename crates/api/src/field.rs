@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::meta::NOT_NEGATIVE;
+
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +169,14 @@ impl fmt::Display for Error {
 /// All problems of one object, in the order they were found.
 pub type ErrorList = Vec<Error>;
 
+/// Problems of something that stands at `path`, found as if it were an object of its own.
+pub fn at(path: &Path<'_>, mut errors: ErrorList) -> ErrorList {
+    for error in &mut errors {
+        error.field = format!("{path}.{}", error.field);
+    }
+    errors
+}
+
 /// A value as a message shows it: strings quoted, numbers and booleans bare, everything else as JSON.
 pub trait Value {
     /// Appends the value to `out`.
@@ -306,6 +316,24 @@ pub fn too_many(path: &Path<'_>, actual: usize, max: usize) -> Error {
 /// A value of the wrong type.
 pub fn type_invalid(path: &Path<'_>, value: impl Value, detail: &str) -> Error {
     Error::new(ErrorType::TypeInvalid, path, Some(&value), detail)
+}
+
+/// Adds a problem when a number is below zero.
+pub fn check_not_negative<N: Value + PartialOrd + From<u8>>(
+    errors: &mut ErrorList,
+    path: &Path<'_>,
+    number: Option<N>,
+) {
+    if let Some(number) = number.filter(|number| *number < N::from(0)) {
+        errors.push(invalid(path, number, NOT_NEGATIVE));
+    }
+}
+
+/// Adds a problem when a number that may only grow has shrunk.
+pub fn check_not_decremented(errors: &mut ErrorList, path: &Path<'_>, new: Option<i32>, old: Option<i32>) {
+    if old.is_some_and(|old| new.is_none_or(|new| new < old)) {
+        errors.push(invalid(path, new.unwrap_or(0), "cannot be decremented"));
+    }
 }
 
 /// Adds `invalid` for each of a value's problems, as the checks of [`crate::names`] return them.

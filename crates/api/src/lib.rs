@@ -3,6 +3,8 @@
 //! One representation per kind. Nothing here does I/O or reads a clock, and nothing here knows how objects are stored
 //! or served.
 
+pub mod apps;
+pub mod autoscaling;
 pub mod coordination;
 pub mod core;
 pub mod decode;
@@ -10,6 +12,7 @@ pub mod encode;
 pub mod events;
 pub mod field;
 pub mod fields;
+pub mod int_or_percent;
 pub mod labels;
 pub mod meta;
 pub mod names;

@@ -60,6 +60,11 @@ pub trait Kind:
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The same for a write that replaces `old`.
+    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+        self.warnings()
+    }
 }
 
 /// An object of any kind. Implemented for every [`Kind`]; an unstructured object can implement it later.
@@ -81,6 +86,8 @@ pub trait Object: Any + Debug + Send + Sync {
     fn validate_status_update(&self, old: &dyn Object) -> ErrorList;
     /// See [`Kind::warnings`].
     fn warnings(&self) -> Vec<String>;
+    /// See [`Kind::update_warnings`]. `old` must be of the same kind.
+    fn update_warnings(&self, old: &dyn Object) -> Vec<String>;
     /// The object as JSON text.
     fn to_json(&self) -> Vec<u8>;
     /// The object as a JSON tree.
@@ -137,6 +144,10 @@ impl<K: Kind> Object for K {
 
     fn warnings(&self) -> Vec<String> {
         Kind::warnings(self)
+    }
+
+    fn update_warnings(&self, old: &dyn Object) -> Vec<String> {
+        Kind::update_warnings(self, old.as_any().downcast_ref().expect(SAME_KIND))
     }
 
     fn to_json(&self) -> Vec<u8> {

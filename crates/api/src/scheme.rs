@@ -1,6 +1,6 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
-use k8s_openapi::api::{coordination, core, events, node, scheduling, storage};
+use k8s_openapi::api::{apps, autoscaling, coordination, core, events, node, scheduling, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -31,6 +31,12 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Pod>(),
     entry::<core::v1::Secret>(),
     entry::<core::v1::ServiceAccount>(),
+    entry::<apps::v1::ControllerRevision>(),
+    entry::<apps::v1::DaemonSet>(),
+    entry::<apps::v1::Deployment>(),
+    entry::<apps::v1::ReplicaSet>(),
+    entry::<apps::v1::StatefulSet>(),
+    entry::<autoscaling::v1::Scale>(),
     entry::<coordination::v1::Lease>(),
     entry::<events::v1::Event>(),
     entry::<node::v1::RuntimeClass>(),

@@ -3,6 +3,7 @@
 //! A resource is one row: what discovery tells of it ([`ResourceInfo`]), its rules ([`strategy::Strategy`]) and what its
 //! subresources do. Adding a resource is adding a file with a row.
 
+pub mod apps;
 pub mod authentication;
 pub mod authorization;
 pub mod coordination;
@@ -34,6 +35,11 @@ pub static RESOURCES: &[&Resource] = &[
     &core::pod::PODS,
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
+    &apps::controller_revision::CONTROLLER_REVISIONS,
+    &apps::daemon_set::DAEMON_SETS,
+    &apps::deployment::DEPLOYMENTS,
+    &apps::replica_set::REPLICA_SETS,
+    &apps::stateful_set::STATEFUL_SETS,
     &events::event::EVENTS,
     &authentication::SELF_SUBJECT_REVIEWS,
     &authentication::TOKEN_REVIEWS,

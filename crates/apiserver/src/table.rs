@@ -3,6 +3,8 @@
 //! Flow: [`columns_for`] a kind, a [`Row`] of cells for each object, [`write`](mod@write) them into a `Table`.
 
 mod age;
+mod apps;
+mod autoscaling;
 mod classes;
 mod coordination;
 mod core;
@@ -78,6 +80,12 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "Pod") => &pod::COLUMNS,
         ("", "v1", "Secret") => &core::SECRET,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
+        ("apps", "v1", "ControllerRevision") => &apps::CONTROLLER_REVISION,
+        ("apps", "v1", "DaemonSet") => &apps::DAEMON_SET,
+        ("apps", "v1", "Deployment") => &apps::DEPLOYMENT,
+        ("apps", "v1", "ReplicaSet") => &apps::REPLICA_SET,
+        ("apps", "v1", "StatefulSet") => &apps::STATEFUL_SET,
+        ("autoscaling", "v1", "Scale") => &autoscaling::SCALE,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,

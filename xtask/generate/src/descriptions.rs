@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 const CORE: &str = "io.k8s.api.core.v1.";
+const APPS: &str = "io.k8s.api.apps.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -46,6 +47,21 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (CORE, "PodStatus", "podIP"),
     (CORE, "Secret", "data"),
     (CORE, "Secret", "type"),
+    (APPS, "ControllerRevision", "revision"),
+    (APPS, "DaemonSetSpec", "selector"),
+    (APPS, "DaemonSetStatus", "currentNumberScheduled"),
+    (APPS, "DaemonSetStatus", "desiredNumberScheduled"),
+    (APPS, "DaemonSetStatus", "numberAvailable"),
+    (APPS, "DaemonSetStatus", "numberReady"),
+    (APPS, "DaemonSetStatus", "updatedNumberScheduled"),
+    (APPS, "DeploymentSpec", "selector"),
+    (APPS, "DeploymentStatus", "availableReplicas"),
+    (APPS, "DeploymentStatus", "updatedReplicas"),
+    (APPS, "ReplicaSetSpec", "replicas"),
+    (APPS, "ReplicaSetSpec", "selector"),
+    (APPS, "ReplicaSetStatus", "readyReplicas"),
+    (APPS, "ReplicaSetStatus", "replicas"),
+    (CORE, "PodSpec", "nodeSelector"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "globalDefault"),

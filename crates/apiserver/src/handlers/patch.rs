@@ -30,16 +30,7 @@ const APPLY_NOT_SERVED: &str = "server-side apply (application/apply-patch+yaml)
 /// Whatever refuses it.
 pub async fn patch(target: Target<'_>, part: Part, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
-    let patch_type = match decode::media_type(&request.headers) {
-        "application/json-patch+json" => PatchType::Json,
-        "application/merge-patch+json" => PatchType::Merge,
-        "application/strategic-merge-patch+json" => PatchType::Strategic,
-        "application/apply-patch+yaml" => return Err(Error::UnsupportedBody(APPLY_NOT_SERVED.to_owned())),
-        _ => return Err(Error::UnsupportedMediaType { accepted: PATCH_TYPES }),
-    };
-    let options = WriteOptions::parse(&request.query, "PatchOptions")?;
-    let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let patch = Patch::parse(patch_type, &body, options.field_validation).map_err(refusal)?;
+    let (patch, options) = read(&mut request).await?;
     let warnings = Mutex::default();
     let context = write_context(&target, &request, options.dry_run, &warnings);
     let gvk = *target.kept.resource.gvk();
@@ -57,7 +48,26 @@ pub async fn patch(target: Target<'_>, part: Part, mut request: Request) -> Resu
     forms::one(&target, accepted, StatusCode::OK, &updated.object, &warnings)
 }
 
-fn refusal(error: patch::Error) -> Error {
+/// Reads a patch.
+///
+/// # Errors
+/// [`Error::UnsupportedMediaType`], or what makes it no patch.
+pub async fn read(request: &mut Request) -> Result<(Patch, WriteOptions), Error> {
+    let patch_type = match decode::media_type(&request.headers) {
+        "application/json-patch+json" => PatchType::Json,
+        "application/merge-patch+json" => PatchType::Merge,
+        "application/strategic-merge-patch+json" => PatchType::Strategic,
+        "application/apply-patch+yaml" => return Err(Error::UnsupportedBody(APPLY_NOT_SERVED.to_owned())),
+        _ => return Err(Error::UnsupportedMediaType { accepted: PATCH_TYPES }),
+    };
+    let options = WriteOptions::parse(&request.query, "PatchOptions")?;
+    let body = body::read_all(std::mem::take(&mut request.body)).await?;
+    let patch = Patch::parse(patch_type, &body, options.field_validation).map_err(refusal)?;
+    Ok((patch, options))
+}
+
+/// Why a patch cannot be read or applied.
+pub fn refusal(error: patch::Error) -> Error {
     let invalid = |problems| Error::Invalid { group: "", kind: String::new(), name: String::new(), problems };
     match error {
         patch::Error::BadRequest(text) => Error::BadRequest(text),

@@ -85,6 +85,8 @@ pub enum Action {
     Part(Part),
     /// Reads the object.
     Read,
+    /// Reads and writes how many replicas there are; errors are about the resource named here.
+    Scale(GroupResource),
     /// Assigns a Pod to a node.
     Binding,
     /// Deletes a Pod if that disrupts nothing.

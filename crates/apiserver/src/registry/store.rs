@@ -225,7 +225,7 @@ impl WriteContext<'_> {
         new.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
         self.invalid(new.as_ref(), self.kept.strategy.validate_update(part, new.as_ref(), old.as_ref()))?;
         if part == Part::Whole {
-            self.warn(new.warnings());
+            self.warn(new.update_warnings(old.as_ref()));
         }
         admission::validate(&self.attributes(Operation::Update, name, Some(old.as_ref())), new.as_ref()).await?;
         new.metadata_mut().resource_version = None;

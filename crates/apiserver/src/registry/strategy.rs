@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::autoscaling::v1::scale::Replicas;
 use api::field::ErrorList;
 use api::{Kind, Object};
 use jiff::Timestamp;
@@ -89,6 +90,14 @@ pub trait Strategy: Send + Sync + 'static {
         true
     }
 
+    /// What the `scale` subresource tells of an object, for kinds that have it.
+    fn replicas(&self, _object: &Self::Kind) -> Option<Replicas> {
+        None
+    }
+
+    /// Says how many replicas there shall be, for kinds that have the `scale` subresource.
+    fn set_replicas(&self, _object: &mut Self::Kind, _replicas: i32) {}
+
     /// How soon an object must be on disk.
     fn tier(&self, _object: &Self::Kind) -> Tier {
         Tier::Durable
@@ -122,6 +131,10 @@ pub trait AnyStrategy: Send + Sync {
     fn returns_deleted(&self) -> bool;
     /// See [`Strategy::collects_dependents`].
     fn collects_dependents(&self) -> bool;
+    /// See [`Strategy::replicas`].
+    fn replicas(&self, object: &dyn Object) -> Option<Replicas>;
+    /// See [`Strategy::set_replicas`].
+    fn set_replicas(&self, object: &mut dyn Object, replicas: i32);
     /// See [`Strategy::tier`].
     fn tier(&self, object: &dyn Object) -> Tier;
     /// See [`Strategy::time_to_live`].
@@ -177,6 +190,14 @@ impl<S: Strategy> AnyStrategy for S {
 
     fn collects_dependents(&self) -> bool {
         Strategy::collects_dependents(self)
+    }
+
+    fn replicas(&self, object: &dyn Object) -> Option<Replicas> {
+        Strategy::replicas(self, typed(object))
+    }
+
+    fn set_replicas(&self, object: &mut dyn Object, replicas: i32) {
+        Strategy::set_replicas(self, typed_mut(object), replicas);
     }
 
     fn tier(&self, object: &dyn Object) -> Tier {

@@ -105,6 +105,51 @@ pub(super) const SECRET_DATA: &str =
 /// `io.k8s.api.core.v1.Secret.type`
 pub(super) const SECRET_TYPE: &str =
     "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types";
+/// `io.k8s.api.apps.v1.ControllerRevision.revision`
+pub(super) const CONTROLLER_REVISION_REVISION: &str =
+    "Revision indicates the revision of the state represented by Data.";
+/// `io.k8s.api.apps.v1.DaemonSetSpec.selector`
+pub(super) const DAEMON_SET_SPEC_SELECTOR: &str =
+    "A label query over pods that are managed by the daemon set. Must match in order to be controlled. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors";
+/// `io.k8s.api.apps.v1.DaemonSetStatus.currentNumberScheduled`
+pub(super) const DAEMON_SET_STATUS_CURRENT_NUMBER_SCHEDULED: &str =
+    "The number of nodes that are running at least 1 daemon pod and are supposed to run the daemon pod. More info: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/";
+/// `io.k8s.api.apps.v1.DaemonSetStatus.desiredNumberScheduled`
+pub(super) const DAEMON_SET_STATUS_DESIRED_NUMBER_SCHEDULED: &str =
+    "The total number of nodes that should be running the daemon pod (including nodes correctly running the daemon pod). More info: https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/";
+/// `io.k8s.api.apps.v1.DaemonSetStatus.numberAvailable`
+pub(super) const DAEMON_SET_STATUS_NUMBER_AVAILABLE: &str =
+    "The number of nodes that should be running the daemon pod and have one or more of the daemon pod running and available (ready for at least spec.minReadySeconds)";
+/// `io.k8s.api.apps.v1.DaemonSetStatus.numberReady`
+pub(super) const DAEMON_SET_STATUS_NUMBER_READY: &str =
+    "numberReady is the number of nodes that should be running the daemon pod and have one or more of the daemon pod running with a Ready Condition.";
+/// `io.k8s.api.apps.v1.DaemonSetStatus.updatedNumberScheduled`
+pub(super) const DAEMON_SET_STATUS_UPDATED_NUMBER_SCHEDULED: &str =
+    "The total number of nodes that are running updated daemon pod";
+/// `io.k8s.api.apps.v1.DeploymentSpec.selector`
+pub(super) const DEPLOYMENT_SPEC_SELECTOR: &str =
+    "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by this deployment. It must match the pod template's labels.";
+/// `io.k8s.api.apps.v1.DeploymentStatus.availableReplicas`
+pub(super) const DEPLOYMENT_STATUS_AVAILABLE_REPLICAS: &str =
+    "Total number of available non-terminating pods (ready for at least minReadySeconds) targeted by this deployment.";
+/// `io.k8s.api.apps.v1.DeploymentStatus.updatedReplicas`
+pub(super) const DEPLOYMENT_STATUS_UPDATED_REPLICAS: &str =
+    "Total number of non-terminating pods targeted by this deployment that have the desired template spec.";
+/// `io.k8s.api.apps.v1.ReplicaSetSpec.replicas`
+pub(super) const REPLICA_SET_SPEC_REPLICAS: &str =
+    "Replicas is the number of desired pods. This is a pointer to distinguish between explicit zero and unspecified. Defaults to 1. More info: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset";
+/// `io.k8s.api.apps.v1.ReplicaSetSpec.selector`
+pub(super) const REPLICA_SET_SPEC_SELECTOR: &str =
+    "Selector is a label query over pods that should match the replica count. Label keys and values that must match in order to be controlled by this replica set. It must match the pod template's labels. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors";
+/// `io.k8s.api.apps.v1.ReplicaSetStatus.readyReplicas`
+pub(super) const REPLICA_SET_STATUS_READY_REPLICAS: &str =
+    "The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition.";
+/// `io.k8s.api.apps.v1.ReplicaSetStatus.replicas`
+pub(super) const REPLICA_SET_STATUS_REPLICAS: &str =
+    "Replicas is the most recently observed number of non-terminating pods. More info: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset";
+/// `io.k8s.api.core.v1.PodSpec.nodeSelector`
+pub(super) const POD_SPEC_NODE_SELECTOR: &str =
+    "NodeSelector is a selector which must be true for the pod to fit on a node. Selector which must match a node's labels for the pod to be scheduled on that node. More info: https://kubernetes.io/docs/concepts/configuration/assign-pod-node/";
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
 pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
     "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";

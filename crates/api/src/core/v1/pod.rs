@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 
-use crate::field::ErrorList;
+use crate::field::{ErrorList, Path};
 use crate::object::Kind;
 
 pub mod conditions;
@@ -14,6 +14,7 @@ pub mod prepare;
 mod qos;
 mod references;
 pub mod resources;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -63,7 +64,7 @@ impl Kind for Pod {
     }
 
     fn warnings(&self) -> Vec<String> {
-        warnings::warnings(self)
+        warnings::warnings(&self.metadata, spec_of(self), &Path::ROOT)
     }
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use super::spec_of;
 use crate::field::{Error, ErrorList, Path, extend_invalid, forbidden, invalid, not_supported, required};
-use crate::meta::{NOT_NEGATIVE, Scope, text, validate_meta};
+use crate::meta::{METADATA, NOT_NEGATIVE, Scope, text, validate_meta};
 use crate::names::{self, subdomain_name};
 
 mod annotations;
@@ -30,8 +30,10 @@ mod tests;
 mod update;
 mod volumes;
 
+pub(super) use annotations::{validate_annotations, validate_profiles_agree};
 pub use resize::validate_resize;
 pub(crate) use scheduling::validate_node_selector;
+pub(super) use spec::validate_spec;
 pub(super) use status::validate_status_update;
 pub use update::validate_ephemeral_containers_update;
 pub(super) use update::validate_update;
@@ -49,15 +51,15 @@ pub(super) fn validate_create(pod: &Pod) -> ErrorList {
     if gated && !text(&spec.node_name).is_empty() {
         errors.push(forbidden(&SPEC.child("nodeName"), "cannot be set until all schedulingGates have been cleared"));
     }
-    annotations::validate_profiles_agree(pod, &mut errors);
+    annotations::validate_profiles_agree(&pod.metadata, spec, &mut errors);
     errors
 }
 
 /// What holds for new and for changed Pods.
 fn validate_metadata_and_spec(pod: &Pod) -> ErrorList {
     let mut errors = validate_meta(&pod.metadata, Scope::Namespaced, subdomain_name);
-    annotations::validate_annotations(pod, &mut errors);
     let spec = spec_of(pod);
+    annotations::validate_annotations(&pod.metadata, spec, &METADATA.child("annotations"), &mut errors);
     spec::validate_spec(spec, text(&pod.metadata.name), &mut errors);
     if text(&spec.service_account_name).is_empty() {
         forbid_tokens(spec, &mut errors);

@@ -2,38 +2,40 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use k8s_openapi::api::core::v1::{ContainerPort, NodeSelectorTerm, Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{ContainerPort, NodeSelectorTerm, PodSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{ContainerRef, containers_of, spec_of};
+use super::{ContainerRef, containers_of};
 use crate::core::v1::resource_list::{ResourceList, get};
 use crate::field::Path;
-use crate::meta::{METADATA, text};
+use crate::meta::text;
 
 #[cfg(test)]
 mod tests;
 
-const SPEC: Path<'static> = Path::new("spec");
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
-pub(super) fn warnings(pod: &Pod) -> Vec<String> {
-    let spec = spec_of(pod);
+/// Warnings about a Pod, or about a template of Pods at `place`.
+pub(super) fn warnings(meta: &ObjectMeta, spec: &PodSpec, place: &Path<'_>) -> Vec<String> {
+    let (meta_path, spec_path) = (place.child("metadata"), &place.child("spec"));
+    let annotations_path = &meta_path.child("annotations");
     let mut warnings = Vec::new();
-    warn_of_labels(spec, &mut warnings);
-    warn_of_spread(spec, &mut warnings);
-    warn_of_annotations(pod, &mut warnings);
-    let list_path = SPEC.child("volumes");
+    warn_of_labels(spec, spec_path, &mut warnings);
+    warn_of_spread(spec, spec_path, &mut warnings);
+    warn_of_annotations(meta, annotations_path, &mut warnings);
+    let list_path = spec_path.child("volumes");
     for (position, volume) in spec.volumes.iter().flatten().enumerate() {
         warn_of_volume(volume, &list_path.index(position), &mut warnings);
     }
-    warn_of_repetitions(spec, &mut warnings);
-    warn_of_fractions(spec.overhead.as_ref(), &SPEC.child("overhead"), &mut warnings);
-    warn_of_seccomp(pod, &mut warnings);
+    warn_of_repetitions(spec, spec_path, &mut warnings);
+    warn_of_fractions(spec.overhead.as_ref(), &spec_path.child("overhead"), &mut warnings);
+    warn_of_seccomp(meta, spec, annotations_path, &mut warnings);
     for (position, container) in containers_of(spec) {
-        let list_path = SPEC.child(container.kind.field());
+        let list_path = spec_path.child(container.kind.field());
         warn_of_container(&container, &list_path.index(position), &mut warnings);
     }
-    warn_of_ports(spec, &mut warnings);
+    warn_of_ports(spec, spec_path, &mut warnings);
     warnings
 }
 
@@ -55,13 +57,13 @@ fn deprecation(label: &str) -> Option<&'static str> {
     })
 }
 
-fn warn_of_labels(spec: &PodSpec, warnings: &mut Vec<String>) {
-    let path = SPEC.child("nodeSelector");
+fn warn_of_labels(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
+    let path = spec_path.child("nodeSelector");
     for key in spec.node_selector.iter().flatten().map(|(key, _)| key) {
         warnings.extend(deprecation(key).map(|text| format!("{}: {text}", path.key(key))));
     }
     let Some(affinity) = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref()) else { return };
-    let path = SPEC.child("affinity");
+    let path = spec_path.child("affinity");
     let path = path.child("nodeAffinity");
     let required_path = path.child(REQUIRED);
     let terms_path = required_path.child("nodeSelectorTerms");
@@ -86,8 +88,8 @@ fn warn_of_term(term: &NodeSelectorTerm, path: &Path<'_>, warnings: &mut Vec<Str
     }
 }
 
-fn warn_of_spread(spec: &PodSpec, warnings: &mut Vec<String>) {
-    let list_path = SPEC.child("topologySpreadConstraints");
+fn warn_of_spread(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
+    let list_path = spec_path.child("topologySpreadConstraints");
     for (position, constraint) in spec.topology_spread_constraints.iter().flatten().enumerate() {
         let path = list_path.index(position);
         if let Some(text) = deprecation(&constraint.topology_key) {
@@ -99,9 +101,8 @@ fn warn_of_spread(spec: &PodSpec, warnings: &mut Vec<String>) {
     }
 }
 
-fn warn_of_annotations(pod: &Pod, warnings: &mut Vec<String>) {
-    let Some(annotations) = &pod.metadata.annotations else { return };
-    let path = METADATA.child("annotations");
+fn warn_of_annotations(meta: &ObjectMeta, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let Some(annotations) = &meta.annotations else { return };
     for (key, text) in [
         ("scheduler.alpha.kubernetes.io/critical-pod", "v1.16+; use the \"priorityClassName\" field instead"),
         ("security.alpha.kubernetes.io/sysctls", "v1.11+; use the \"sysctls\" field instead"),
@@ -130,15 +131,15 @@ fn warn_of_volume(volume: &Volume, path: &Path<'_>, warnings: &mut Vec<String>) 
     }
 }
 
-fn warn_of_repetitions(spec: &PodSpec, warnings: &mut Vec<String>) {
-    let list_path = SPEC.child("hostAliases");
+fn warn_of_repetitions(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
+    let list_path = spec_path.child("hostAliases");
     let mut seen = HashSet::new();
     for (position, alias) in spec.host_aliases.iter().flatten().enumerate() {
         if !seen.insert(&alias.ip) {
             warnings.push(format!("{}: duplicate ip {:?}", list_path.index(position).child("ip"), alias.ip));
         }
     }
-    let list_path = SPEC.child("imagePullSecrets");
+    let list_path = spec_path.child("imagePullSecrets");
     let mut seen = HashSet::new();
     for (position, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
         if !seen.insert(&secret.name) {
@@ -161,10 +162,8 @@ fn warn_of_fractions(list: Option<&ResourceList>, path: &Path<'_>, warnings: &mu
     }
 }
 
-fn warn_of_seccomp(pod: &Pod, warnings: &mut Vec<String>) {
-    let Some(annotations) = &pod.metadata.annotations else { return };
-    let spec = spec_of(pod);
-    let path = METADATA.child("annotations");
+fn warn_of_seccomp(meta: &ObjectMeta, spec: &PodSpec, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let Some(annotations) = &meta.annotations else { return };
     let mut warn = |key: &str, has_field: bool| {
         if !has_field && annotations.contains_key(key) {
             let text = "non-functional in v1.27+; use the \"seccompProfile\" field instead";
@@ -202,10 +201,10 @@ fn warn_of_container(container: &ContainerRef<'_>, path: &Path<'_>, warnings: &m
 }
 
 /// Two ports with one number and protocol are one, or half of one.
-fn warn_of_ports(spec: &PodSpec, warnings: &mut Vec<String>) {
+fn warn_of_ports(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
     let mut seen: BTreeMap<(i32, &str), Vec<(String, &ContainerPort)>> = BTreeMap::new();
     for (position, container) in containers_of(spec) {
-        let list_path = SPEC.child(container.kind.field());
+        let list_path = spec_path.child(container.kind.field());
         let path = list_path.index(position);
         let ports_path = path.child("ports");
         for (position, port) in container.ports.into_iter().flatten().enumerate() {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{AppArmorProfile, Pod, SeccompProfile};
+use k8s_openapi::api::core::v1::{AppArmorProfile, Pod, PodSpec, SeccompProfile};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{SPEC, check_descending_path};
 use crate::core::v1::pod::{MIRROR_ANNOTATION, containers_of, spec_of};
@@ -17,17 +18,21 @@ const LOCALHOST: &str = "localhost/";
 
 static NONE: BTreeMap<String, String> = BTreeMap::new();
 
-fn annotations_of(pod: &Pod) -> &BTreeMap<String, String> {
-    pod.metadata.annotations.as_ref().unwrap_or(&NONE)
+fn annotations_of(meta: &ObjectMeta) -> &BTreeMap<String, String> {
+    meta.annotations.as_ref().unwrap_or(&NONE)
 }
 
-pub(super) fn validate_annotations(pod: &Pod, errors: &mut ErrorList) {
-    let path = METADATA.child("annotations");
-    let annotations = annotations_of(pod);
+/// Checks the annotations, at `path`, of a Pod or of a template of Pods.
+pub(in crate::core::v1::pod) fn validate_annotations(
+    meta: &ObjectMeta,
+    spec: &PodSpec,
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
+    let annotations = annotations_of(meta);
     if annotations.is_empty() {
         return;
     }
-    let spec = spec_of(pod);
     if let Some(mirror) = annotations.get(MIRROR_ANNOTATION).filter(|_| text(&spec.node_name).is_empty()) {
         let message = "must set spec.nodeName if mirror pod annotation is set";
         errors.push(invalid(&path.key(MIRROR_ANNOTATION), mirror, message));
@@ -66,12 +71,11 @@ fn validate_seccomp(profile: &str, path: &Path<'_>, errors: &mut ErrorList) {
 }
 
 /// A profile that both an annotation and a field name must be the same in both.
-pub(super) fn validate_profiles_agree(pod: &Pod, errors: &mut ErrorList) {
-    let annotations = annotations_of(pod);
+pub(in crate::core::v1::pod) fn validate_profiles_agree(meta: &ObjectMeta, spec: &PodSpec, errors: &mut ErrorList) {
+    let annotations = annotations_of(meta);
     if annotations.is_empty() {
         return;
     }
-    let spec = spec_of(pod);
     let pod_context = spec.security_context.as_ref();
     let context_path = SPEC.child("securityContext");
     let pod_seccomp = pod_context.and_then(|context| context.seccomp_profile.as_ref());
@@ -147,7 +151,7 @@ impl Profile<'_> {
 /// What of a changed Pod's annotations may not change.
 pub(super) fn validate_changes(new: &Pod, old: &Pod, errors: &mut ErrorList) {
     let path = METADATA.child("annotations");
-    let (new_ones, old_ones) = (annotations_of(new), annotations_of(old));
+    let (new_ones, old_ones) = (annotations_of(&new.metadata), annotations_of(&old.metadata));
     let fixed = |key: &str| match key {
         MIRROR_ANNOTATION => Some("mirror pod annotation"),
         key if key.starts_with(APP_ARMOR_CONTAINER) => Some("AppArmor annotations"),
@@ -163,5 +167,5 @@ pub(super) fn validate_changes(new: &Pod, old: &Pod, errors: &mut ErrorList) {
             errors.push(forbidden(&path.key(key), format!("may not add {name}")));
         }
     }
-    validate_annotations(new, errors);
+    validate_annotations(&new.metadata, spec_of(new), &path, errors);
 }

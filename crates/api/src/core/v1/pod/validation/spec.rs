@@ -16,7 +16,7 @@ use crate::names;
 /// The longest time a Pod may be active.
 const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 
-pub(super) fn validate_spec(spec: &PodSpec, pod_name: &str, errors: &mut ErrorList) {
+pub(in crate::core::v1::pod) fn validate_spec(spec: &PodSpec, pod_name: &str, errors: &mut ErrorList) {
     if spec.termination_grace_period_seconds.is_none() {
         errors.push(required(&SPEC.child("terminationGracePeriodSeconds"), ""));
     }

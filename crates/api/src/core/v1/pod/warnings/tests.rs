@@ -1,10 +1,10 @@
 use serde_json::{Value, json};
 
-use super::*;
+use crate::Kind;
 
 fn check(spec: Value, expected: &[&str]) {
-    let pod = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
-    assert_eq!(warnings(&pod), expected, "{spec}");
+    let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+    assert_eq!(Kind::warnings(&pod), expected, "{spec}");
 }
 
 #[test]

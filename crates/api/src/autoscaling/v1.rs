@@ -1,0 +1,3 @@
+//! `autoscaling/v1`.
+
+pub mod scale;
