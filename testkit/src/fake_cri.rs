@@ -37,6 +37,8 @@ pub struct Behaviour {
     pub pull_time: Duration,
     /// Exit code and output of commands, by their first word; others succeed.
     pub commands: BTreeMap<String, (i32, String)>,
+    /// How long commands take, by their first word; others take no time.
+    pub command_times: BTreeMap<String, Duration>,
 }
 
 /// The fake runtime.
@@ -126,6 +128,11 @@ impl FakeCri {
     /// The configuration of the newest sandbox of a Pod.
     pub fn sandbox_config(&self, pod_name: &str) -> Option<cri::PodSandboxConfig> {
         self.state().newest_sandbox(pod_name).map(|sandbox| sandbox.config.clone())
+    }
+
+    /// How many instances of a container there are, alive or not.
+    pub fn instances(&self, name: &str) -> usize {
+        self.state().count(name)
     }
 
     /// Whether a container of this name runs.

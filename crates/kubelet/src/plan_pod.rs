@@ -25,7 +25,7 @@ use crate::allocation::UpdateContainer;
 use crate::crash_backoff::{CrashBackoff, Wait};
 use crate::labels::container_hash;
 use crate::observed::{ContainerState, Exit, ObservedContainer, ObservedPod};
-use crate::pod::{self, ContainerKind, RestartPolicy};
+use crate::pod::{self, ContainerKind};
 use crate::probes::{ProbeFailure, ProbeResults};
 
 mod epoch;
@@ -233,6 +233,18 @@ impl<'a> Planning<'a> {
         let exit = self.latest(container).and_then(ObservedContainer::exit);
         exit.is_some_and(|exit| !pod::restarts(self.pod, ContainerKind::Regular, container, exit.exit_code))
     }
+
+    /// Whether the container has something to do in a new sandbox: it never ran, or it is started again when the old
+    /// one takes it along.
+    fn outlives_its_sandbox(&self, container: &Container) -> bool {
+        match self.latest(container).map(|latest| &latest.state) {
+            None | Some(ContainerState::Created) => true,
+            Some(ContainerState::Exited(_)) => !self.is_done(container),
+            Some(ContainerState::Running { .. } | ContainerState::Unknown) => {
+                pod::restarts(self.pod, ContainerKind::Regular, container, KILLED_EXIT_CODE)
+            }
+        }
+    }
 }
 
 /// Why the newest sandbox cannot be used, and the attempt number of its successor.
@@ -257,14 +269,7 @@ pub fn has_usable_sandbox(pod: &Pod, observed: &ObservedPod) -> bool {
 
 fn plan_new_sandbox(input: &Planning<'_>, reason: CreateSandboxReason, attempt: u32, actions: &mut PodActions) {
     let (pod, observed) = (input.pod, input.observed);
-    // A Pod that never restarts does not outlive the sandbox in which one of its containers ran. What came before
-    // them is done again, or has failed the Pod by itself.
-    let ran = |container: &Container| {
-        observed.latest(&container.name).is_some_and(|latest| latest.state != ContainerState::Created)
-    };
-    let ran = pod::containers(pod).iter().any(ran);
-    let spent = pod::restart_policy(pod) == RestartPolicy::Never && attempt > 0 && ran;
-    if spent || pod::containers(pod).iter().all(|container| input.is_done(container)) {
+    if !pod::containers(pod).iter().any(|container| input.outlives_its_sandbox(container)) {
         actions.sandbox = SandboxAction::Nothing;
         return;
     }
@@ -274,7 +279,7 @@ fn plan_new_sandbox(input: &Planning<'_>, reason: CreateSandboxReason, attempt: 
     match pod::init_containers(pod).first() {
         Some(container) => plan_start(input, pod::init_kind(container), container, actions),
         None => {
-            for container in pod::containers(pod).iter().filter(|container| !input.is_done(container)) {
+            for container in pod::containers(pod).iter().filter(|container| input.outlives_its_sandbox(container)) {
                 plan_start(input, ContainerKind::Regular, container, actions);
             }
         }

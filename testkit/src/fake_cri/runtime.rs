@@ -232,8 +232,14 @@ impl RuntimeService for FakeCri {
         self.state().container_status(container_id).ok_or_else(|| not_found("container", container_id))
     }
 
-    async fn update_container_resources(&self, _request: UpdateContainerResourcesRequest) -> Result<()> {
-        self.unsupported("update_container_resources")
+    async fn update_container_resources(&self, request: UpdateContainerResourcesRequest) -> Result<()> {
+        let id = &request.container_id;
+        self.call(format!("update {}", self.name_of(id)));
+        if !self.runs(id) {
+            return Err(Error::Failed(format!("container {id} does not run")));
+        }
+        self.note(id, Happening::Updated);
+        Ok(())
     }
 
     async fn reopen_container_log(&self, container_id: &str) -> Result<()> {
@@ -243,8 +249,18 @@ impl RuntimeService for FakeCri {
 
     async fn exec_sync(&self, request: ExecSyncRequest) -> Result<ExecSyncResponse> {
         let word = request.cmd.first().cloned().unwrap_or_default();
-        self.call(format!("exec {} {}", self.name_of(&request.container_id), request.cmd.join(" ")));
+        let id = &request.container_id;
+        self.call(format!("exec {} {}", self.name_of(id), request.cmd.join(" ")));
+        if !self.runs(id) {
+            return Err(Error::Failed(format!("container {id} does not run")));
+        }
+        self.note(id, Happening::CommandBegan(word.clone()));
+        let time = self.state().behaviour.command_times.get(&word).copied();
+        if let Some(time) = time {
+            tokio::time::sleep(time).await;
+        }
         let (exit_code, output) = self.state().behaviour.commands.get(&word).cloned().unwrap_or_default();
+        self.note(id, Happening::CommandEnded(word, exit_code));
         Ok(ExecSyncResponse { stdout: output.into_bytes(), stderr: Vec::new(), exit_code })
     }
 

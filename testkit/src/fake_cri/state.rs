@@ -73,6 +73,10 @@ impl State {
         self.instances(name).map(|(_, container)| container).max_by_key(|container| container.order)
     }
 
+    pub fn count(&self, name: &str) -> usize {
+        self.instances(name).count()
+    }
+
     fn instances<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a String, &'a Container)> {
         self.containers.iter().filter(move |(_, container)| container.name() == name)
     }

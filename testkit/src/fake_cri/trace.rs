@@ -22,7 +22,7 @@ pub struct Trace {
 }
 
 /// What can happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
     /// A sandbox runs.
     SandboxRun,
@@ -41,4 +41,10 @@ pub enum Happening {
     },
     /// It ended.
     Exited(i32),
+    /// It got other resources.
+    Updated,
+    /// A command was started in it; its first word.
+    CommandBegan(String),
+    /// A command ended, and how. Nothing of it is heard when nobody waits for it any more.
+    CommandEnded(String, i32),
 }

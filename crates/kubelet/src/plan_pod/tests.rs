@@ -242,6 +242,18 @@ fn a_pod_that_is_done_gets_no_new_sandbox() {
 }
 
 #[test]
+fn a_new_sandbox_is_for_what_never_ran_or_restarts_by_itself() {
+    let dead = || vec![sandbox(0, false)];
+    let never = |spec: &str| Case::new(&with_policy(spec, "Never")).sandboxes(dead());
+    never(ONE).has("app", 0, running()).check(&["no sandbox"]);
+    never(TWO).has("app", 0, exited(137)).check(&["sandbox 1", "start log#0"]);
+    let own = "{containers: [{name: app, image: x, restartPolicy: OnFailure}, {name: log, image: x}]}";
+    never(own).has("app", 0, exited(137)).has("log", 0, exited(137)).check(&["sandbox 1", "start app#1"]);
+    never(own).has("app", 0, running()).has("log", 0, running()).check(&["sandbox 1", "start app#1"]);
+    never(own).has("app", 0, exited(0)).has("log", 0, exited(1)).check(&["no sandbox"]);
+}
+
+#[test]
 fn a_sandbox_without_address_or_on_another_network_is_replaced() {
     let no_address = ObservedSandbox { ips: vec![], ..sandbox(2, true) };
     Case::new(ONE).sandboxes(vec![no_address.clone()]).check(&["sandbox 3", "start app#0"]);

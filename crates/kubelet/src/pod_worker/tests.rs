@@ -120,6 +120,12 @@ impl Node {
         self.api.put(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec }));
     }
 
+    /// As a user's change of the spec.
+    fn respec(&self, spec: &Value) {
+        let generation = self.api.get(POD).map_or(0, |pod| pod["metadata"]["generation"].as_i64().unwrap_or(0));
+        self.api.patch(POD, json!({ "metadata": { "generation": generation + 1 }, "spec": spec }));
+    }
+
     /// As a user's delete: the kubelet ends the Pod and deletes the object.
     fn delete(&self, grace_seconds: i64) {
         let metadata = json!({

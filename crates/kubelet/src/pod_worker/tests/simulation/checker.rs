@@ -2,10 +2,17 @@
 //!
 //! - A container never runs twice at the same time, nor in a sandbox that is gone.
 //! - Init containers, sidecars and regular containers start in order, once more in each sandbox and each time the whole
-//!   Pod starts over; nothing starts once the Pod is to end.
-//! - A container that keeps exiting waits 10 s, doubled up to 5 minutes, unless it ran for 10 minutes or the kubelet was
-//!   restarted.
+//!   Pod starts over; nothing starts once the Pod is to end, nor after an exit that its policy leaves alone.
+//! - A container that keeps exiting waits 10 s, doubled up to 5 minutes, unless it ran for 10 minutes, has become another
+//!   one or the kubelet was restarted.
+//! - A container of a living Pod is only stopped for a reason. It has its whole grace period, and no more.
 //! - A deleted Pod's containers have all of its grace period and little more; sidecars end after the others, in reverse.
+//! - Hooks run once, at their time; probes are asked in order and are heeded.
+
+mod backoff;
+mod commands;
+mod order;
+mod stopping;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,8 +20,10 @@ use std::time::Duration;
 use testkit::fake_cri::{Happening, Trace};
 use tokio::time::Instant;
 
-use super::scenario::{Kind, SimulatedPod, Story};
+use super::random_pod::SimulatedPod;
+use super::scenario::Story;
 use crate::labels;
+use backoff::Waits;
 
 /// What a step already on its way takes.
 const SLACK: Duration = Duration::from_secs(1);
@@ -26,8 +35,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 /// # Errors
 /// The first thing that is not as it must be.
 pub fn check(pod: &SimulatedPod, story: &Story, trace: &[Trace]) -> Result<(), String> {
-    let mut checker =
-        Checker { pod, story, sandbox: None, running: HashMap::new(), past: HashSet::new(), waits: HashMap::new() };
+    let mut checker = Checker::new(pod, story);
     for one in trace {
         checker.read(one).map_err(|problem| format!("{problem} at {:?} ({one:?})", one.at - story.began))?;
     }
@@ -43,30 +51,57 @@ type Deed = (String, String, u32, Step);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Step {
     Started,
+    /// Its startup probe succeeded, if it has one.
+    Up,
     Succeeded,
 }
 
-/// What the next restart of a container has to wait for.
-#[derive(Debug, Default)]
-struct Waits {
-    exited: Option<i64>,
-    /// When it was restarted, by both clocks, and how long it waits after its next exit.
-    restarted: Option<(i64, Instant, Duration)>,
+/// A container that runs.
+struct Instance {
+    id: String,
+    epoch: u32,
+    since: Instant,
+    up: bool,
+    post_start: Hook,
+    pre_stop: Hook,
+    /// Failures in a row, by the probe's word.
+    failures: HashMap<String, u64>,
+    /// Since when somebody ends it.
+    stopping: Option<Instant>,
+}
+
+/// A hook of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hook {
+    Waits,
+    Runs(Instant),
+    Over(Instant, i32),
 }
 
 struct Checker<'a> {
     pod: &'a SimulatedPod,
     story: &'a Story,
     sandbox: Option<String>,
-    /// Ids and starts of the Pod, by name.
-    running: HashMap<String, (String, u32)>,
+    /// By name.
+    running: HashMap<String, Instance>,
     past: HashSet<Deed>,
+    /// Sandbox, start of the Pod, and code of the last exit, by name.
+    exits: HashMap<String, (String, u32, i32)>,
     waits: HashMap<String, Waits>,
+    /// Since when the whole Pod is to start over, by what start of it that ends.
+    starts_over: HashMap<u32, Instant>,
+    /// A stop without a reason, or with less time than the reason grants: only the Pod's own end can explain it.
+    unexplained: Option<String>,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn new(pod: &'a SimulatedPod, story: &'a Story) -> Self {
+        let (running, past, exits, waits, starts_over) = Default::default();
+        Self { pod, story, sandbox: None, running, past, exits, waits, starts_over, unexplained: None }
+    }
+
     fn read(&mut self, one: &Trace) -> Result<(), String> {
-        match one.what {
+        match &one.what {
             Happening::SandboxRun => {
                 let before = self.sandbox.replace(one.id.clone());
                 before.map_or(Ok(()), |before| Err(format!("a second sandbox beside {before}")))
@@ -79,109 +114,55 @@ impl Checker<'_> {
             Happening::Started => {
                 self.may_start(one)?;
                 self.waited(one)?;
-                self.running.insert(one.name.clone(), (one.id.clone(), epoch_of(one)));
-                self.past.insert(deed(one, &one.name, Step::Started));
+                self.started(one);
                 Ok(())
             }
             Happening::StartFailed => {
+                self.may_start(one)?;
                 self.waited(one)?;
-                self.waits.entry(one.name.clone()).or_default().exited = Some(one.time);
+                self.exited(one, 128);
                 Ok(())
             }
-            Happening::StopAsked { timeout_seconds } => self.may_stop(one, timeout_seconds),
+            Happening::StopAsked { timeout_seconds } => self.may_stop(one, *timeout_seconds),
             Happening::Exited(code) => {
                 self.running.remove(&one.name);
-                self.waits.entry(one.name.clone()).or_default().exited = Some(one.time);
-                if code == 0 {
-                    self.past.insert(deed(one, &one.name, Step::Succeeded));
-                }
+                self.exited(one, *code);
                 self.in_time(one)
             }
+            Happening::Updated => Ok(()),
+            Happening::CommandBegan(word) => self.command_began(one, word),
+            Happening::CommandEnded(word, code) => self.command_ended(one, word, *code),
         }
     }
 
-    fn may_start(&self, one: &Trace) -> Result<(), String> {
-        if let Some((id, _)) = self.running.get(&one.name) {
-            return Err(format!("{} starts while {id} runs", one.name));
-        }
-        if self.sandbox.as_ref() != Some(&one.sandbox_id) {
-            return Err(format!("{} starts in a sandbox that is gone", one.name));
-        }
-        let ending = self.story.deletes.first().map(|(at, _)| *at).or(self.story.vanished);
-        if ending.is_some_and(|ending| one.at > ending + SLACK) {
-            return Err(format!("{} starts although the Pod is to end", one.name));
-        }
-        if let Some((before, _)) = self.running.iter().find(|(_, (_, epoch))| *epoch < epoch_of(one)) {
-            return Err(format!("{} starts while {before} runs, which is of the past", one.name));
-        }
-        let has = |name: &String, step| self.past.contains(&deed(one, name, step));
-        let position = self.pod.containers.iter().position(|(name, _)| *name == one.name).expect("it is of the Pod");
-        let kind = self.pod.containers[position].1;
-        for (index, (name, other)) in self.pod.containers.iter().enumerate() {
-            let comes_first = index < position && *other != Kind::Regular;
-            let problem = match other {
-                Kind::Init if comes_first && !has(name, Step::Succeeded) => "has not succeeded",
-                Kind::Sidecar if comes_first && !has(name, Step::Started) => "was not started",
-                Kind::Regular if kind == Kind::Init && has(name, Step::Started) => "was started before",
-                _ => continue,
-            };
-            return Err(format!("{} starts, but {name} {problem}", one.name));
-        }
-        Ok(())
-    }
-
-    fn waited(&mut self, one: &Trace) -> Result<(), String> {
-        let waits = self.waits.entry(one.name.clone()).or_default();
-        let Some(exited) = waits.exited else { return Ok(()) };
-        let known = waits.restarted.filter(|(_, at, _)| !self.story.restarts.iter().any(|restart| restart >= at));
-        let valid = known.filter(|(time, _, _)| exited - time <= 600_000_000_000).map(|(_, _, delay)| delay);
-        let next = valid.map_or(Duration::from_secs(10), |delay| (delay * 2).min(Duration::from_secs(300)));
-        waits.restarted = Some((one.time, one.at, next));
-        let waited = Duration::from_nanos(u64::try_from(one.time - exited).unwrap_or(0));
-        match valid {
-            Some(delay) if waited + Duration::from_millis(1) < delay => {
-                Err(format!("{} waited {waited:?} instead of {delay:?}", one.name))
-            }
-            _ => Ok(()),
+    fn started(&mut self, one: &Trace) {
+        let up = !self.pod.has(&one.name, "/startupProbe");
+        let instance = Instance {
+            id: one.id.clone(),
+            epoch: epoch_of(one),
+            since: one.at,
+            up,
+            post_start: Hook::Waits,
+            pre_stop: Hook::Waits,
+            failures: HashMap::new(),
+            stopping: None,
+        };
+        self.running.insert(one.name.clone(), instance);
+        self.past.insert(deed(one, &one.name, Step::Started));
+        if up {
+            self.past.insert(deed(one, &one.name, Step::Up));
         }
     }
 
-    fn may_stop(&self, one: &Trace, timeout_seconds: i64) -> Result<(), String> {
-        let Some((since, grace)) = self.grace_at(one.at) else { return Ok(()) };
-        let position = self.pod.containers.iter().position(|(name, _)| *name == one.name).expect("it is of the Pod");
-        let is_over = one.at + SLACK >= since + grace;
-        if self.pod.containers[position].1 == Kind::Sidecar && !is_over {
-            let waited_for =
-                |index: usize, kind: Kind| kind == Kind::Regular || (kind == Kind::Sidecar && index > position);
-            let mut others = self.pod.containers.iter().enumerate();
-            let other =
-                others.find(|(index, (name, kind))| waited_for(*index, *kind) && self.running.contains_key(name));
-            if let Some((_, (name, _))) = other {
-                return Err(format!("{} is told to stop before {name} ended", one.name));
-            }
+    fn exited(&mut self, one: &Trace, code: i32) {
+        self.note_exit(one);
+        self.exits.insert(one.name.clone(), (one.sandbox_id.clone(), epoch_of(one), code));
+        if code == 0 {
+            self.past.insert(deed(one, &one.name, Step::Succeeded));
         }
-        let killed_at = one.at + Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
-        if killed_at + SLACK < since + grace {
-            return Err(format!("{} would be killed too early", one.name));
+        if self.pod.restarts_all(&one.name, code) {
+            self.starts_over.entry(epoch_of(one)).or_insert(one.at);
         }
-        Ok(())
-    }
-
-    fn in_time(&self, one: &Trace) -> Result<(), String> {
-        let Some((since, grace)) = self.grace_at(one.at) else { return Ok(()) };
-        if one.at > since + grace.max(LAST_MOMENT) + LAST_MOMENT + SLACK {
-            return Err(format!("{} ended too late", one.name));
-        }
-        Ok(())
-    }
-
-    /// Since when the Pod is being ended, and what grace period it has. A kubelet that is restarted, or told of a
-    /// shorter one, begins anew.
-    fn grace_at(&self, at: Instant) -> Option<(Instant, Duration)> {
-        let (deleted, grace_seconds) = self.story.deletes.iter().rfind(|(deleted, _)| *deleted <= at)?;
-        let restarted = self.story.restarts.iter().rfind(|restart| **restart <= at);
-        let since = restarted.map_or(*deleted, |restart| *restart.max(deleted));
-        Some((since, Duration::from_secs(u64::try_from(*grace_seconds).unwrap_or(0))))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A random Pod and what befalls it.
+//! What befalls a Pod.
 
 use std::time::Duration;
 
@@ -7,51 +7,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Node;
-
-/// The exit code that makes the whole Pod start over.
-const RESTART_ALL_CODE: i32 = 42;
-
-/// A small generator of numbers that only depend on the seed (SplitMix64).
-pub struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize].clone()
-    }
-}
-
-/// What a container of the Pod is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Init,
-    Sidecar,
-    Regular,
-}
-
-/// The Pod as the checker needs it.
-pub struct SimulatedPod {
-    /// Containers in the order of the spec, init containers first.
-    pub containers: Vec<(String, Kind)>,
-    /// `spec.terminationGracePeriodSeconds`.
-    pub grace_seconds: i64,
-    pub spec: Value,
-}
+use super::random_pod::{FAR_IMAGE, Kind, RESTART_ALL_CODE, RESTART_CODE, Random, SimulatedPod, random_pod};
+use super::settled;
 
 /// What was done to the Pod, and when.
 pub struct Story {
@@ -62,8 +19,25 @@ pub struct Story {
     pub deletes: Vec<(Instant, i64)>,
     /// The object went without a word.
     pub vanished: Option<Instant>,
+    /// A container was to have another image, or other resources.
+    pub changes: Vec<(Instant, String)>,
+    /// By how much the clock was set.
+    pub jumps: Vec<i64>,
     /// For people.
     pub told: Vec<(Instant, String)>,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let began = Instant::now();
+        let (restarts, deletes, changes, jumps, told) = Default::default();
+        Self { began, restarts, deletes, vanished: None, changes, jumps, told }
+    }
+
+    /// Whether the kubelet was started anew since.
+    pub fn restarted_since(&self, at: Instant) -> bool {
+        self.restarts.iter().any(|restart| *restart >= at)
+    }
 }
 
 pub struct Scenario {
@@ -80,16 +54,23 @@ impl Scenario {
 
     /// Plays it to the Pod's end.
     pub async fn play(&mut self, node: &mut Node) -> Story {
-        let began = Instant::now();
-        let mut story = Story { began, restarts: vec![], deletes: vec![], vanished: None, told: vec![] };
+        let mut story = Story::begin();
         self.set_the_stage(node);
         node.create(self.pod.spec.clone());
+        let mut seen = Value::Null;
         for _ in 0..5 + self.random.below(20) {
             tokio::time::sleep(self.gap()).await;
-            if node.status()["phase"] == "Succeeded" || node.status()["phase"] == "Failed" {
+            let status = node.status();
+            settled::check_progress(&seen, &status);
+            let over = status["phase"] == "Succeeded" || status["phase"] == "Failed";
+            seen = status;
+            if over {
                 break;
             }
             self.befall(node, &mut story).await;
+        }
+        if self.random.one_in(2) {
+            settled::settle(&self.pod, node, &story).await;
         }
         self.end(node, &mut story).await;
         story
@@ -113,18 +94,22 @@ impl Scenario {
             if kind == Kind::Init && !self.random.one_in(3) {
                 node.cri.behave(|fake| fake.exits_at_once.extend([(name.clone(), 0)]));
             }
+            for word in ["post", "pre"] {
+                let time = Duration::from_millis(self.random.below(12_000));
+                node.cri.behave(|fake| fake.command_times.extend([(format!("{word}-{name}"), time)]));
+            }
         }
         if self.random.one_in(3) {
-            node.cri.behave(|fake| drop(fake.pull_failures.insert("far/away:1".to_owned(), "no route".to_owned())));
+            node.cri.behave(|fake| drop(fake.pull_failures.insert(FAR_IMAGE.to_owned(), "no route".to_owned())));
         }
         node.cri.behave(|fake| fake.pull_time = Duration::from_millis(700));
     }
 
     async fn befall(&mut self, node: &mut Node, story: &mut Story) {
-        let (name, _) = self.random.pick(&self.pod.containers);
-        let text = match self.random.below(12) {
+        let (name, kind) = self.random.pick(&self.pod.containers);
+        let text = match self.random.below(16) {
             0..5 => {
-                let code = self.random.pick(&[0, 0, 1, RESTART_ALL_CODE, 137]);
+                let code = self.random.pick(&[0, 0, 1, RESTART_ALL_CODE, RESTART_CODE as i32, 137]);
                 if node.cri.is_running(&name) {
                     node.cri.exit(&name, code);
                 }
@@ -134,21 +119,22 @@ impl Scenario {
                 node.cri.kill_sandbox("web");
                 "the sandbox dies".to_owned()
             }
-            6 => {
-                let code = self.random.pick(&[0, 0, 1]);
-                node.cri.behave(|fake| drop(fake.commands.insert(format!("probe-{name}"), (code, String::new()))));
-                format!("probes of {name} answer {code}")
+            6..8 => {
+                let (code, word) =
+                    (self.random.pick(&[0, 0, 1]), self.random.pick(&["live", "startup", "ready", "post", "pre"]));
+                node.cri.behave(|fake| drop(fake.commands.insert(format!("{word}-{name}"), (code, String::new()))));
+                format!("{word}-{name} answers {code}")
             }
-            7 => {
+            8 => {
                 node.cri.behave(|fake| fake.pull_failures.clear());
                 "images can be pulled".to_owned()
             }
-            8 => {
+            9 => {
                 let fails = self.random.one_in(2);
                 node.cri.behave(|fake| fake.sandbox_failure = fails.then(|| "no room".to_owned()));
                 format!("sandboxes fail: {fails}")
             }
-            9 => {
+            10 => {
                 let fails = self.random.one_in(2);
                 node.cri.behave(|fake| match fails {
                     true => drop(fake.start_failures.insert(name.clone(), "no such file".to_owned())),
@@ -156,12 +142,23 @@ impl Scenario {
                 });
                 format!("{name} can not be started: {fails}")
             }
-            10 => self.restart(node, story).await,
-            _ => {
+            11 => self.restart(node, story).await,
+            12 => {
                 let seconds = self.random.below(1_200) as i64 - 600;
                 node.clock.jump(SignedDuration::from_secs(seconds));
+                story.jumps.push(seconds);
                 format!("the clock jumps by {seconds} s")
             }
+            13 => self.debug(node),
+            14 if matches!(kind, Kind::Regular | Kind::Sidecar) => {
+                let image = self.random.pick(&["nginx", "busybox"]);
+                self.change(node, story, &name, "image", json!(image))
+            }
+            _ if matches!(kind, Kind::Regular | Kind::Sidecar) && self.pod.has(&name, "/resources") => {
+                let limits = json!({ "limits": { "cpu": self.random.pick(&["1", "2", "500m"]) } });
+                self.change(node, story, &name, "resources", limits)
+            }
+            _ => "nothing happens".to_owned(),
         };
         story.told.push((Instant::now(), text));
     }
@@ -172,13 +169,40 @@ impl Scenario {
         "the kubelet is restarted".to_owned()
     }
 
+    fn debug(&mut self, node: &Node) -> String {
+        let name = format!("debug{}", self.pod.containers.len());
+        let image = self.random.pick(&["nginx", FAR_IMAGE]);
+        let container = json!({ "name": name, "image": image, "imagePullPolicy": "IfNotPresent" });
+        self.pod.containers.push((name.clone(), Kind::Ephemeral));
+        let all = &mut self.pod.spec["ephemeralContainers"];
+        match all.as_array_mut() {
+            Some(all) => all.push(container),
+            None => *all = json!([container]),
+        }
+        node.respec(&self.pod.spec);
+        format!("{name} is added")
+    }
+
+    fn change(&mut self, node: &Node, story: &mut Story, name: &str, field: &str, value: Value) -> String {
+        let text = format!("{name}'s {field} is {value}");
+        for list in ["initContainers", "containers"] {
+            let mut all = self.pod.spec[list].as_array_mut().into_iter().flatten();
+            if let Some(container) = all.find(|container| container["name"] == name) {
+                container[field] = value.clone();
+            }
+        }
+        story.changes.push((Instant::now(), name.to_owned()));
+        node.respec(&self.pod.spec);
+        text
+    }
+
     /// Deletes the Pod, perhaps more than once and with a crash in between, and waits until nothing is left.
     async fn end(&mut self, node: &mut Node, story: &mut Story) {
         if self.random.one_in(8) {
             story.vanished = Some(Instant::now());
             node.vanish();
         } else {
-            let mut grace_seconds = self.pod.grace_seconds.min(self.random.pick(&[2, 10, 30, 60]));
+            let mut grace_seconds = self.pod.grace_seconds().min(self.random.pick(&[2, 10, 30, 60]));
             for _ in 0..1 + self.random.below(2) {
                 story.deletes.push((Instant::now(), grace_seconds));
                 node.delete(grace_seconds);
@@ -199,62 +223,4 @@ impl Scenario {
         let removed = cgroups.iter().rposition(|call| call.starts_with("remove"));
         assert!(made.is_none() || removed > made, "a cgroup is left: {cgroups:?}");
     }
-}
-
-fn random_pod(random: &mut Random) -> SimulatedPod {
-    let restarts_all = random.one_in(4);
-    let grace_seconds = random.pick(&[1, 5, 30]);
-    let (mut containers, mut init, mut regular) = (Vec::new(), Vec::new(), Vec::new());
-    for index in 0..random.below(5) {
-        let kind = random.pick(&[Kind::Init, Kind::Sidecar]);
-        let name = format!("{}{index}", if kind == Kind::Init { "init" } else { "side" });
-        init.push(random_container(random, &name, kind, restarts_all));
-        containers.push((name, kind));
-    }
-    for index in 0..1 + random.below(2) {
-        let name = format!("main{index}");
-        regular.push(random_container(random, &name, Kind::Regular, restarts_all));
-        containers.push((name, Kind::Regular));
-    }
-    let mut spec = json!({
-        "restartPolicy": random.pick(&["Always", "Always", "OnFailure", "Never"]),
-        "terminationGracePeriodSeconds": grace_seconds,
-        "initContainers": init,
-        "containers": regular,
-        "volumes": [{ "name": "v", "emptyDir": { "medium": "Memory" } }],
-    });
-    if random.one_in(8) {
-        spec["activeDeadlineSeconds"] = json!(1 + random.below(600));
-    }
-    SimulatedPod { containers, grace_seconds, spec }
-}
-
-fn random_container(random: &mut Random, name: &str, kind: Kind, restarts_all: bool) -> Value {
-    let image = random.pick(&["nginx", "nginx", "nginx", "far/away:1"]);
-    let mut container = json!({ "name": name, "image": image, "imagePullPolicy": "IfNotPresent" });
-    let probe = json!({
-        "exec": { "command": [format!("probe-{name}")] }, "periodSeconds": 5, "failureThreshold": 2,
-    });
-    let sleep = |seconds: u64| json!({ "sleep": { "seconds": seconds } });
-    if kind == Kind::Sidecar {
-        container["restartPolicy"] = json!("Always");
-    }
-    if kind != Kind::Init && random.one_in(5) {
-        container["livenessProbe"] = probe.clone();
-    }
-    if kind != Kind::Init && random.one_in(5) {
-        container["startupProbe"] = probe;
-    }
-    if kind != Kind::Init && random.one_in(4) {
-        container["lifecycle"]["postStart"] = sleep(random.below(8));
-    }
-    if kind == Kind::Regular && random.one_in(4) {
-        container["lifecycle"]["preStop"] = sleep(random.below(12));
-    }
-    if kind == Kind::Regular && restarts_all {
-        container["restartPolicy"] = json!("Never");
-        let exit_codes = json!({ "operator": "In", "values": [RESTART_ALL_CODE] });
-        container["restartPolicyRules"] = json!([{ "action": "RestartAllContainers", "exitCodes": exit_codes }]);
-    }
-    container
 }
