@@ -66,6 +66,8 @@ struct Instance {
     pre_stop: Hook,
     /// Failures in a row, by the probe's word.
     failures: HashMap<String, u64>,
+    /// Since when a probe or its hook has given up on it.
+    given_up: Option<Instant>,
     /// Since when somebody ends it.
     stopping: Option<Instant>,
 }
@@ -101,6 +103,7 @@ impl<'a> Checker<'a> {
     }
 
     fn read(&mut self, one: &Trace) -> Result<(), String> {
+        self.nobody_is_forgotten(one.at)?;
         match &one.what {
             Happening::SandboxRun => {
                 let before = self.sandbox.replace(one.id.clone());
@@ -145,6 +148,7 @@ impl<'a> Checker<'a> {
             post_start: Hook::Waits,
             pre_stop: Hook::Waits,
             failures: HashMap::new(),
+            given_up: None,
             stopping: None,
         };
         self.running.insert(one.name.clone(), instance);

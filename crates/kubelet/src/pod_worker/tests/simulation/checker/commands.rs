@@ -16,7 +16,8 @@ impl Checker<'_> {
             "post" => begin_once(&mut instance.post_start, one),
             "pre" => {
                 instance.pre_stop = Hook::Runs(one.at);
-                instance.stopping.get_or_insert(one.at);
+                // A restarted kubelet begins anew.
+                instance.stopping = Some(one.at);
                 Ok(())
             }
             "live" | "startup" if is_ending => Err(format!("{command} is asked although the Pod is ending")),
@@ -30,13 +31,21 @@ impl Checker<'_> {
     }
 
     pub(super) fn command_ended(&mut self, one: &Trace, command: &str, code: i32) -> Result<(), String> {
+        let word = command.split('-').next().unwrap_or_default();
+        let threshold = self.threshold(&one.name, word);
         let Some(instance) = self.running.get_mut(&one.name) else { return Ok(()) };
-        match command.split('-').next().unwrap_or_default() {
-            "post" => instance.post_start = Hook::Over(one.at, code),
+        match word {
+            "post" => {
+                instance.post_start = Hook::Over(one.at, code);
+                instance.given_up = (code != 0).then_some(one.at);
+            }
             "pre" => instance.pre_stop = Hook::Over(one.at, code),
-            word => {
+            _ => {
                 let failures = instance.failures.entry(command.to_owned()).or_default();
                 *failures = if code == 0 { 0 } else { *failures + 1 };
+                if word != "ready" && *failures >= threshold {
+                    instance.given_up.get_or_insert(one.at);
+                }
                 if word == "startup" && code == 0 {
                     instance.up = true;
                     self.past.insert(deed(one, &one.name, Step::Up));

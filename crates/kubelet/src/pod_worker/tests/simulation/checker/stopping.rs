@@ -10,7 +10,7 @@ use super::commands::probe_field;
 use super::{Checker, Hook, Instance, LAST_MOMENT, SLACK};
 
 /// How long a change may wait for what is being done: what is started meanwhile is of the old kind.
-const LONGEST_PASS: Duration = Duration::from_secs(60);
+const LONGEST_PASS: Duration = Duration::from_secs(120);
 
 /// A reason to stop a container: its grace period, and whether its hook runs.
 struct Reason {
@@ -79,6 +79,18 @@ impl Checker<'_> {
             reasons.push(Reason { grace: LAST_MOMENT, hook: false });
         }
         reasons
+    }
+
+    /// Who is given up is stopped.
+    pub(super) fn nobody_is_forgotten(&self, at: Instant) -> Result<(), String> {
+        let forgotten = |instance: &Instance| {
+            let given_up = instance.given_up.is_some_and(|since| at > since + LONGEST_PASS);
+            given_up && instance.stopping.is_none() && !self.story.restarted_since(instance.since)
+        };
+        match self.running.iter().find(|(_, instance)| forgotten(instance)) {
+            Some((name, _)) => Err(format!("{name} is given up and not stopped")),
+            None => Ok(()),
+        }
     }
 
     /// A sidecar of a Pod that ends waits for those it serves, while there is time.
