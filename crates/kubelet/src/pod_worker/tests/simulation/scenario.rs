@@ -94,6 +94,11 @@ impl Scenario {
             if kind == Kind::Init && !self.random.one_in(3) {
                 node.cri.behave(|fake| fake.exits_at_once.extend([(name.clone(), 0)]));
             }
+            for word in ["startup", "live", "post"] {
+                if self.random.one_in(6) {
+                    node.cri.behave(|fake| fake.commands.extend([(format!("{word}-{name}"), (1, String::new()))]));
+                }
+            }
             for word in ["post", "pre"] {
                 let time = Duration::from_millis(self.random.below(12_000));
                 node.cri.behave(|fake| fake.command_times.extend([(format!("{word}-{name}"), time)]));
