@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         a_container_grows_while_it_runs,
         a_resize_can_be_deferred_infeasible_and_restart,
         classes_give_priority_and_overhead,
+        whole_cpus_can_be_a_containers_own,
         local_storage_over_its_limit_ends_the_pod,
         a_node_that_is_short_makes_pods_go,
         pods_that_use_more_than_all_may_are_evicted_at_once,
@@ -357,4 +358,93 @@ fn classes_give_priority_and_overhead(cluster: &Cluster) -> Result<()> {
     ensure!(missing.contains("pod rejected: RuntimeClass \"x\" not found"), "{missing}");
     kubectl.ok(&["delete", "pod", "--all", "--now"])?;
     kubectl.ok(&["delete", "priorityclass/tests-high", "runtimeclass/tests-heavy"]).map(drop)
+}
+
+/// The CPUs that the first process of a Pod's container may run on.
+fn allowed_cpus(kubectl: &Kubectl, pod: &str) -> Result<String> {
+    let line = kubectl.ok(&["exec", pod, "--", "grep", "Cpus_allowed_list", "/proc/1/status"])?;
+    Ok(line.trim_start_matches("Cpus_allowed_list:").trim().to_owned())
+}
+
+fn wait_cpus(kubectl: &Kubectl, pod: &str, wanted: &str) -> Result<()> {
+    let deadline = std::time::Instant::now() + SOON;
+    loop {
+        let allowed = allowed_cpus(kubectl, pod)?;
+        if allowed == wanted {
+            return Ok(());
+        }
+        ensure!(std::time::Instant::now() < deadline, "{pod} runs on {allowed}, not on {wanted}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A cluster of its own, which gives away all CPUs but the first.
+fn whole_cpus_can_be_a_containers_own(_: &Cluster) -> Result<()> {
+    let count: usize = std::fs::read_dir("/sys/devices/system/cpu")?
+        .flatten()
+        .filter(|entry| {
+            entry.file_name().to_string_lossy().strip_prefix("cpu").is_some_and(|n| n.parse::<u32>().is_ok())
+        })
+        .count();
+    if count < 2 {
+        return Ok(()); // the only CPU is everybody's
+    }
+    let flags = ["--cpu-manager-policy=static", "--reserved-cpus=0"].map(str::to_owned).to_vec();
+    let cluster = Cluster::start(Options { flags, ..Options::default() })?;
+    own_cpus(&cluster).map_err(|error| error.context(cluster.diagnose()))
+}
+
+fn own_cpus(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("cpus")?;
+    let node = kubectl.value("node/node-1", "/status")?;
+    let count: usize = node["capacity"]["cpu"].as_str().context("a number of CPUs")?.parse()?;
+    ensure!(node["allocatable"]["cpu"] == (count - 1).to_string(), "{node}");
+    let declared = node["declaredFeatures"].to_string();
+    ensure!(!declared.contains("GuaranteedQoSPodCPUResize"), "{declared}");
+    kubectl.apply(&sleeper("shared", "{}", ""))?;
+    kubectl.wait_ready("shared")?;
+    let all = allowed_cpus(&kubectl, "shared")?;
+    kubectl.apply(&sleeper("pinned", "{limits: {cpu: 1, memory: 32Mi}}", ""))?;
+    kubectl.wait_ready("pinned")?;
+    let own = allowed_cpus(&kubectl, "pinned")?;
+    ensure!(own != "0" && own.parse::<usize>().is_ok(), "{own}");
+    if count == 2 {
+        ensure!((all.as_str(), own.as_str()) == ("0-1", "1"));
+        wait_cpus(&kubectl, "shared", "0")?;
+        kubectl.apply(&sleeper("late", "{limits: {cpu: 500m, memory: 32Mi}}", "nodeName: node-1"))?;
+        kubectl.wait_value("pod/late", "/status/reason", SOON, |reason| reason == "OutOfcpu")?;
+        kubectl.apply(&sleeper("small", "{requests: {memory: 8Mi}}", ""))?;
+        kubectl.wait_ready("small")?;
+        ensure!(allowed_cpus(&kubectl, "small")? == "0");
+    }
+    if is_v1() {
+        ensure!(read(&cgroup(&kubectl, "pinned", "cpu")?, "cpu.cfs_quota_us")? == "-1");
+    }
+    let rest = count - 1;
+    kubectl.apply(&sleeper("refused", &format!("{{limits: {{cpu: {rest}, memory: 32Mi}}}}"), "nodeName: node-1"))?;
+    kubectl.wait_value("pod/refused", "/status/reason", SOON, |reason| reason == "UnexpectedAdmissionError")?;
+    let message = kubectl.text("pod/refused", "/status/message")?;
+    let expected = format!(
+        "Pod was rejected: Allocate failed due to not enough cpus available to satisfy request: requested={rest}, \
+         available={}, which is unexpected",
+        rest - 1
+    );
+    ensure!(message == expected, "{message}");
+    resize(&kubectl, "pinned", r#"{"requests":{"cpu":"500m"},"limits":{"cpu":"500m"}}"#)?;
+    let pending = |pod: &Value| condition(pod, "PodResizePending")["reason"] == "Infeasible";
+    let pod = kubectl.wait_value("pod/pinned", "", SOON, pending)?;
+    let message = condition(&pod, "PodResizePending")["message"].clone();
+    let expected = "Resize is infeasible for Guaranteed Pods alongside CPU Manager policy \"static\"";
+    ensure!(message == expected, "{message}");
+    let state = cluster.data_dir().join("kubelet/cpu_manager_state");
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&state)?)?;
+    let uid = kubectl.text("pod/pinned", "/metadata/uid")?;
+    ensure!(written["policyName"] == "static" && written["entries"][&uid]["app"] == own, "{written}");
+
+    cluster.kill_server()?;
+    cluster.start_server()?;
+    ensure!(allowed_cpus(&kubectl, "pinned")? == own);
+    kubectl.ok(&["delete", "pod/pinned", "--now"])?;
+    wait_cpus(&kubectl, "shared", &all)?;
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
 }

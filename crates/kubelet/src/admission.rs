@@ -13,6 +13,7 @@ use api::core::v1::taints;
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 
+use crate::cpu_manager::AllocationError;
 use crate::pod::{self, Uid};
 use crate::pod_status::{Verdict, VerdictKind};
 use crate::qos;
@@ -96,6 +97,8 @@ pub struct AdmissionInput<'a> {
     pub pressure: &'a [&'static str],
     /// What the node allows.
     pub security: &'a NodeSecurity,
+    /// Why it cannot have its devices or CPUs of its own.
+    pub unavailable: Option<Verdict>,
 }
 
 /// The answer.
@@ -133,6 +136,9 @@ pub fn admit(input: &AdmissionInput<'_>) -> Admission {
     {
         return Admission::Rejected(verdict);
     }
+    if let Some(verdict) = &input.unavailable {
+        return Admission::Rejected(verdict.clone());
+    }
     let shortages = shortages(input);
     let misfit = misfit(input);
     if pod::is_critical(input.pod) && misfit.is_none() && !shortages.is_empty() {
@@ -168,9 +174,19 @@ pub fn event_message(verdict: &Verdict) -> String {
     verdict.message.trim_start_matches("Pod was rejected: ").to_owned()
 }
 
-/// The verdict over a Pod that cannot have its devices.
-pub fn no_devices(problem: &dyn std::error::Error) -> Verdict {
+/// The verdict over a Pod that cannot have what only one can have, such as a device.
+pub fn not_allocated(problem: &dyn std::error::Error) -> Verdict {
     rejection("UnexpectedAdmissionError", &format!("Allocate failed due to {problem}, which is unexpected"))
+}
+
+/// The verdict over a Pod that cannot have CPUs of its own.
+pub fn no_cpus(problem: &AllocationError) -> Verdict {
+    match problem {
+        AllocationError::PartOfCore { .. } | AllocationError::NotEnoughCores { .. } => {
+            rejection("SMTAlignmentError", &problem.to_string())
+        }
+        AllocationError::NotEnough(_) => not_allocated(problem),
+    }
 }
 
 fn shortage_message(shortage: &Shortage) -> String {

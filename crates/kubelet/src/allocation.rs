@@ -22,7 +22,7 @@ use crate::pod::{self, ContainerKind, Uid};
 
 pub use follow::{Progress, Shown, UpdateContainer, plan as plan_follow, show};
 use record::Record;
-pub use resize::{Pending, PendingReason, Resize, changed_resources, decide, needs_restart, summary};
+pub use resize::{Pending, PendingReason, Resize, Room, changed_resources, decide, needs_restart, summary};
 
 /// Resources of a Pod's containers by container name.
 pub type Resources = BTreeMap<String, ResourceRequirements>;

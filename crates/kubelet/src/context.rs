@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api::core::v1::pod::QosClass;
 use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod};
+use linux::cgroup::Limits;
 use platform::clock::SharedClock;
 use tokio::sync::watch;
 
@@ -13,8 +14,9 @@ use crate::allocation::Allocations;
 use crate::config::{Config, Paths, PodConfig};
 use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
-use crate::container_config::log_directory;
 use crate::container_config::service_env::api_server_env;
+use crate::container_config::{log_directory, pod_limits};
+use crate::cpu_manager::CpuManager;
 use crate::devices::Devices;
 use crate::events::{EventSink, Events};
 use crate::history::History;
@@ -76,6 +78,8 @@ pub struct NodeContext {
     pub user_namespaces: UserNamespaces,
     /// What is promised to each Pod.
     pub allocations: Allocations,
+    /// Who has CPUs for itself.
+    pub cpus: CpuManager,
     /// What device plugins offer, and who has it.
     pub devices: Arc<Devices>,
     /// The Node object as last seen.
@@ -129,6 +133,7 @@ impl NodeContext {
             resources,
             user_namespaces: UserNamespaces::new(config.paths.root.join("pods"), config.node.max_pods),
             allocations: Allocations::default(),
+            cpus: CpuManager::none(&config.paths.root),
             devices: Arc::new(Devices::open(&config.paths.root.join("device-plugins"))),
             node: watch::channel(Arc::new(node_status::new_node(&config.node, NodeStatus::default()))).0,
             pressure: watch::channel(Vec::new()).0,
@@ -137,6 +142,21 @@ impl NodeContext {
             service_env: config.pods.api_service.map(api_server_env).unwrap_or_default(),
             resolv_conf: ResolvConf::parse(&resolv_conf),
         }
+    }
+
+    /// With a policy about CPUs.
+    #[must_use]
+    pub fn with_cpus(self, cpus: CpuManager) -> Self {
+        Self { cpus, ..self }
+    }
+
+    /// Limits of a Pod's own cgroup.
+    pub fn pod_limits(&self, pod: &Pod) -> Limits {
+        let mut limits = pod_limits(pod, self.pod_pids_limit);
+        if self.cpus.has_exclusive(&pod::uid(pod)) {
+            limits.cpu_quota_us = limits.cpu_quota_us.map(|_| -1);
+        }
+        limits
     }
 
     /// Who keeps the mirror of a static Pod.

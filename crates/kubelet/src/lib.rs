@@ -13,6 +13,7 @@ mod allocation;
 pub mod config;
 mod container_config;
 mod context;
+pub mod cpu_manager;
 mod crash_backoff;
 mod devices;
 mod directory_watch;
@@ -73,6 +74,7 @@ pub use pod_source::{ManifestUrl, StaticPodConfig};
 pub use server::{KubeletApi, SecureServer};
 
 use context::NodeContext;
+use cpu_manager::CpuManager;
 use eviction::EvictionManager;
 use image_gc::ImageGc;
 use machine::Machine;
@@ -97,6 +99,9 @@ pub enum StartError {
         /// The cause.
         source: std::io::Error,
     },
+    /// CPUs cannot be given to containers as configured.
+    #[error("cannot start the CPU manager")]
+    CpuManager(#[from] cpu_manager::CpuManagerError),
     /// The cgroups of all Pods cannot be made.
     #[error("create cgroup {path}")]
     Cgroup {
@@ -138,7 +143,9 @@ impl Kubelet {
         };
         let recorder = EventRecorder::start(config.client.clone(), source, Arc::clone(&config.clock));
         let runtime_name = version.runtime_name.clone();
-        let context = Arc::new(NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder)));
+        let reserved_milli = config.resources.reserved("cpu").milli_value();
+        let cpus = CpuManager::open(&config.resources.cpu_manager, reserved_milli, &config.paths.root)?;
+        let context = Arc::new(NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder)).with_cpus(cpus));
         let kubepods = context.kubepods();
         for (path, limits) in resources::cgroups::plan(&context.resources) {
             let path = format!("{kubepods}{path}");
@@ -222,6 +229,9 @@ impl Kubelet {
         let (pods, shutdown_events) = (self.pods.subscribe(), events.clone());
         let shutdown = self.shutdown.clone().run(Arc::clone(&self.context), pods, shutdown_events);
         background("device plugins", &cancel, devices::registration::run(Arc::clone(&self.context.devices)));
+        if self.context.cpus.policy() == cpu_manager::Policy::Static {
+            background("cpu manager", &cancel, cpu_manager::reconcile::run(Arc::clone(&self.context)));
+        }
         background("node shutdown", &cancel, shutdown);
         background("image gc", &cancel, image_gc.clone().run());
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));

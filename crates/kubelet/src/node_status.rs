@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::config::{Config, NodeConfig};
+use crate::cpu_manager::Policy;
 use crate::devices::DeviceAmounts;
 use crate::machine::Machine;
 use crate::resources::NodeResources;
@@ -41,6 +42,7 @@ pub struct NodeStatusWriter {
     node: NodeConfig,
     machine: Machine,
     resources: NodeResources,
+    cpu_manager: Policy,
     runtime: cri::Runtime,
     runtime_version: String,
     clock: SharedClock,
@@ -68,6 +70,7 @@ impl NodeStatusWriter {
             nodes: Api::all(config.client.clone()),
             node: config.node.clone(),
             resources: NodeResources::of(&machine, config.node.max_pods, &config.resources),
+            cpu_manager: config.resources.cpu_manager.policy,
             machine,
             runtime: config.runtime.clone(),
             runtime_version,
@@ -196,6 +199,7 @@ impl NodeStatusWriter {
             node: &self.node,
             machine: &self.machine,
             resources: &self.resources,
+            cpu_manager: self.cpu_manager,
             runtime_version: &self.runtime_version,
             runtime: runtime.as_ref().map_err(ToString::to_string),
             images: &images,

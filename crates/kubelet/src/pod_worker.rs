@@ -316,7 +316,7 @@ impl PodWorker {
 
     /// What was promised when the Pod was let in has broken since, or its plugin refuses.
     fn end_without_devices(&mut self, pod: &Pod, error: &AllocationError) -> Option<Pause> {
-        let verdict = admission::no_devices(error);
+        let verdict = admission::not_allocated(error);
         self.context.events.warning(pod, &verdict.reason, admission::event_message(&verdict));
         self.end(pod, TerminationCause::Failed(verdict))
     }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use api::quantity::Quantity;
 
 use crate::container_config::field_ref::Allocatable;
+use crate::cpu_manager::CpuManagerConfig;
 use crate::eviction::{EvictionConfig, Signal};
 use crate::machine::Machine;
 
@@ -27,6 +28,16 @@ pub struct ResourceConfig {
     pub pod_pids_limit: Option<i64>,
     /// When Pods have to make way.
     pub eviction: EvictionConfig,
+    /// Who gets CPUs for itself.
+    pub cpu_manager: CpuManagerConfig,
+}
+
+impl ResourceConfig {
+    /// What the node keeps of a resource.
+    pub fn reserved(&self, resource: &str) -> Quantity {
+        let kept = [&self.system_reserved, &self.kube_reserved].map(|reserved| reserved.0.get(resource).copied());
+        kept.into_iter().flatten().fold(Quantity::ZERO, |sum, one| sum + one)
+    }
 }
 
 /// Resources kept back: `cpu=100m,memory=200Mi`.

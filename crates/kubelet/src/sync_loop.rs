@@ -143,7 +143,9 @@ impl SyncLoop {
                 }
                 // Whoever is not here now is gone since an earlier kubelet.
                 let active = self.workers.iter().filter(|(_, worker)| worker.is_active());
-                self.context.devices.retain(&active.map(|(uid, _)| uid.clone()).collect());
+                let active = active.map(|(uid, _)| uid.clone()).collect();
+                self.context.devices.retain(&active);
+                self.context.cpus.retain(&active);
                 self.statics.orphans_known = true;
                 self.remove_orphaned_mirrors();
             }
@@ -169,7 +171,7 @@ impl SyncLoop {
             worker.handle.desire(desired);
             if was_active != is_active {
                 if !is_active {
-                    self.context.devices.release(&uid);
+                    self.release(&uid);
                 }
                 self.note_requests();
                 self.retry_resizes();
@@ -253,7 +255,7 @@ impl SyncLoop {
             self.workers.remove(uid);
             self.pods.send_modify(|pods| drop(pods.remove(uid)));
             self.context.allocations.end(uid);
-            self.context.devices.release(uid);
+            self.release(uid);
             self.note_requests();
             self.retry_resizes();
             self.start_successor(&pod);

@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::container_config::env::{EnvObjects, EnvReferences};
-use crate::container_config::pod_limits;
 use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
 use crate::context::NodeContext;
 use crate::devices::AllocationError;
@@ -275,7 +274,7 @@ async fn run_sandbox(
     users: Option<IdRange>,
     config: cri::PodSandboxConfig,
 ) -> Result<Sandbox, String> {
-    context.host.create_cgroup(cgroup, &pod_limits(pod, context.pod_pids_limit)).map_err(|error| describe(&error))?;
+    context.host.create_cgroup(cgroup, &context.pod_limits(pod)).map_err(|error| describe(&error))?;
     std::fs::create_dir_all(&config.log_directory)
         .map_err(|error| format!("create {}: {error}", config.log_directory))?;
     let handler = runtime_handler(context, pod).await?;

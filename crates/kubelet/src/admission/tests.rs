@@ -39,6 +39,7 @@ fn ask(pod: &Pod, others: &[Pod], pressure: &[&'static str]) -> Admission {
         allocatable: &allocatable(),
         pressure,
         security: &NodeSecurity::default(),
+        unavailable: None,
     };
     admit(&input)
 }

@@ -1,12 +1,16 @@
 //! Whether the node can give a running Pod what it asks for now, and what has to be done to its containers. Pure.
 
+use api::core::v1::pod::QosClass;
 use api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
+use super::resizable;
 use crate::admission::{Demand, first_shortage, units};
+use crate::cpu_manager::Policy;
 use crate::pod::{self, ContainerKind};
+use crate::qos;
 use crate::resources::Amounts;
 
 /// Why a resize is not allocated.
@@ -57,11 +61,28 @@ pub enum Resize {
     Wait(PendingReason, String),
 }
 
+/// What [`decide`] depends on besides the Pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// What the others take.
+    pub others: &'a [&'a Demand],
+    /// What Pods can have.
+    pub allocatable: &'a Amounts,
+    /// Who gets CPUs for itself.
+    pub cpu_manager: Policy,
+}
+
 /// Decides about a Pod whose desired resources are not the allocated ones.
-pub fn decide(pod: &Pod, desired: &Demand, others: &[&Demand], allocatable: &Amounts) -> Resize {
+pub fn decide(pod: &Pod, allocated: &Pod, desired: &Demand, room: Room<'_>) -> Resize {
+    let Room { others, allocatable, cpu_manager } = room;
     let infeasible = |message: String| Resize::Wait(PendingReason::Infeasible, message);
     if pod::is_static(pod) {
         return infeasible("In-place resize of static-pods is not supported".to_owned());
+    }
+    let guaranteed = desired.qos == QosClass::Guaranteed;
+    if guaranteed && cpu_manager == Policy::Static && requests_other_cpus(pod, allocated) {
+        let message = "Resize is infeasible for Guaranteed Pods alongside CPU Manager policy \"static\"";
+        return infeasible(message.to_owned());
     }
     // Upstream names memory where both are too much.
     for resource in ["memory", "cpu"] {
@@ -77,6 +98,11 @@ pub fn decide(pod: &Pod, desired: &Demand, others: &[&Demand], allocatable: &Amo
         Some(message) => Resize::Wait(PendingReason::Deferred, message),
         None => Resize::Allocate,
     }
+}
+
+fn requests_other_cpus(pod: &Pod, allocated: &Pod) -> bool {
+    let cpus = |pod| resizable(pod).map(|one| qos::request(one, "cpu")).collect::<Vec<_>>();
+    cpus(pod) != cpus(allocated)
 }
 
 /// Which of CPU and memory are to be set anew in a container that runs with other resources.

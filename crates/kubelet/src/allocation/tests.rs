@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::admission::Demand;
+use crate::cpu_manager::Policy;
 use crate::labels::CONTAINER_RESOURCES;
 use crate::observed::ObservedPod;
 use crate::plan_pod::KillReason;
@@ -26,7 +27,8 @@ fn a_resize_is_allocated_deferred_or_infeasible() {
     let other = Demand::of(&sized("1", "1Gi", "NotRequired"));
     let ask = |cpu: &str, memory: &str| {
         let pod = sized(cpu, memory, "NotRequired");
-        decide(&pod, &Demand::of(&pod), &[&other], &node())
+        let room = Room { others: &[&other], allocatable: &node(), cpu_manager: Policy::Static };
+        decide(&pod, &sized("1", "1Gi", "NotRequired"), &Demand::of(&pod), room)
     };
     let wait = |reason, message: &str| Resize::Wait(reason, message.to_owned());
     assert_eq!(ask("1", "3Gi"), Resize::Allocate);
@@ -36,6 +38,29 @@ fn a_resize_is_allocated_deferred_or_infeasible() {
     assert_eq!(ask("5", "1Gi"), wait(PendingReason::Infeasible, message));
     let message = "Node didn't have enough capacity: memory, requested: 5368709120, capacity: 4294967296";
     assert_eq!(ask("5", "5Gi"), wait(PendingReason::Infeasible, message));
+}
+
+#[test]
+fn cpus_of_their_own_are_not_resized() {
+    let guaranteed = |cpu: &str, memory: &str| {
+        let amounts = format!("{{cpu: {cpu}, memory: {memory}}}");
+        spec_pod(&format!(
+            "containers: [{{name: app, image: x, resources: {{requests: {amounts}, limits: {amounts}}}}}]"
+        ))
+    };
+    let ask = |cpu: &str, memory: &str, cpu_manager| {
+        let pod = guaranteed(cpu, memory);
+        decide(
+            &pod,
+            &guaranteed("1", "1Gi"),
+            &Demand::of(&pod),
+            Room { others: &[], allocatable: &node(), cpu_manager },
+        )
+    };
+    let message = "Resize is infeasible for Guaranteed Pods alongside CPU Manager policy \"static\"".to_owned();
+    assert_eq!(ask("2", "1Gi", Policy::Static), Resize::Wait(PendingReason::Infeasible, message));
+    assert_eq!(ask("1000m", "2Gi", Policy::Static), Resize::Allocate);
+    assert_eq!(ask("2", "1Gi", Policy::None), Resize::Allocate);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::go_arch;
 use crate::config::NodeConfig;
+use crate::cpu_manager::Policy;
 use crate::devices::DeviceAmounts;
 use crate::machine::Machine;
 use crate::pod_status::seconds;
@@ -21,7 +22,9 @@ use crate::resources::{Amounts, NodeResources};
 /// Upstream lists no more images than this, the largest first.
 const MAX_IMAGES: usize = 50;
 /// What this node does that nodes of other versions may not, by upstream's names and in their order.
-const DECLARED_FEATURES: [&str; 2] = ["GuaranteedQoSPodCPUResize", "RestartAllContainersOnContainerExits"];
+const DECLARED_FEATURES: [&str; 2] = [CPU_RESIZE, "RestartAllContainersOnContainerExits"];
+/// Resizing the CPUs of Guaranteed Pods, which is not done where they have CPUs of their own.
+const CPU_RESIZE: &str = "GuaranteedQoSPodCPUResize";
 const MAX_NAMES_PER_IMAGE: usize = 5;
 
 /// Everything a Node's status depends on.
@@ -38,6 +41,8 @@ pub struct StatusFacts<'a> {
     pub runtime: Result<&'a cri::StatusResponse, String>,
     /// Images on the node.
     pub images: &'a [cri::Image],
+    /// Who gets CPUs for itself.
+    pub cpu_manager: Policy,
     /// What device plugins offer.
     pub devices: &'a DeviceAmounts,
     /// The Node as the API has it.
@@ -66,9 +71,14 @@ pub fn node_status(facts: &StatusFacts<'_>) -> NodeStatus {
         node_info: Some(node_info(facts)),
         features: features(facts),
         runtime_handlers: runtime_handlers(facts),
-        declared_features: Some(DECLARED_FEATURES.map(str::to_owned).into()),
+        declared_features: Some(declared_features(facts.cpu_manager)),
         ..NodeStatus::default()
     }
+}
+
+fn declared_features(cpu_manager: Policy) -> Vec<String> {
+    let declared = DECLARED_FEATURES.into_iter();
+    declared.filter(|name| *name != CPU_RESIZE || cpu_manager == Policy::None).map(str::to_owned).collect()
 }
 
 /// Whether two statuses differ in nothing but the times of their heartbeats.

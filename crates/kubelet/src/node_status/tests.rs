@@ -35,6 +35,7 @@ fn status(
         node: &node(),
         machine: &machine(),
         resources: &NodeResources::of(&machine(), 110, &ResourceConfig::default()),
+        cpu_manager: Policy::None,
         runtime_version: "isopod://0.1.0",
         runtime,
         images: &images,
@@ -68,6 +69,7 @@ fn extended_resources_come_from_plugins_and_by_hand() {
         node: &node(),
         machine: &machine(),
         resources: &NodeResources::of(&machine(), 110, &ResourceConfig::default()),
+        cpu_manager: Policy::None,
         runtime_version: "isopod://0.1.0",
         runtime: Ok(&cri::StatusResponse::default()),
         images: &[],
@@ -161,6 +163,7 @@ fn transition_times_stay_while_a_condition_holds() {
 fn writer(api: &FakeApi) -> NodeStatusWriter {
     let clock: SharedClock = Arc::new(crate::testing::TokioClock::new());
     NodeStatusWriter {
+        cpu_manager: Policy::None,
         devices: watch::channel(DeviceAmounts::default()).1,
         seen: watch::channel(Arc::default()).1,
         shutting_down: tokio::sync::watch::channel(false).1,

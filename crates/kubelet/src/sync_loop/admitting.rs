@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{SyncLoop, Worker};
 use crate::admission::{self, Admission, AdmissionInput, Demand};
@@ -24,6 +24,11 @@ impl SyncLoop {
         let phase = pod.status.as_ref().map_or(Phase::Pending, Phase::of);
         let known = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         if known || phase.is_terminal() || pod.metadata.deletion_timestamp.is_some() {
+            if !phase.is_terminal()
+                && let Err(error) = self.context.cpus.reserve(&pod)
+            {
+                warn!(pod = pod::full_name(&pod), %error, "a Pod that runs already gets no CPUs of its own");
+            }
             return (Desired::Pod(pod), Room::default());
         }
         if *self.context.shutting_down.borrow() {
@@ -31,6 +36,7 @@ impl SyncLoop {
             let verdict = Verdict { reason: "NodeShutdown".into(), message, kind: VerdictKind::Rejected };
             return (Desired::Failed(pod, Failure { verdict, grace_seconds: None }), Room::default());
         }
+        let unavailable = self.reserve(&pod).err();
         let others: Vec<&Demand> =
             self.workers.values().filter(|worker| worker.is_active()).map(|worker| &worker.demand).collect();
         let answer = admission::admit(&AdmissionInput {
@@ -41,14 +47,8 @@ impl SyncLoop {
             allocatable: &self.context.resources.allocatable,
             pressure: &self.context.pressure.borrow(),
             security: &self.context.pods.security,
+            unavailable,
         });
-        let answer = match answer {
-            Admission::Rejected(verdict) => Admission::Rejected(verdict),
-            admitted => match self.context.devices.reserve(&pod) {
-                Ok(()) => admitted,
-                Err(shortage) => Admission::Rejected(admission::no_devices(&shortage)),
-            },
-        };
         match answer {
             Admission::Admitted => (Desired::Pod(pod), Room::default()),
             Admission::AfterPreempting(victims) => {
@@ -56,11 +56,24 @@ impl SyncLoop {
                 (Desired::Pod(pod), Room { after: victims, patience })
             }
             Admission::Rejected(verdict) => {
+                self.release(&pod::uid(&pod));
                 info!(pod = pod::full_name(&pod), reason = %verdict.reason, message = verdict.message, "Pod rejected");
                 self.context.events.warning(&pod, &verdict.reason, admission::event_message(&verdict));
                 (Desired::Failed(pod, Failure { verdict, grace_seconds: None }), Room::default())
             }
         }
+    }
+
+    /// Promises a Pod what only one can have: devices and CPUs of its own.
+    fn reserve(&self, pod: &Pod) -> Result<(), Verdict> {
+        self.context.devices.reserve(pod).map_err(|shortage| admission::not_allocated(&shortage))?;
+        self.context.cpus.reserve(pod).map_err(|problem| admission::no_cpus(&problem))
+    }
+
+    /// Takes it back.
+    pub(super) fn release(&self, uid: &Uid) {
+        self.context.devices.release(uid);
+        self.context.cpus.release(uid);
     }
 
     /// Ends a Pod for the sake of another. Answers how long that may take before the other begins all the same.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::{SyncLoop, Worker};
 use crate::admission::Demand;
-use crate::allocation::{self, Pending, PendingReason, Resize};
+use crate::allocation::{self, Pending, PendingReason, Resize, Room};
 use crate::pod::{self, Uid};
 use crate::pod_lifecycle::Desired;
 use crate::pod_status::seconds;
@@ -30,13 +30,19 @@ impl SyncLoop {
     /// Decides about the resources a Pod asks for. Answers whether its worker has to know.
     fn consider(&mut self, uid: &Uid, pod: &Arc<Pod>) -> bool {
         let allocations = &self.context.allocations;
-        if Arc::ptr_eq(&allocations.apply(Arc::clone(pod)), pod) {
+        let allocated = allocations.apply(Arc::clone(pod));
+        if Arc::ptr_eq(&allocated, pod) {
             return allocations.set_pending(uid, None);
         }
         let demand = Demand::of(pod);
         let others = self.workers.iter().filter(|(other, worker)| *other != uid && worker.is_active());
         let others: Vec<&Demand> = others.map(|(_, worker)| &worker.demand).collect();
-        match allocation::decide(pod, &demand, &others, &self.context.resources.allocatable) {
+        let room = Room {
+            others: &others,
+            allocatable: &self.context.resources.allocatable,
+            cpu_manager: self.context.cpus.policy(),
+        };
+        match allocation::decide(pod, &allocated, &demand, room) {
             Resize::Allocate => {
                 allocations.allocate(pod);
                 let message = format!("Pod resize started: {}", allocation::summary(pod, None));

@@ -5,7 +5,7 @@ use linux::cgroup::Limits;
 
 use super::{SyncPass, describe};
 use crate::allocation::UpdateContainer;
-use crate::container_config::{container_resources, pod_limits};
+use crate::container_config::container_resources;
 use crate::pod;
 
 /// Updates the plan's containers. On error, what is done stays done and the rest is tried again.
@@ -18,8 +18,8 @@ pub(super) async fn update_containers(pass: &SyncPass<'_>) -> Result<(), String>
     }
     let context = pass.context;
     let cgroup = context.cgroup(pass.pod);
-    let after = pod_limits(pass.pod, context.pod_pids_limit);
-    let before = pod_limits(&before(pass), context.pod_pids_limit);
+    let after = context.pod_limits(pass.pod);
+    let before = context.pod_limits(&before(pass));
     let set = |limits: &Limits| context.host.create_cgroup(&cgroup, limits).map_err(|error| describe(&error));
     set(&wider(&before, &after))?;
     for update in &pass.actions.update {
@@ -78,6 +78,7 @@ async fn update_container(pass: &SyncPass<'_>, update: &UpdateContainer) -> Resu
     if resources.memory_limit_in_bytes == 0 && had.memory_limit_in_bytes != 0 {
         (resources.memory_limit_in_bytes, resources.memory_swap_limit_in_bytes) = (-1, -1);
     }
+    context.cpus.of(&pod::uid(pass.pod), &update.name).apply_to(&mut resources);
     let limit = resources.memory_limit_in_bytes;
     if limit > 0 && (had.memory_limit_in_bytes == 0 || limit < had.memory_limit_in_bytes) {
         check_usage(pass, update, limit).await?;

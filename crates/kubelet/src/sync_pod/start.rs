@@ -121,10 +121,14 @@ async fn start_container(
     let devices = context.devices.for_start(pass.pod, &container.name).await;
     let devices = devices.map_err(|error| failed(StartProblem::config(&ConfigError::PreStart(error.to_string()))))?;
     devices.add_to(&mut config);
+    let (uid, name) = (pod::uid(pass.pod), &container.name);
+    let cpus = context.cpus.of(&uid, name);
+    cpus.apply_to(config.linux.get_or_insert_default().resources.get_or_insert_default());
     let created = context.runtime.create_container(&parts.sandbox.id, config, parts.sandbox.config.clone()).await;
     let id = created.map_err(|error| {
         failed(StartProblem { reason: "CreateContainerError", message: error.to_string(), made: false })
     })?;
+    context.cpus.created(&uid, name, &id, cpus.cpus);
     event(EventType::Normal, "Created", "Container created");
     if let Err(error) = context.runtime.start_container(&id).await {
         return Err(failed(StartProblem { reason: "RunContainerError", message: error.to_string(), made: true }));

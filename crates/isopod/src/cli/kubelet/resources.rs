@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use api::quantity::Quantity;
 use clap::Args;
+use kubelet::cpu_manager::{CpuManagerConfig, CpuSet, Policy, PolicyOptions};
 use kubelet::eviction::{DEFAULT_HARD, EvictionConfig, Thresholds};
 use kubelet::go_duration;
 use kubelet::resources::{Reserved, ResourceConfig};
@@ -19,6 +21,16 @@ pub struct Resources {
     /// Kept for isopod itself, in the same form
     #[arg(long, default_value = "", hide_default_value = true, value_name = "RESOURCE=QUANTITY,...")]
     pub kube_reserved: Reserved,
+    /// Who gets CPUs for itself: "none", or "static" for containers of Guaranteed Pods that ask for whole CPUs
+    #[arg(long, default_value = "none", value_name = "POLICY")]
+    pub cpu_manager_policy: Policy,
+    /// How the static policy chooses, for instance full-pcpus-only=true,strict-cpu-reservation=true
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "OPTION=BOOL,...")]
+    pub cpu_manager_policy_options: PolicyOptions,
+    /// CPUs that no container gets for itself, for instance 0-1,4; stands in for the CPUs of --system-reserved and
+    /// --kube-reserved
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "CPUS")]
+    pub reserved_cpus: CpuSet,
     /// Below these amounts or percentages Pods are evicted at once
     #[arg(long, default_value = DEFAULT_HARD, value_name = "SIGNAL<QUANTITY,...")]
     pub eviction_hard: Thresholds,
@@ -56,9 +68,20 @@ impl Resources {
             &self.eviction_soft_grace_period,
             &self.eviction_minimum_reclaim,
         );
+        let (mut system_reserved, mut kube_reserved) = (self.system_reserved.clone(), self.kube_reserved.clone());
+        if !self.reserved_cpus.is_empty() {
+            let count = i64::try_from(self.reserved_cpus.len())?;
+            kube_reserved.0.remove("cpu");
+            system_reserved.0.insert("cpu".to_owned(), Quantity::from_value(count));
+        }
         Ok(ResourceConfig {
-            system_reserved: self.system_reserved.clone(),
-            kube_reserved: self.kube_reserved.clone(),
+            system_reserved,
+            kube_reserved,
+            cpu_manager: CpuManagerConfig {
+                policy: self.cpu_manager_policy,
+                options: self.cpu_manager_policy_options,
+                reserved: self.reserved_cpus.clone(),
+            },
             pod_pids_limit: (self.pod_max_pids > 0).then_some(self.pod_max_pids),
             eviction: EvictionConfig {
                 thresholds: thresholds.map_err(anyhow::Error::msg)?,

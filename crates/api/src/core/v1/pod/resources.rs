@@ -47,6 +47,12 @@ pub(crate) fn aggregate_limits(spec: &PodSpec) -> Amounts<'_> {
     aggregate(spec, Which::Limits)
 }
 
+/// Whether the Pod as a whole requests something or has a limit.
+pub fn has_pod_level(pod: &Pod) -> bool {
+    let lists = [Which::Requests, Which::Limits].map(|which| pod_level(spec_of(pod), which));
+    lists.into_iter().flatten().flatten().any(|(name, _)| is_pod_level(name))
+}
+
 /// Whether a resource can be set for the Pod as a whole.
 pub(crate) fn is_pod_level(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || is_huge_page(name)
