@@ -47,7 +47,7 @@ fn whole_cpus_of_guaranteed_pods_leave_the_shared_pool() {
         ("0", "", "a app 1500m, b app 1", "0-3,5-7; b 4"),
         ("0", "", "a init 2, b app 2", "0,2-4,6-7; a 1,5; b 1,5"),
         ("0", "", "a init 1, b init 2, c app 3", "0,2-3,6-7; a 4; b 1,5; c 1,4-5"),
-        ("0", "", "a init 2, b app 1, c app 1", "0,2-4,6-7; a 1,5; b 1; c 5"),
+        ("0", "", "a init 2, b app 1, c app 1", "0,2-3,6-7; a 1,5; b 4; c 1"),
         ("0", "", "a sidecar 1, b app 1", "0,2-3,5-7; a 4; b 1"),
         ("0", "", "a init 4, b sidecar 2, c app 2", "0,3-4,7; a 1-2,5-6; b 1,5; c 2,6"),
         ("0,4", "full-pcpus-only=true", "a app 4", "0,3-4,7; a 1-2,5-6"),
