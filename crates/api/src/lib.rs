@@ -16,6 +16,8 @@ pub mod int_or_percent;
 pub mod labels;
 pub mod meta;
 pub mod names;
+pub mod net;
+pub mod networking;
 pub mod node;
 pub mod object;
 mod omit_empty;

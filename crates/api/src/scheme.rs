@@ -1,6 +1,6 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
-use k8s_openapi::api::{apps, autoscaling, coordination, core, events, node, scheduling, storage};
+use k8s_openapi::api::{apps, autoscaling, coordination, core, events, networking, node, scheduling, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -30,6 +30,7 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::PersistentVolumeClaim>(),
     entry::<core::v1::Pod>(),
     entry::<core::v1::Secret>(),
+    entry::<core::v1::Service>(),
     entry::<core::v1::ServiceAccount>(),
     entry::<apps::v1::ControllerRevision>(),
     entry::<apps::v1::DaemonSet>(),
@@ -39,6 +40,8 @@ pub static KINDS: &[KindEntry] = &[
     entry::<autoscaling::v1::Scale>(),
     entry::<coordination::v1::Lease>(),
     entry::<events::v1::Event>(),
+    entry::<networking::v1::IPAddress>(),
+    entry::<networking::v1::ServiceCIDR>(),
     entry::<node::v1::RuntimeClass>(),
     entry::<scheduling::v1::PriorityClass>(),
     entry::<storage::v1::StorageClass>(),

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use api::Kind;
+use api::net::Cidr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use platform::clock::SharedClock;
@@ -20,6 +21,7 @@ use crate::expiry::Expiry;
 use crate::identity::UserInfo;
 use crate::in_process::InProcess;
 use crate::node_usage::NodeUsages;
+use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource};
 use crate::server;
 use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
@@ -53,6 +55,8 @@ pub struct Config {
     pub service_account_issuer: String,
     /// The way to kubelets.
     pub node_dialer: Arc<dyn NodeDialer>,
+    /// The ranges Services get addresses from, the preferred family first.
+    pub service_ranges: Vec<Cidr>,
 }
 
 /// Why the server does not start.
@@ -64,6 +68,9 @@ pub enum StartError {
     /// The signing key is of no use.
     #[error("preparing ServiceAccount tokens")]
     Tokens(#[from] TokenError),
+    /// Services and the addresses and ports they have cannot be brought in line.
+    #[error("repairing the addresses of Services")]
+    Services(#[source] Error),
 }
 
 /// What all requests share.
@@ -76,6 +83,8 @@ pub struct Server {
     pub(crate) tokens: TokenAuthenticator,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
+    pub(crate) service_ranges: Vec<Cidr>,
+    pub(crate) node_ports: NodePorts,
     pub(crate) usage: NodeUsages,
     pub(crate) expiry: Expiry,
     /// Ends watches, so that connections can drain.
@@ -186,10 +195,13 @@ impl ApiServer {
             tokens,
             authorizer,
             node_dialer: config.node_dialer,
+            service_ranges: config.service_ranges,
+            node_ports: NodePorts::default(),
             usage: NodeUsages::default(),
             expiry,
             shutdown,
         };
+        repair(&server).await.map_err(StartError::Services)?;
         Ok(Arc::new(Self { server: Arc::new(server) }))
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use http::Method;
+use platform::tasks::{self, TaskKind};
+use tokio::sync::oneshot;
 
 use crate::api_server::Server;
 use crate::error::Error;
@@ -59,13 +61,40 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Result<Response, 
         Backing::Virtual(backing) => reviews::answer(server, resource, *backing, &path, request).await,
         Backing::Stored(_) | Backing::View { .. } => {
             let kept = server.kept(resource).ok_or(Error::UnknownPath)?;
-            let target = Target { server, kept, path: &path };
-            match action {
-                None => whole(target, request).await,
-                Some(action) => below(target, action, request).await,
+            if kept.strategy.allocator().is_some() && is_write(&request) && !proxied {
+                return to_the_end(Arc::clone(server), Arc::clone(kept), path, action, request).await;
             }
+            route(Target { server, kept, path: &path }, action, request).await
         }
     }
+}
+
+async fn route(target: Target<'_>, action: Option<Action>, request: Request) -> Result<Response, Error> {
+    match action {
+        None => whole(target, request).await,
+        Some(action) => below(target, action, request).await,
+    }
+}
+
+fn is_write(request: &Request) -> bool {
+    matches!(request.info.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+}
+
+/// Answers a write that may take things from pools, and goes on when the client does not wait for it: halfway, it would
+/// keep them for nobody.
+async fn to_the_end(
+    server: Arc<Server>,
+    kept: Arc<Kept>,
+    path: ResourcePath,
+    action: Option<Action>,
+    request: Request,
+) -> Result<Response, Error> {
+    let (answer, answered) = oneshot::channel();
+    tasks::spawn(TaskKind::Worker, "write", async move {
+        let outcome = route(Target { server: &server, kept: &kept, path: &path }, action, request).await;
+        _ = answer.send(outcome); // nobody may be waiting any more
+    });
+    answered.await.unwrap_or_else(|_| Err(Error::Internal("the write ended before its time".to_owned())))
 }
 
 /// Checks that a path exists; returns what its subresource does.

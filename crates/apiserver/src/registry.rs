@@ -3,6 +3,7 @@
 //! A resource is one row: what discovery tells of it ([`ResourceInfo`]), its rules ([`strategy::Strategy`]) and what its
 //! subresources do. Adding a resource is adding a file with a row.
 
+pub mod allocator;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
@@ -12,6 +13,7 @@ mod entry;
 pub mod events;
 mod kept;
 pub mod metrics;
+pub mod networking;
 pub mod node;
 pub mod resource;
 pub mod scheduling;
@@ -35,6 +37,7 @@ pub static RESOURCES: &[&Resource] = &[
     &core::pod::PODS,
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
+    &core::service::SERVICES,
     &apps::controller_revision::CONTROLLER_REVISIONS,
     &apps::daemon_set::DAEMON_SETS,
     &apps::deployment::DEPLOYMENTS,
@@ -47,6 +50,8 @@ pub static RESOURCES: &[&Resource] = &[
     &authorization::SELF_SUBJECT_ACCESS_REVIEWS,
     &authorization::SELF_SUBJECT_RULES_REVIEWS,
     &authorization::SUBJECT_ACCESS_REVIEWS,
+    &networking::ip_address::IP_ADDRESSES,
+    &networking::service_cidr::SERVICE_CIDRS,
     &storage::storage_class::STORAGE_CLASSES,
     &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
     &scheduling::priority_class::PRIORITY_CLASSES,

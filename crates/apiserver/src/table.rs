@@ -11,8 +11,10 @@ mod core;
 #[rustfmt::skip]
 mod descriptions;
 mod event;
+mod networking;
 mod node;
 mod pod;
+mod service;
 mod storage;
 pub mod write;
 
@@ -79,6 +81,7 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "PersistentVolumeClaim") => &storage::PERSISTENT_VOLUME_CLAIM,
         ("", "v1", "Pod") => &pod::COLUMNS,
         ("", "v1", "Secret") => &core::SECRET,
+        ("", "v1", "Service") => &service::COLUMNS,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
         ("apps", "v1", "ControllerRevision") => &apps::CONTROLLER_REVISION,
         ("apps", "v1", "DaemonSet") => &apps::DAEMON_SET,
@@ -88,6 +91,8 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("autoscaling", "v1", "Scale") => &autoscaling::SCALE,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
+        ("networking.k8s.io", "v1", "IPAddress") => &networking::IP_ADDRESS,
+        ("networking.k8s.io", "v1", "ServiceCIDR") => &networking::SERVICE_CIDR,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
         ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
@@ -138,6 +143,12 @@ fn name(object: &dyn Object) -> Value {
 
 fn age(object: &dyn Object, now: Timestamp) -> Value {
     age::since(object.metadata().creation_timestamp.as_ref().map(|time| time.0), now).into()
+}
+
+/// Labels as `key=value,key=value`.
+fn labels(labels: Option<&api::labels::Labels>) -> Value {
+    let pairs: Vec<String> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    or_none(Some(&pairs.join(",")))
 }
 
 /// A text, or what stands for a missing one.

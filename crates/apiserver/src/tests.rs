@@ -32,6 +32,7 @@ mod identity;
 mod lists;
 mod node_proxy;
 mod protobuf;
+mod services;
 mod verbs;
 mod watches;
 
@@ -109,6 +110,7 @@ impl Cluster {
             service_account_key_pem: signing_key(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             node_dialer,
+            service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
         };
         let api = ApiServer::start(config).await.expect("starts");
         let admin = api.in_process(UserInfo::new("admin", [MASTERS]));

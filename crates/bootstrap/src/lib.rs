@@ -3,10 +3,12 @@
 //! Everything is made on the first start, kept under the data directory, and renewed when it nears its end or no longer
 //! fits the command line. Files that hold a secret are 0600 from the moment they exist.
 
+pub mod api_service;
 pub mod files;
 pub mod kubeconfig;
 pub mod objects;
 pub mod pki;
 
+pub use api_service::ApiEndpoint;
 pub use kubeconfig::Kubeconfig;
 pub use pki::{Credential, Pki, PkiConfig};

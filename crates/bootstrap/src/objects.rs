@@ -6,8 +6,11 @@ use api::k8s_openapi::api::storage::v1::StorageClass;
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use api::scheduling::v1::priority_class::SYSTEM_CLASSES;
 use api::storage::v1::storage_class;
+use jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client};
+
+use crate::api_service::{self, ApiEndpoint};
 
 /// Namespaces that every cluster has.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -21,8 +24,9 @@ pub const LOCAL_PATH_PROVISIONER: &str = "isopod.io/local-path";
 ///
 /// # Errors
 /// The first request that failed for another reason than that its object is there.
-pub async fn ensure(client: &Client) -> kube::Result<()> {
+pub async fn ensure(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> kube::Result<()> {
     ensure_namespaces(client).await?;
+    api_service::ensure(client, endpoint, now).await?;
     ensure_priority_classes(client).await?;
     let classes: Api<StorageClass> = Api::all(client.clone());
     unless_there(classes.create(&PostParams::default(), &default_storage_class()).await)
@@ -70,7 +74,7 @@ async fn ensure_namespaces(client: &Client) -> kube::Result<()> {
     Ok(())
 }
 
-fn unless_there<K>(created: kube::Result<K>) -> kube::Result<()> {
+pub(crate) fn unless_there<K>(created: kube::Result<K>) -> kube::Result<()> {
     match created {
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
         outcome => outcome.map(drop),

@@ -72,6 +72,7 @@ impl ControlPlane {
             service_account_key_pem: pki.service_account_key.clone().into_bytes(),
             service_account_issuer: ISSUER.to_owned(),
             node_dialer: local_node.clone(),
+            service_ranges: settings.api_service_ranges(),
         })
         .await
         .context("cannot start the API server")?;
@@ -85,7 +86,9 @@ impl ControlPlane {
         let (api_server, stop) = (plane.api_server.clone(), cancel.clone());
         plane.spawn("api server", async move { api_server.serve(listener, tls, stop).await });
         let admin = plane.client(UserInfo::new("system:apiserver", ["system:masters"]));
-        bootstrap::objects::ensure(&admin).await.context("cannot make the built-in objects")?;
+        bootstrap::objects::ensure(&admin, &settings.api_endpoint(), plane.clock.now())
+            .await
+            .context("cannot make the built-in objects")?;
         plane.start_components(settings, cancel);
         Ok(plane)
     }

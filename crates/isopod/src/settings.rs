@@ -113,6 +113,19 @@ impl Settings {
         Some(SocketAddr::new(self.service_ranges.first()?.nth(1)?, 443))
     }
 
+    /// The Service ranges, in the API's terms.
+    pub fn api_service_ranges(&self) -> Vec<api::net::Cidr> {
+        let ranges = self.service_ranges.iter().map(ToString::to_string);
+        ranges.map(|range| range.parse().expect("a range of the network is one of the API")).collect()
+    }
+
+    /// What stands behind the Service of the API server.
+    pub fn api_endpoint(&self) -> bootstrap::ApiEndpoint {
+        let own = self.listen.ip();
+        let address = if own.is_unspecified() || own.is_loopback() { self.node_addresses[0] } else { own };
+        bootstrap::ApiEndpoint { address, port: self.listen.port(), service_ranges: self.api_service_ranges() }
+    }
+
     /// Every name and address a client may know the kubelet by.
     pub fn kubelet_names(&self) -> Vec<String> {
         let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 const CORE: &str = "io.k8s.api.core.v1.";
 const APPS: &str = "io.k8s.api.apps.v1.";
+const NETWORKING: &str = "io.k8s.api.networking.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -62,6 +63,13 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (APPS, "ReplicaSetStatus", "readyReplicas"),
     (APPS, "ReplicaSetStatus", "replicas"),
     (CORE, "PodSpec", "nodeSelector"),
+    (CORE, "ServiceSpec", "clusterIP"),
+    (CORE, "ServiceSpec", "externalIPs"),
+    (CORE, "ServiceSpec", "ports"),
+    (CORE, "ServiceSpec", "selector"),
+    (CORE, "ServiceSpec", "type"),
+    (NETWORKING, "IPAddressSpec", "parentRef"),
+    (NETWORKING, "ServiceCIDRSpec", "cidrs"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "globalDefault"),

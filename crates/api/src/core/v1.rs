@@ -12,5 +12,6 @@ pub mod persistent_volume_claim;
 pub mod pod;
 pub mod resource_list;
 pub mod secret;
+pub mod service;
 pub mod service_account;
 pub mod taints;

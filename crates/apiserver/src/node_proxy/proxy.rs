@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use api::k8s_openapi::api::core::v1::{Node, Pod};
+use api::k8s_openapi::api::core::v1::{Node, Pod, Service};
 use http::header::LOCATION;
 use http::{HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -16,6 +16,7 @@ use crate::handlers::Target;
 use crate::request::{Request, Response};
 
 const NODES: GroupResource = GroupResource { group: "", resource: "nodes" };
+const SERVICES: GroupResource = GroupResource { group: "", resource: "services" };
 
 /// `[SCHEME:]NAME[:PORT]`, as the name in a proxy's path.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +46,9 @@ impl<'a> Backend<'a> {
 /// answers there.
 pub async fn forward(target: Target<'_>, request: Request) -> Result<Response, Error> {
     let namespaced = target.kept.resource.info.namespaced;
+    if target.kept.resource.info.plural == SERVICES.resource {
+        return to_service(&target).await;
+    }
     let Some(rest) = rest_of(request.uri.path(), namespaced).map(str::to_owned) else {
         return redirect_to_directory(&request);
     };
@@ -74,6 +78,14 @@ async fn to_node(target: &Target<'_>, url: &str, request: Request) -> Result<Exc
     let internal = status.addresses.into_iter().flatten().find(|address| address.type_ == "InternalIP");
     let address = internal.map(|address| address.address).unwrap_or_default();
     to_address(&backend, &address, url, request).await
+}
+
+async fn to_service(target: &Target<'_>) -> Result<Response, Error> {
+    let id = &target.path.name;
+    let backend = Backend::parse(id).ok_or_else(|| Error::bad_request(format!("invalid service request \"{id}\"")))?;
+    let service = target.server.typed::<Service>("services", &target.path.namespace, backend.name).await?;
+    service.ok_or_else(|| Error::not_found(SERVICES, backend.name))?;
+    Err(Error::Unavailable(format!("no endpoints available for service \"{id}\"")))
 }
 
 async fn to_pod(target: &Target<'_>, url: &str, request: Request) -> Result<Exchange, Error> {

@@ -9,4 +9,5 @@ pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
 pub mod secret;
+pub mod service;
 pub mod service_account;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use store::{Expect, Op, Revision};
 
+use super::allocator::Claims;
 use super::kept::Kept;
 use super::strategy::{Part, Preparation};
 use crate::admission::{self, Attributes, Operation};
@@ -117,11 +118,10 @@ impl WriteContext<'_> {
                 let suffix = platform::random::name_suffix(self.server.random.as_ref(), 5);
                 object.metadata_mut().name = Some(api::names::generate(prefix, &suffix));
             }
-            self.invalid(object.as_ref(), object.validate())?;
-            self.warn(object.warnings());
-            let name = object.metadata().name.clone().unwrap_or_default();
-            admission::validate(&self.attributes(Operation::Create, &name, None), object.as_ref()).await?;
-            match self.commit_new(object.as_ref(), &name).await {
+            let mut claims = Claims::default();
+            let outcome = self.try_create(object.as_mut(), &mut claims).await;
+            self.settle(claims, outcome.is_ok()).await;
+            match outcome {
                 Err(Error::AlreadyExists { resource, name, .. }) if generated.is_some() => {
                     if attempt == NAME_ATTEMPTS {
                         return Err(Error::GenerateNameExhausted { resource, name });
@@ -131,6 +131,39 @@ impl WriteContext<'_> {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// One attempt, under one name.
+    async fn try_create(&self, object: &mut dyn Object, claims: &mut Claims) -> Result<Bytes, Error> {
+        self.allocate(object, None, claims).await?;
+        self.invalid(object, object.validate())?;
+        self.warn(object.warnings());
+        let name = object.metadata().name.clone().unwrap_or_default();
+        admission::validate(&self.attributes(Operation::Create, &name, None), object).await?;
+        self.commit_new(object, &name).await
+    }
+
+    async fn allocate(&self, new: &mut dyn Object, old: Option<&dyn Object>, claims: &mut Claims) -> Result<(), Error> {
+        match self.kept.strategy.allocator() {
+            Some(allocator) => allocator.allocate(self, new, old, claims).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back what an attempt took in vain, or what it made superfluous.
+    async fn settle(&self, claims: Claims, stored: bool) {
+        let superfluous = if stored { claims.given_up } else { claims.taken };
+        if let Some(allocator) = self.kept.strategy.allocator()
+            && !superfluous.is_empty()
+        {
+            allocator.give_back(self, superfluous).await;
+        }
+    }
+
+    /// Everything an object that goes away has of the pools.
+    fn held_by(&self, object: &dyn Object) -> Claims {
+        let held = self.kept.strategy.allocator().map(|allocator| allocator.held_by(object));
+        Claims { taken: Vec::new(), given_up: held.unwrap_or_default() }
     }
 
     async fn commit_new(&self, object: &dyn Object, name: &str) -> Result<Bytes, Error> {
@@ -212,12 +245,29 @@ impl WriteContext<'_> {
 
     /// One attempt; `None` when another write came in between.
     async fn try_update(&self, name: &str, part: Part, make: &Make<'_>, entry: &Entry) -> Result<Option<Bytes>, Error> {
+        let mut claims = Claims::default();
+        let outcome = self.attempt_update(name, part, make, entry, &mut claims).await;
+        self.settle(claims, matches!(outcome, Ok(Some(_)))).await;
+        outcome
+    }
+
+    async fn attempt_update(
+        &self,
+        name: &str,
+        part: Part,
+        make: &Make<'_>,
+        entry: &Entry,
+        claims: &mut Claims,
+    ) -> Result<Option<Bytes>, Error> {
         let served = entry.object();
         let mut old = self.kept.decode(&served)?;
         let mut new = make(old.as_ref())?;
         self.check_preconditions(new.as_ref(), old.as_ref(), name, entry.revision)?;
         let attributes = self.attributes(Operation::Update, name, Some(old.as_ref()));
         admission::admit(&attributes, new.as_mut()).await?;
+        if part == Part::Whole {
+            self.allocate(new.as_mut(), Some(old.as_ref()), claims).await?;
+        }
         metadata::prepare_update(new.metadata_mut(), old.metadata());
         self.kept.strategy.prepare_for_update(part, new.as_mut(), old.as_ref());
         metadata::keep_system_fields(new.metadata_mut(), old.metadata());
@@ -240,6 +290,7 @@ impl WriteContext<'_> {
             return Ok(Some(self.kept.served(&stored, entry.revision)));
         }
         let op = if delete {
+            *claims = Claims { taken: std::mem::take(&mut claims.taken), ..self.held_by(old.as_ref()) };
             Op::Delete
         } else {
             Op::Put { value: stored.clone(), tier: self.kept.strategy.tier(new.as_ref()) }
@@ -335,6 +386,9 @@ impl WriteContext<'_> {
             DeletePlan::Remove => (Op::Delete, self.kept.encode(object.as_ref()).into()),
         };
         let revision = if self.dry_run { Some(entry.revision) } else { self.commit(name, entry.revision, op).await? };
+        if plan == DeletePlan::Remove && revision.is_some() && !self.dry_run {
+            self.settle(self.held_by(object.as_ref()), true).await;
+        }
         Ok(revision.map(|revision| {
             let object = self.kept.served(&stored, revision);
             if plan == DeletePlan::Remove { Deleted::Gone { object, uid } } else { Deleted::Pending { object } }

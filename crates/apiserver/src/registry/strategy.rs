@@ -8,6 +8,8 @@ use api::{Kind, Object};
 use jiff::Timestamp;
 use store::Tier;
 
+use super::allocator::Allocator;
+
 /// What of an object a write may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -98,6 +100,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// Says how many replicas there shall be, for kinds that have the `scale` subresource.
     fn set_replicas(&self, _object: &mut Self::Kind, _replicas: i32) {}
 
+    /// What gives objects of this kind things of which there are only so many.
+    fn allocator(&self) -> Option<&'static dyn Allocator> {
+        None
+    }
+
     /// How soon an object must be on disk.
     fn tier(&self, _object: &Self::Kind) -> Tier {
         Tier::Durable
@@ -135,6 +142,8 @@ pub trait AnyStrategy: Send + Sync {
     fn replicas(&self, object: &dyn Object) -> Option<Replicas>;
     /// See [`Strategy::set_replicas`].
     fn set_replicas(&self, object: &mut dyn Object, replicas: i32);
+    /// See [`Strategy::allocator`].
+    fn allocator(&self) -> Option<&'static dyn Allocator>;
     /// See [`Strategy::tier`].
     fn tier(&self, object: &dyn Object) -> Tier;
     /// See [`Strategy::time_to_live`].
@@ -198,6 +207,10 @@ impl<S: Strategy> AnyStrategy for S {
 
     fn set_replicas(&self, object: &mut dyn Object, replicas: i32) {
         Strategy::set_replicas(self, typed_mut(object), replicas);
+    }
+
+    fn allocator(&self) -> Option<&'static dyn Allocator> {
+        Strategy::allocator(self)
     }
 
     fn tier(&self, object: &dyn Object) -> Tier {

@@ -150,6 +150,27 @@ pub(super) const REPLICA_SET_STATUS_REPLICAS: &str =
 /// `io.k8s.api.core.v1.PodSpec.nodeSelector`
 pub(super) const POD_SPEC_NODE_SELECTOR: &str =
     "NodeSelector is a selector which must be true for the pod to fit on a node. Selector which must match a node's labels for the pod to be scheduled on that node. More info: https://kubernetes.io/docs/concepts/configuration/assign-pod-node/";
+/// `io.k8s.api.core.v1.ServiceSpec.clusterIP`
+pub(super) const SERVICE_SPEC_CLUSTER_IP: &str =
+    "clusterIP is the IP address of the service and is usually assigned randomly. If an address is specified manually, is in-range (as per system configuration), and is not in use, it will be allocated to the service; otherwise creation of the service will fail. This field may not be changed through updates unless the type field is also being changed to ExternalName (which requires this field to be blank) or the type field is being changed from ExternalName (in which case this field may optionally be specified, as describe above).  Valid values are \"None\", empty string (\"\"), or a valid IP address. Setting this to \"None\" makes a \"headless service\" (no virtual IP), which is useful when direct endpoint connections are preferred and proxying is not required.  Only applies to types ClusterIP, NodePort, and LoadBalancer. If this field is specified when creating a Service of type ExternalName, creation will fail. This field will be wiped when updating a Service to type ExternalName. More info: https://kubernetes.io/docs/concepts/services-networking/service/#virtual-ips-and-service-proxies";
+/// `io.k8s.api.core.v1.ServiceSpec.externalIPs`
+pub(super) const SERVICE_SPEC_EXTERNAL_IPS: &str =
+    "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service.  These IPs are not managed by Kubernetes.  The user is responsible for ensuring that traffic arrives at a node with this IP.  A common example is external load-balancers that are not part of the Kubernetes system.";
+/// `io.k8s.api.core.v1.ServiceSpec.ports`
+pub(super) const SERVICE_SPEC_PORTS: &str =
+    "The list of ports that are exposed by this service. More info: https://kubernetes.io/docs/concepts/services-networking/service/#virtual-ips-and-service-proxies";
+/// `io.k8s.api.core.v1.ServiceSpec.selector`
+pub(super) const SERVICE_SPEC_SELECTOR: &str =
+    "Route service traffic to pods with label keys and values matching this selector. If empty or not present, the service is assumed to have an external process managing its endpoints, which Kubernetes will not modify. Only applies to types ClusterIP, NodePort, and LoadBalancer. Ignored if type is ExternalName. More info: https://kubernetes.io/docs/concepts/services-networking/service/";
+/// `io.k8s.api.core.v1.ServiceSpec.type`
+pub(super) const SERVICE_SPEC_TYPE: &str =
+    "type determines how the Service is exposed. Defaults to ClusterIP. Valid options are ExternalName, ClusterIP, NodePort, and LoadBalancer. \"ClusterIP\" allocates a cluster-internal IP address for load-balancing to endpoints. Endpoints are determined by the selector or if that is not specified, by manual construction of an Endpoints object or EndpointSlice objects. If clusterIP is \"None\", no virtual IP is allocated and the endpoints are published as a set of endpoints rather than a virtual IP. \"NodePort\" builds on ClusterIP and allocates a port on every node which routes to the same endpoints as the clusterIP. \"LoadBalancer\" builds on NodePort and creates an external load-balancer (if supported in the current cloud) which routes to the same endpoints as the clusterIP. \"ExternalName\" aliases this service to the specified externalName. Several other fields do not apply to ExternalName services. More info: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types";
+/// `io.k8s.api.networking.v1.IPAddressSpec.parentRef`
+pub(super) const IPADDRESS_SPEC_PARENT_REF: &str =
+    "ParentRef references the resource that an IPAddress is attached to. An IPAddress must reference a parent object.";
+/// `io.k8s.api.networking.v1.ServiceCIDRSpec.cidrs`
+pub(super) const SERVICE_CIDRSPEC_CIDRS: &str =
+    "CIDRs defines the IP blocks in CIDR notation (e.g. \"192.168.0.0/24\" or \"2001:db8::/64\") from which to assign service cluster IPs. Max of two CIDRs is allowed, one of each IP family. This field is immutable.";
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
 pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
     "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";

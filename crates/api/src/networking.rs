@@ -1,0 +1,3 @@
+//! The `networking.k8s.io` group.
+
+pub mod v1;

@@ -1,0 +1,4 @@
+//! The `networking.k8s.io` group.
+
+pub mod ip_address;
+pub mod service_cidr;
