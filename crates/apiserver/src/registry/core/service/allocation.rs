@@ -249,7 +249,8 @@ fn take_node_ports(
             Some(port) => {
                 let shared =
                     !shares || ports[..position].iter().any(|it| it.port == number && it.node_port == Some(port));
-                if !had.contains(&port) && !(shared && operation.taken.contains(&port)) {
+                let has = had.contains(&port) || (shared && operation.taken.contains(&port));
+                if !has {
                     operation.take(port).map_err(|error| {
                         let path = path.index(position);
                         Refused::Port(invalid(&path.child("nodePort"), port, error.to_string()))
