@@ -140,6 +140,8 @@ pub struct ContainerInputs<'a> {
     pub users: Option<IdRange>,
     /// What is mounted into it.
     pub mounts: Vec<cri::Mount>,
+    /// Its volumes that are devices.
+    pub devices: Vec<cri::Device>,
     /// Groups that the Pod's volumes give to every process.
     pub volume_groups: &'a [i64],
     /// Where the node's seccomp profiles are.
@@ -177,6 +179,7 @@ pub fn container_config(
         working_dir: container.working_dir.clone().unwrap_or_default(),
         envs: inputs.env.into_iter().map(|(key, value)| cri::KeyValue { key, value }).collect(),
         mounts: inputs.mounts.into_iter().map(|mount| with_users(mount, inputs.users)).collect(),
+        devices: inputs.devices,
         labels: labels::container_labels(pod, container),
         annotations: labels::container_annotations(pod, container, inputs.attempt, inputs.epoch),
         log_path: log_path(container, inputs.attempt),

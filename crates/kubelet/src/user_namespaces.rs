@@ -1,7 +1,8 @@
 //! Ids of the host for Pods that want users of their own (`hostUsers: false`): a range for each that no other Pod has.
 //!
 //! The record in a Pod's directory is the allocation: it comes before anything of the Pod runs and goes with the
-//! directory, after everything has ended. A restarted kubelet finds all of them.
+//! directory, after everything has ended. A restarted kubelet finds all of them. A damaged record holds up its own Pod
+//! only: while there is one, the ranges of running processes count as taken, too, so that nobody gets that Pod's.
 
 #[cfg(test)]
 mod tests;
@@ -104,17 +105,30 @@ impl UserNamespaces {
         if let Some(range) = read(&path)? {
             return Ok(Some(range));
         }
-        let first = first_free(&self.taken()?, self.slots).ok_or(Error::Full)?;
+        let first = first_free(&self.taken(), self.slots).ok_or(Error::Full)?;
         let range = IdRange { first, length: LENGTH };
         write(&directory, range).map_err(|source| Error::Disk { path, source })?;
         Ok(Some(range))
     }
 
-    fn taken(&self) -> Result<HashSet<u32>, Error> {
+    fn taken(&self) -> HashSet<u32> {
         let entries = fs::read_dir(&self.pods).into_iter().flatten().flatten();
-        let ranges = entries.filter_map(|entry| read(&entry.path().join(FILE)).transpose());
-        ranges.map(|range| range.map(|range| range.first)).collect()
+        let records: Vec<_> = entries.filter_map(|entry| read(&entry.path().join(FILE)).transpose()).collect();
+        let mut taken: HashSet<u32> = records.iter().flatten().map(|range| range.first).collect();
+        for problem in records.iter().filter_map(|record| record.as_ref().err()) {
+            tracing::warn!(%problem, "a Pod's ids are unknown");
+            taken.extend(ranges_of_processes(Path::new("/proc")));
+        }
+        taken
     }
+}
+
+/// The ranges whose users have processes.
+fn ranges_of_processes(proc: &Path) -> HashSet<u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    // Processes come and go meanwhile; an infra container stays as long as its Pod has anything to lose.
+    let maps = entries.filter_map(|entry| fs::read_to_string(entry.path().join("uid_map")).ok());
+    maps.filter_map(|map| map.split_whitespace().nth(1)?.parse().ok()).collect()
 }
 
 /// The lowest range that nobody has; all are of one length.

@@ -5,6 +5,7 @@
 //! leaves it alone. Files made from API objects are written as a value ([`payload::Payload`]) that replaces its
 //! predecessor atomically. Nothing here survives [`tear_down`].
 
+pub mod devices;
 mod downward_api;
 mod empty_dir;
 mod host_path;
@@ -69,6 +70,11 @@ pub struct MountedVolumes {
 }
 
 impl MountedVolumes {
+    /// The groups they give to every process of the Pod.
+    pub fn groups(&self) -> Vec<i64> {
+        self.volumes.values().filter_map(|volume| volume.group).collect()
+    }
+
     /// Whether they show what they should, as far as the Pod and time can tell.
     pub fn are_current(&self, pod: &Pod, now: Timestamp) -> bool {
         self.refresh_at.is_none_or(|refresh_at| now < refresh_at)
@@ -91,6 +97,17 @@ pub struct MountedVolume {
     pub host_path: PathBuf,
     /// Containers never write to it, whatever their mount says.
     pub read_only: bool,
+    /// It is a block device, not a directory.
+    pub is_block: bool,
+    /// The group it gives to every process of the Pod.
+    pub group: Option<i64>,
+}
+
+impl MountedVolume {
+    /// A directory, or a file, of the host.
+    fn at(host_path: PathBuf, read_only: bool) -> Self {
+        Self { host_path, read_only, is_block: false, group: None }
+    }
 }
 
 /// Why a volume cannot be used, in the words of a `FailedMount` event.
@@ -105,13 +122,16 @@ impl std::fmt::Display for VolumeError {
         let Self { volume, problem } = self;
         match problem {
             // Nothing was mounted yet: it is not known what.
-            VolumeProblem::Claim { .. } => write!(
+            VolumeProblem::Claim { .. } | VolumeProblem::Mode(_) => write!(
                 formatter,
                 "Unable to attach or mount volumes: unmounted volumes=[{volume}], unattached volumes=[], failed to \
                  process volumes=[{volume}]: {problem}"
             ),
             VolumeProblem::LocalPath(_) => {
                 write!(formatter, "MountVolume.NewMounter initialization failed for volume \"{volume}\" : {problem}")
+            }
+            VolumeProblem::NoDevice(_) => {
+                write!(formatter, "MapVolume.MapPodDevice failed for volume \"{volume}\" : {problem}")
             }
             _ => write!(formatter, "MountVolume.SetUp failed for volume \"{volume}\" : {problem}"),
         }
@@ -135,6 +155,12 @@ pub enum VolumeProblem {
         /// Why.
         problem: persistent::ClaimProblem,
     },
+    /// It is a device and used as a directory, or the other way round.
+    #[error("{0}")]
+    Mode(String),
+    /// A local volume is no device, but says so.
+    #[error("path \"{}\" is not a block device", .0.display())]
+    NoDevice(PathBuf),
     /// A local volume's directory is missing.
     #[error("path \"{}\" does not exist", .0.display())]
     LocalPath(PathBuf),
@@ -230,21 +256,21 @@ async fn set_up_volume(
     match plan_volume(pod, volume, context.pod_dir)? {
         VolumePlan::Nfs(plan) => {
             nfs::set_up(&plan, context.host).await?;
-            Ok((MountedVolume { host_path: plan.directory, read_only: plan.read_only }, None))
+            Ok((MountedVolume::at(plan.directory, plan.read_only), None))
         }
         VolumePlan::EmptyDir(plan) => {
             empty_dir::set_up(&plan, fs_group, context.host)?;
-            Ok((MountedVolume { host_path: plan.directory, read_only: false }, None))
+            Ok((MountedVolume::at(plan.directory, false), None))
         }
         VolumePlan::HostPath(plan) => {
             host_path::set_up(&plan)?;
-            Ok((MountedVolume { host_path: plan.path, read_only: false }, None))
+            Ok((MountedVolume::at(plan.path, false), None))
         }
         VolumePlan::Files(plan) => {
             let files = files(pod, &plan.source, context).await?;
             prepare_directory(&plan.directory, plan.in_memory.then_some(None), context.host)?;
             payload::write(&plan.directory, &files, fs_group, context.now)?;
-            Ok((MountedVolume { host_path: plan.directory, read_only: true }, files.refresh_at))
+            Ok((MountedVolume::at(plan.directory, true), files.refresh_at))
         }
     }
 }
@@ -262,26 +288,36 @@ async fn set_up_claim(
 ) -> Result<MountedVolume, VolumeProblem> {
     let failed = |problem| VolumeProblem::Claim { claim: persistent::full_name(pod, wanted), problem };
     let bound = persistent::resolve(pod, wanted, context).await.map_err(failed)?;
+    let is_block = persistent::is_block(&bound);
+    if let Some(problem) = devices::contradiction(pod, &volume.name, is_block) {
+        return Err(VolumeProblem::Mode(problem));
+    }
+    let read_only = wanted.read_only;
     let mounted = match persistent::source_of(&bound)? {
+        persistent::Source::Local(path) if is_block => {
+            persistent::check_device(&path)?;
+            MountedVolume { is_block, ..MountedVolume::at(path, read_only) }
+        }
+        _ if is_block => return Err(VolumeProblem::Unsupported("of the persistent volume, as a block device,")),
         persistent::Source::HostPath(source) => {
             let plan = host_path::plan(&source);
             host_path::set_up(&plan)?;
-            MountedVolume { host_path: plan.path, read_only: wanted.read_only }
+            MountedVolume::at(plan.path, read_only)
         }
         persistent::Source::Local(path) => {
             persistent::check_local(&path)?;
-            if !wanted.read_only {
+            if !read_only {
                 ownership::give_tree(pod, &path).await.map_err(VolumeProblem::io("set the group of", &path))?;
             }
-            MountedVolume { host_path: path, read_only: wanted.read_only }
+            MountedVolume::at(path, read_only)
         }
         persistent::Source::Nfs(source, options) => {
             let plan = nfs::plan(&source, &options, volume_dir(context.pod_dir, "kubernetes.io~nfs", volume));
             nfs::set_up(&plan, context.host).await?;
-            MountedVolume { host_path: plan.directory, read_only: wanted.read_only || plan.read_only }
+            MountedVolume::at(plan.directory, read_only || plan.read_only)
         }
     };
-    Ok(mounted)
+    Ok(MountedVolume { group: persistent::group_of(&bound), ..mounted })
 }
 
 /// What the spec asks for. Pure.

@@ -14,6 +14,7 @@ use crate::images::PresentImage;
 use crate::plan_pod::StartContainer;
 use crate::pod;
 use crate::volumes::MountedVolumes;
+use crate::volumes::devices::container_devices;
 use crate::volumes::mounts::{MountContext, container_mounts};
 
 /// Why a container did not start: its waiting reason and message.
@@ -170,6 +171,7 @@ fn configure(
         attempt: start.attempt,
     };
     let mounts = container_mounts(container, &env, mounts)?;
+    let devices = container_devices(container, parts.volumes)?;
     let log_directory = context.log_dir(pass.pod).join(&container.name);
     std::fs::create_dir_all(&log_directory)
         .map_err(|error| ConfigError::Write(format!("create {}: {error}", log_directory.display())))?;
@@ -181,7 +183,8 @@ fn configure(
         users: parts.sandbox.users,
         env,
         mounts,
-        volume_groups: &[],
+        devices,
+        volume_groups: &parts.volumes.groups(),
         seccomp_dir: &seccomp_dir,
         node_memory_bytes: context.resources.memory_bytes(),
         target_id: target_id(pass, &container.name)?,

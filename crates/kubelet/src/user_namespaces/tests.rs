@@ -30,7 +30,7 @@ fn every_pod_has_a_range_of_its_own_as_long_as_its_directory_is_there() {
 }
 
 #[test]
-fn a_record_that_makes_no_sense_is_nobodys_range() {
+fn a_damaged_record_holds_up_its_own_pod_only() {
     let directory = tempfile::tempdir().unwrap();
     let users = UserNamespaces::new(directory.path().into(), 10);
     fs::create_dir(directory.path().join("a")).unwrap();
@@ -40,6 +40,16 @@ fn a_record_that_makes_no_sense_is_nobodys_range() {
         fs::write(directory.path().join("a/userns"), text).unwrap();
         let error = users.range_of(&pod("a", Some(false))).unwrap_err();
         assert!(matches!(error, Error::Record(_)), "{text}");
-        assert!(users.range_of(&pod("b", Some(false))).is_err(), "whose range is not known could be given twice");
+        assert!(users.range_of(&pod("b", Some(false))).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn processes_tell_which_ranges_are_in_use() {
+    let proc = tempfile::tempdir().unwrap();
+    for (pid, map) in [("1", "0 0 4294967295"), ("7", "         0     131072      65536\n"), ("8", "0 131072 65536")] {
+        fs::create_dir(proc.path().join(pid)).unwrap();
+        fs::write(proc.path().join(pid).join("uid_map"), map).unwrap();
+    }
+    assert_eq!(ranges_of_processes(proc.path()), HashSet::from([0, 131_072]));
 }

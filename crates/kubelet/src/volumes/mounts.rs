@@ -64,11 +64,10 @@ fn volume_mount(
     if let Some(image) = context.image_volumes.get(&mount.name) {
         return image_mount(mount, image, env);
     }
-    let volume = context
-        .volumes
-        .volumes
-        .get(&mount.name)
-        .ok_or_else(|| ConfigError::VolumeNotFound { volume: mount.name.clone(), container: container.name.clone() })?;
+    let volume =
+        context.volumes.volumes.get(&mount.name).filter(|volume| !volume.is_block).ok_or_else(|| {
+            ConfigError::VolumeNotFound { volume: mount.name.clone(), container: container.name.clone() }
+        })?;
     let mut host_path = volume.host_path.clone();
     if let Some(sub_path) = sub_path_of(mount, env)? {
         let target = context.pod_dir.join("volume-subpaths").join(&mount.name).join(&container.name);

@@ -64,9 +64,6 @@ pub enum ClaimProblem {
         /// The claim.
         claim: String,
     },
-    /// Its volume is a device.
-    #[error("block volumes are not supported on this node")]
-    Block,
 }
 
 /// Reads the claim and its volume.
@@ -82,9 +79,6 @@ pub(super) async fn resolve(
     let volume = volume.map_err(|error| ClaimProblem::Volume(name.clone(), error.to_string()))?;
     if !is_reserved_for(&volume, &claim) {
         return Err(ClaimProblem::Misbound { volume: name, claim: full_name(pod, wanted) });
-    }
-    if volume.spec.as_ref().and_then(|spec| spec.volume_mode.as_deref()) == Some("Block") {
-        return Err(ClaimProblem::Block);
     }
     Ok(volume)
 }
@@ -163,6 +157,26 @@ async fn bound_source(objects: &Objects, namespace: &str, claim: &str) -> Option
     let claim = objects.claim(namespace, claim).await.ok()?;
     let volume = objects.volume(&claim.spec?.volume_name?).await.ok()?;
     source_of(&volume).ok()
+}
+
+/// Whether a volume is a device rather than a directory.
+pub(super) fn is_block(volume: &PersistentVolume) -> bool {
+    volume.spec.as_ref().and_then(|spec| spec.volume_mode.as_deref()) == Some(super::devices::BLOCK)
+}
+
+/// The group that owns a volume's files, if whoever made the volume says so.
+pub(super) fn group_of(volume: &PersistentVolume) -> Option<i64> {
+    volume.metadata.annotations.as_ref()?.get("pv.beta.kubernetes.io/gid")?.parse().ok()
+}
+
+/// A local volume's device is there before the volume is.
+pub(super) fn check_device(path: &Path) -> Result<(), VolumeProblem> {
+    use std::os::unix::fs::FileTypeExt as _;
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_block_device() => Ok(()),
+        Ok(_) => Err(VolumeProblem::NoDevice(path.to_owned())),
+        Err(_) => Err(VolumeProblem::LocalPath(path.to_owned())),
+    }
 }
 
 /// A local volume's directory is made by whoever made the volume.
