@@ -146,7 +146,11 @@ build_busybox() {
   done
   printf 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nwww-data:x:33:33:www-data:/var/www:/bin/false\nnobody:x:65534:65534:nobody:/home:/bin/false\n' >"$root/etc/passwd"
   printf 'root:x:0:\ndaemon:x:1:\nwww-data:x:33:\nnobody:x:65534:\n' >"$root/etc/group"
-  image docker.io/library/busybox:latest '{"Env":['"$path_env"'],"Cmd":["sh"]}' "$(layer "$root")"
+  local layer
+  layer=$(layer "$root")
+  image docker.io/library/busybox:latest '{"Env":['"$path_env"'],"Cmd":["sh"]}' "$layer"
+  # Its user has a name, which only the image's own files know.
+  image docker.io/test/named-user:latest '{"User":"www-data:daemon","Env":['"$path_env"'],"Cmd":["sh"]}' "$layer"
 }
 
 build_debian() {

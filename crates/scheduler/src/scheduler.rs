@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use client::{Change, Client, EventFormat, EventRecorder, EventSource, EventType, Reflector};
@@ -80,6 +81,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         synced: Synced::default(),
         volumes,
         claim_changes,
+        binding: HashMap::new(),
     };
     loop {
         let now = Instant::now();
@@ -177,6 +179,8 @@ struct Scheduler {
     volumes: VolumeObjects,
     /// Wakes those who wait for claims to be bound.
     claim_changes: watch::Sender<()>,
+    /// Pods that wait for their claims, by uid: cancelled when the Pod is gone.
+    binding: HashMap<Arc<str>, CancellationToken>,
 }
 
 impl Scheduler {
@@ -235,6 +239,9 @@ impl Scheduler {
 
     fn remove_pod(&mut self, pod: &PodInfo, now: Instant) {
         self.queue.remove(&pod.uid);
+        if let Some(binding) = self.binding.remove(&pod.uid) {
+            binding.cancel();
+        }
         if let Some(node) = self.cache.remove_pod(&pod.uid) {
             self.wake(&node, now);
         }
@@ -268,8 +275,12 @@ impl Scheduler {
         debug!(pod = %pod.key, %node, "binding");
         let facts = self.cache.node(&node).map(|node| &node.facts);
         let writes = facts.and_then(|facts| volumes.plan(facts).ok()).unwrap_or_default();
-        let volumes =
-            VolumeWrites { writes, claims: self.volumes.claims.clone(), changes: self.claim_changes.subscribe() };
+        let gone = CancellationToken::new();
+        if !writes.is_empty() {
+            self.binding.insert(Arc::clone(&pod.uid), gone.clone());
+        }
+        let (claims, changes) = (self.volumes.claims.clone(), self.claim_changes.subscribe());
+        let volumes = VolumeWrites { writes, claims, changes, gone };
         self.cache.assume(Arc::clone(&pod), &node);
         let lost = Written::NotBound { pod: Arc::clone(&pod), error: "the binding task ended".into(), gone: false };
         let report = self.start_write(lost);
@@ -287,10 +298,12 @@ impl Scheduler {
         match outcome {
             Written::Condition => {}
             Written::Bound { pod, node } => {
+                self.binding.remove(&pod.uid);
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.recorder.event_with_action(&pod.reference(), EventType::Normal, "Scheduled", "Binding", message);
             }
             Written::NotBound { pod, error, gone } => {
+                self.binding.remove(&pod.uid);
                 let left = self.cache.forget(&pod.uid);
                 if !gone {
                     warn!(pod = %pod.key, error, "binding failed");

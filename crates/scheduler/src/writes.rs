@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::pod_info::{NodeName, PodInfo, ScheduledCondition};
 use crate::volume_binding::{SELECTED_NODE, VolumeWrite, is_bound};
@@ -24,6 +25,8 @@ enum VolumeProblem {
     Request(#[from] kube::Error),
     #[error("binding volumes: context deadline exceeded")]
     Timeout,
+    #[error("the Pod is gone")]
+    Gone,
 }
 
 /// What became of a write.
@@ -83,13 +86,15 @@ pub struct VolumeWrites {
     pub claims: Lister<PersistentVolumeClaim>,
     /// Says when to look at them.
     pub changes: watch::Receiver<()>,
+    /// Cancelled when nobody needs them any more: the Pod is gone.
+    pub gone: CancellationToken,
 }
 
 /// Gives the Pod's claims their volumes where they have none, and posts the binding.
 pub async fn bind(client: Client, pod: Arc<PodInfo>, node: NodeName, volumes: VolumeWrites, report: Report) {
     if let Err(problem) = bind_volumes(&client, &pod, &node, volumes).await {
         let error = format!("running PreBind plugin \"VolumeBinding\": {problem}");
-        return report.tell(Written::NotBound { pod, error, gone: false });
+        return report.tell(Written::NotBound { pod, error, gone: matches!(problem, VolumeProblem::Gone) });
     }
     let outcome = match post_binding(client, &pod, &node).await {
         Ok(()) => Written::Bound { pod, node },
@@ -125,7 +130,10 @@ async fn bind_volumes(
         }
         Ok(())
     };
-    tokio::time::timeout(BIND_TIMEOUT, all_bound).await.unwrap_or(Err(VolumeProblem::Timeout))
+    tokio::select! {
+        () = volumes.gone.cancelled() => Err(VolumeProblem::Gone),
+        bound = tokio::time::timeout(BIND_TIMEOUT, all_bound) => bound.unwrap_or(Err(VolumeProblem::Timeout)),
+    }
 }
 
 async fn write_volume(client: &Client, node: &NodeName, write: &VolumeWrite) -> Result<(), kube::Error> {

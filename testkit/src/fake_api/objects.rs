@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// Resources the fake discovers: group, version, plural, kind, namespaced.
-const RESOURCES: [(&str, &str, &str, &str, bool); 8] = [
+const RESOURCES: [(&str, &str, &str, &str, bool); 11] = [
     ("", "v1", "pods", "Pod", true),
     ("", "v1", "configmaps", "ConfigMap", true),
     ("", "v1", "serviceaccounts", "ServiceAccount", true),
@@ -13,6 +13,9 @@ const RESOURCES: [(&str, &str, &str, &str, bool); 8] = [
     ("", "v1", "secrets", "Secret", true),
     ("", "v1", "namespaces", "Namespace", false),
     ("", "v1", "nodes", "Node", false),
+    ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true),
+    ("", "v1", "persistentvolumes", "PersistentVolume", false),
+    ("storage.k8s.io", "v1", "storageclasses", "StorageClass", false),
     ("coordination.k8s.io", "v1", "leases", "Lease", true),
 ];
 

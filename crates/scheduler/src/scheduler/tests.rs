@@ -178,3 +178,36 @@ async fn a_burst_is_spread_without_overbooking() {
     });
     assert_eq!(counts.await.into_values().collect::<Vec<_>>(), [2, 2, 2, 2]);
 }
+
+#[tokio::test]
+async fn pods_that_wait_for_volumes_hold_up_nobody_once_they_are_gone() {
+    let api = FakeApi::new();
+    let mut large = node("n1", json!({}));
+    large["status"]["allocatable"]["pods"] = json!("1000");
+    api.put(large);
+    api.put(json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": { "name": "slow" },
+                    "provisioner": "example.com/never", "volumeBindingMode": "WaitForFirstConsumer" }));
+    api.put(json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                    "metadata": { "name": "data", "namespace": "ns", "uid": "d" },
+                    "spec": { "storageClassName": "slow", "accessModes": ["ReadWriteMany"],
+                              "resources": { "requests": { "storage": "1Gi" } } } }));
+    let waiting = |number: usize| {
+        let volume = json!({ "name": "v", "persistentVolumeClaim": { "claimName": "data" } });
+        let mut pod = pod(&format!("w{number}"), json!({ "containers": [{ "name": "c" }], "volumes": [volume] }));
+        pod["metadata"]["uid"] = json!(format!("u{number}"));
+        pod
+    };
+    let bench = Bench::start(api);
+    (0..WRITES_LIMIT).for_each(|number| bench.api.put(waiting(number)));
+    bench
+        .api
+        .until("all writes under way", |api| {
+            let patches =
+                api.requests().iter().filter(|request| request.contains("persistentvolumeclaims/data")).count();
+            (patches >= WRITES_LIMIT).then_some(())
+        })
+        .await;
+    (0..WRITES_LIMIT).for_each(|number| bench.api.delete(&path(&format!("w{number}"))));
+    bench.api.put(pod("web", one_cpu()));
+    assert_eq!(bench.node_of("web").await, "n1");
+}
