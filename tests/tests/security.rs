@@ -23,6 +23,11 @@ fn main() -> ExitCode {
         app_armor_is_refused_without_it,
         groups_are_merged_or_strict,
         users_of_a_pod_are_nobody_on_the_host,
+        own_users_have_every_kind_of_volume_and_outlive_the_daemon,
+        users_have_names_in_their_image,
+        proc_is_covered_unless_asked_otherwise,
+        memory_is_shared_with_the_host_where_asked,
+        se_linux_labels_mean_nothing_without_it,
         processes_are_shared_as_asked,
         an_image_is_a_volume,
         read_only_reaches_mounts_below,
@@ -239,6 +244,139 @@ fn users_of_a_pod_are_nobody_on_the_host(cluster: &Cluster) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn own_users_have_every_kind_of_volume_and_outlive_the_daemon(_: &Cluster) -> Result<()> {
+    let cluster = Cluster::start(Options::default())?;
+    let kubectl = cluster.namespace("own-users-volumes")?;
+    let host = cluster.scratch("own-users")?;
+    std::fs::write(host.join("file"), "host")?;
+    kubectl.ok(&["create", "configmap", "c", "--from-literal=file=config"])?;
+    kubectl.ok(&["create", "secret", "generic", "s", "--from-literal=file=secret"])?;
+    let volumes = format!(
+        "hostUsers: false, restartPolicy: Always, volumes: [{{name: c, configMap: {{name: c}}}}, {{name: s, secret: \
+         {{secretName: s}}}}, {{name: p, projected: {{sources: [{{configMap: {{name: c}}}}, {{downwardAPI: {{items: \
+         [{{path: name, fieldRef: {{fieldPath: metadata.name}}}}]}}}}]}}}}, {{name: i, image: {{reference: busybox}}}}, \
+         {{name: h, hostPath: {{path: {}}}}}, {{name: e, emptyDir: {{}}}}],",
+        host.display()
+    );
+    let mounts = "volumeMounts: [{name: c, mountPath: /c}, {name: s, mountPath: /s}, {name: p, mountPath: /p}, {name: i, \
+                  mountPath: /i}, {name: h, mountPath: /h}, {name: e, mountPath: /e}, {name: e, mountPath: /sub, subPath: \
+                  part}], readinessProbe: {exec: {command: [test, -f, /s/file]}, periodSeconds: 1}";
+    kubectl.apply(&pod("all", &volumes, mounts))?;
+    kubectl.wait_ready("all")?;
+    let look = "cat /c/file /s/file /p/name /h/file; test -x /i/bin/busybox && echo image; stat -c %u:%g /c /h/file \
+                /e /sub /i/bin; touch /sub/x && ls /e/part; cut -c 1-30 /proc/self/uid_map";
+    let before = shell(&kubectl, "all", look)?;
+    ensure!(before.starts_with("configsecretallhostimage\n0:0\n0:0\n0:0\n0:0\n0:0\nx\n"), "{before}");
+    // The container ends and comes back, with the daemon gone in between.
+    cluster.kill_server()?;
+    cluster.start_server()?;
+    ensure!(shell(&kubectl, "all", look)? == before, "after the daemon came back");
+    let restarts = "/status/containerStatuses/0/restartCount";
+    let pid = idle_pid_of(&kubectl, "all")?;
+    Command::new("kill").args(["-9", &pid]).status()?;
+    kubectl.wait_value("pod/all", restarts, SOON, |count| count == 1)?;
+    kubectl.wait_ready("all")?;
+    ensure!(shell(&kubectl, "all", look)? == before, "after the container came back");
+    Ok(())
+}
+
+/// The first process of a Pod's container, on the host.
+fn idle_pid_of(kubectl: &Kubectl, pod: &str) -> Result<String> {
+    let map = shell(kubectl, pod, "cat /proc/self/uid_map")?;
+    let first = map.split_whitespace().nth(1).context("a range")?.to_owned();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+        let own = read("uid_map").split_whitespace().nth(1).is_some_and(|own| own == first);
+        if own && read("cmdline").starts_with("sleep\0") {
+            return Ok(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    anyhow::bail!("no process of {pod} on the host")
+}
+
+fn users_have_names_in_their_image(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("named-user")?;
+    let named = |name: &str, context: &str| pod(name, "", context).replace("image: busybox", "image: test/named-user");
+    kubectl.apply(&named("plain", ""))?;
+    kubectl.apply(&named("non-root", "securityContext: {runAsNonRoot: true}"))?;
+    kubectl.apply(&named("number", "securityContext: {runAsNonRoot: true, runAsUser: 33}"))?;
+    kubectl.wait_ready("plain")?;
+    let seen = shell(&kubectl, "plain", "id -u; id -g; stat -c %u /proc/1")?;
+    ensure!(seen == "33\n1\n33", "{seen}");
+    let user = kubectl.value("pod/plain", "/status/containerStatuses/0/user/linux")?;
+    ensure!(user["uid"] == 33 && user["gid"] == 1, "{user}");
+    let message = waiting(&kubectl, "non-root", "CreateContainerConfigError")?;
+    let expected =
+        "container has runAsNonRoot and image has non-numeric user (www-data), cannot verify user is non-root";
+    ensure!(message.starts_with(expected), "{message}");
+    kubectl.wait_ready("number")
+}
+
+fn proc_is_covered_unless_asked_otherwise(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("proc-mount")?;
+    let unmasked = "securityContext: {procMount: Unmasked}";
+    let refused = kubectl.fails_with_input(&["apply", "-f", "-"], pod("x", "", unmasked).as_bytes())?;
+    ensure!(refused.contains("`hostUsers` must be false to use `Unmasked`"), "{refused}");
+    kubectl.apply(&pod("covered", "", ""))?;
+    kubectl.apply(&pod("open", "hostUsers: false,", unmasked))?;
+    kubectl.wait_ready("covered")?;
+    kubectl.wait_ready("open")?;
+    let mounted = |pod: &str| shell(&kubectl, pod, "cut -d' ' -f2,4 /proc/mounts | grep -E '^/(proc|sys)/' || true");
+    let covered = mounted("covered")?;
+    for path in ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"] {
+        let there = std::path::Path::new(path).exists();
+        let read_only = covered.lines().any(|line| line.starts_with(&format!("{path} ro")));
+        ensure!(read_only == there, "{path}: {covered}");
+    }
+    for path in
+        ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts", "/proc/latency_stats", "/sys/firmware"]
+    {
+        let there = std::path::Path::new(path).exists();
+        ensure!(covered.lines().any(|line| line.starts_with(&format!("{path} "))) == there, "{path}: {covered}");
+    }
+    let open = mounted("open")?;
+    ensure!(!open.contains("/proc/"), "nothing covers a part of /proc: {open}");
+    Ok(())
+}
+
+/// A file in the host's shared memory; gone when dropped.
+struct SharedFile(std::path::PathBuf);
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        // Nothing can be done about a file that stays.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn memory_is_shared_with_the_host_where_asked(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("host-ipc")?;
+    let name = format!("isopod-test-{}", std::process::id());
+    let file = SharedFile(std::path::Path::new("/dev/shm").join(&name));
+    std::fs::write(&file.0, "shared")?;
+    kubectl.apply(&pod("host", "hostIPC: true,", ""))?;
+    kubectl.apply(&pod("own", "", ""))?;
+    kubectl.wait_ready("host")?;
+    kubectl.wait_ready("own")?;
+    let look = format!("readlink /proc/self/ns/ipc; cat /dev/shm/{name} 2>/dev/null || echo none");
+    let namespace = std::fs::read_link("/proc/self/ns/ipc")?;
+    let host = shell(&kubectl, "host", &look)?;
+    ensure!(host == format!("{}\nshared", namespace.display()), "{host}");
+    let own = shell(&kubectl, "own", &look)?;
+    ensure!(own.ends_with("\nnone") && !own.starts_with(&*namespace.to_string_lossy()), "{own}");
+    Ok(())
+}
+
+/// As containerd does where the kernel has none.
+fn se_linux_labels_mean_nothing_without_it(cluster: &Cluster) -> Result<()> {
+    if std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        return Ok(());
+    }
+    let kubectl = cluster.namespace("se-linux")?;
+    kubectl.apply(&pod("labelled", "securityContext: {seLinuxOptions: {level: 's0:c123,c456'}},", ""))?;
+    kubectl.wait_ready("labelled")
 }
 
 fn processes_are_shared_as_asked(cluster: &Cluster) -> Result<()> {
