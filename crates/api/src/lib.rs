@@ -14,6 +14,7 @@ pub mod field;
 pub mod fields;
 pub mod int_or_percent;
 pub mod labels;
+pub mod managed_fields;
 pub mod meta;
 pub mod names;
 pub mod net;

@@ -19,7 +19,7 @@ pub(crate) use update::validate_plain_meta_update;
 pub const METADATA: Path<'static> = Path::new("metadata");
 
 /// The largest sum of annotation keys and values.
-const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 /// The longest name of a field manager.
 const MAX_MANAGER_LENGTH: usize = 128;
 
