@@ -62,8 +62,8 @@ macro_rules! omit_empty {
 }
 pub(crate) use omit_empty;
 
-/// The metadata of any object.
+/// The metadata of any object. An empty list of managed fields says something: it takes all entries away.
 pub(crate) fn metadata(meta: &mut ObjectMeta) {
-    omit_empty!(meta => annotations, finalizers, generate_name, generation, labels, managed_fields, name, namespace,
+    omit_empty!(meta => annotations, finalizers, generate_name, generation, labels, name, namespace,
         owner_references, resource_version, self_link, uid);
 }

@@ -1,7 +1,7 @@
 //! Patches: JSON Patch, JSON Merge Patch and strategic merge patch, as pure functions over the JSON tree of an object.
 //!
-//! Flow: [`Patch::parse`] once, [`Patch::apply`] to the present object, again after each conflict. Server-side apply has
-//! its own content type and is not here yet.
+//! Flow: [`Patch::parse`] once, [`Patch::apply`] to the present object, again after each conflict. Server-side apply is
+//! another thing: see [`crate::managed_fields`].
 
 pub mod json_patch;
 pub mod merge;

@@ -60,6 +60,8 @@ pub enum Error {
     GenerateNameExhausted { resource: GroupResource, name: String },
     /// The write was computed from another state. `kind` is what upstream names here: a resource, or a kind.
     Conflict { group: &'static str, kind: String, name: String, conflict: Conflict },
+    /// What is applied would change fields that others own.
+    ApplyConflict { message: String, causes: Vec<Cause> },
     /// The object breaks rules. `kind` may be empty where upstream leaves it so.
     Invalid { group: &'static str, kind: String, name: String, problems: field::ErrorList },
     /// The request is well-formed but cannot be done, in upstream's most general words.

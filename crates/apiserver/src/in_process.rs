@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 
 use crate::api_server::Server;
 use crate::authentication::Peer;
@@ -20,11 +22,23 @@ use crate::request::Response;
 pub struct InProcess {
     server: Arc<Server>,
     peer: Peer,
+    agent: HeaderValue,
 }
 
 impl InProcess {
     pub(crate) fn new(server: Arc<Server>, user: UserInfo) -> Self {
-        Self { server, peer: Peer::Known(Arc::new(user)) }
+        let agent = HeaderValue::from_str(agent(&user.name)).unwrap_or(HeaderValue::from_static(""));
+        Self { server, peer: Peer::Known(Arc::new(user)), agent }
+    }
+}
+
+/// How upstream's component with that identity names itself: field managers bear these names.
+fn agent(user: &str) -> &str {
+    match user.strip_prefix("system:") {
+        Some("apiserver") => "kube-apiserver",
+        Some(name) if name.starts_with("node:") => "kubelet",
+        Some(name) => name,
+        None => user,
     }
 }
 
@@ -41,7 +55,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        request.headers_mut().entry(USER_AGENT).or_insert_with(|| self.agent.clone());
         let (server, peer) = (Arc::clone(&self.server), self.peer.clone());
         Box::pin(async move { Ok(filters::answer(&server, &peer, request).await) })
     }

@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod encoding;
 pub mod error;
 mod expiry;
+mod field_manager;
 pub mod filters;
 mod handlers;
 pub mod identity;

@@ -143,6 +143,8 @@ impl From<&Error> for Status {
             )
             .with(Details { retry_after_seconds: Some(1), ..about(resource, name) }),
             Error::Conflict { group, kind, name, conflict } => conflict_status(group, kind, name, conflict),
+            Error::ApplyConflict { message, causes } => Self::failure(409, "Conflict", message)
+                .with(Details { causes: causes.iter().map(StatusCause::from).collect(), ..Details::default() }),
             Error::Invalid { group, kind, name, problems } => invalid(group, kind, name, problems),
             Error::Unprocessable(message) => {
                 Self::failure(422, "Invalid", message).with(Details::default())

@@ -23,6 +23,7 @@ use crate::identity::MASTERS;
 use crate::{ApiServer, Config, InProcess, NodeDialer, NodeStream, UserInfo};
 
 mod admission;
+mod apply;
 mod concurrency;
 mod deletion;
 mod discovery;

@@ -43,6 +43,8 @@ impl<'a> Builder<'a> {
         loop {
             match self.parser.next_event() {
                 None => return Err("yaml: unexpected end of the document".to_owned()),
+                // Upstream counts lines from zero here, and does not name the first one.
+                Some(Err(error)) if error.marker().line() <= 1 => return Err(format!("yaml: {}", error.info())),
                 Some(Err(error)) => return Err(format!("yaml: line {}: {}", error.marker().line(), error.info())),
                 Some(Ok((Event::Comment(..), _))) => {}
                 Some(Ok(event)) => return Ok(event),

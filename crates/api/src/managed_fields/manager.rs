@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::managed::{Managed, ManagerKey, Operation, Ownership};
 use super::set::Set;
-use super::typed;
+use super::typed::{self, Place};
 use super::updater::{Conflict, Failure, Updater, Versions};
 use crate::meta;
 use crate::object::Gvk;
@@ -205,7 +205,7 @@ impl FieldManager<'_> {
         mut managed: Managed,
         force: bool,
     ) -> Result<Applied, ApplyError> {
-        self.check(applied)?;
+        check_kind(applied, self.gvk)?;
         if managed.is_empty() {
             managed = self.ascribe(nothing, live, managed, BEFORE_FIRST_APPLY)?;
         }
@@ -228,9 +228,7 @@ impl FieldManager<'_> {
     fn merge(&self, live: &Json, applied: &Json, mut managed: Managed, force: bool) -> Result<Applied, Failure> {
         let key = self.key(self.manager, Operation::Apply);
         let object = self.with_updater(|updater| {
-            typed::check(applied, updater.root).map_err(|problems| {
-                Failure::Unfit(format!("failed to create typed patch object ({}): {problems}", describe(applied)))
-            })?;
+            check_schema(applied, updater.root)?;
             updater.apply(live, applied, &mut managed, &key, force)
         })?;
         if let Some(owner) = managed.0.get_mut(&key) {
@@ -241,18 +239,6 @@ impl FieldManager<'_> {
         }
         managed.drop_empty();
         Ok(Applied { object, managed })
-    }
-
-    /// Whether a configuration is one of this kind and leaves managed fields to the server.
-    fn check(&self, applied: &Json) -> Result<(), ApplyError> {
-        let (group, version, kind) = gvk_of(applied);
-        if (group, version, kind) != (self.gvk.group, self.gvk.version, self.gvk.kind) {
-            return Err(ApplyError::BadRequest(format!("invalid object type: {group}/{version}, Kind={kind}")));
-        }
-        if applied.pointer("/metadata/managedFields").is_some_and(Json::is_array) {
-            return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
-        }
-        Ok(())
     }
 
     /// The fields of the configuration in the annotation, as far as the object still has them as they were applied.
@@ -270,6 +256,32 @@ impl FieldManager<'_> {
     }
 }
 
+/// Whether a configuration is one of a kind, leaves managed fields to the server and fits its schema.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn check_configuration(applied: &Json, gvk: Gvk, root: Place) -> Result<(), ApplyError> {
+    check_kind(applied, gvk)?;
+    Ok(check_schema(applied, root)?)
+}
+
+fn check_kind(applied: &Json, wanted: Gvk) -> Result<(), ApplyError> {
+    let (group, version, kind) = gvk_of(applied);
+    if (group, version, kind) != (wanted.group, wanted.version, wanted.kind) {
+        return Err(ApplyError::BadRequest(format!("invalid object type: {group}/{version}, Kind={kind}")));
+    }
+    if applied.pointer("/metadata/managedFields").is_some_and(Json::is_array) {
+        return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_schema(applied: &Json, root: Place) -> Result<(), Failure> {
+    typed::check(applied, root).map_err(|problems| {
+        Failure::Unfit(format!("failed to create typed patch object ({}): {problems}", describe(applied)))
+    })
+}
+
 /// Keeps the annotation true, where there is one.
 fn note_last_applied(live: &Json, applied: &Json, outcome: &mut Applied) {
     let object = outcome.object.as_ref().unwrap_or(live);
@@ -279,8 +291,7 @@ fn note_last_applied(live: &Json, applied: &Json, outcome: &mut Applied) {
     let mut object = object.clone();
     let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut) else { return };
     annotations.insert(LAST_APPLIED.to_owned(), last_applied(applied).into());
-    let size: usize =
-        annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    let size: usize = annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if size > meta::MAX_ANNOTATIONS_BYTES {
         annotations.remove(LAST_APPLIED);
     }
@@ -311,10 +322,8 @@ fn gvk_of(object: &Json) -> (&str, &str, &str) {
 pub fn describe(object: &Json) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let (group, version, kind) = gvk_of(object);
-    let slash = if group.is_empty() { "/" } else { "" };
-    let separator = if group.is_empty() { "" } else { "/" };
     let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-    format!("{namespace}/{name}; {slash}{group}{separator}{version}, Kind={kind}")
+    format!("{namespace}/{name}; {group}/{version}, Kind={kind}")
 }
 
 /// What a conflicting apply is told.

@@ -1,10 +1,11 @@
 //! How ownership moves when an object changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::managed::{Managed, ManagerKey, Operation, Ownership};
+use super::managed::{Managed, ManagerKey, Ownership};
 use super::path::PathElement;
 use super::set::Set;
 use super::typed::{self, Comparison, Place, Problem};
@@ -102,8 +103,9 @@ impl Updater<'_> {
     /// The comparison as an owner of fields of another version sees it; `None` when there is no such version.
     fn compare_at(&self, live: &Json, new: &Json, api_version: &str) -> Result<Option<Comparison>, Problem> {
         let Some(root) = self.versions.root(api_version) else { return Ok(None) };
-        let converted = |object: &Json| self.versions.convert(object, self.api_version, api_version);
-        let (Some(live), Some(new)) = (converted(live), converted(new)) else { return Ok(None) };
+        let live = self.versions.convert(live, self.api_version, api_version);
+        let new = self.versions.convert(new, self.api_version, api_version);
+        let (Some(live), Some(new)) = (live, new) else { return Ok(None) };
         Ok(Some(typed::compare(&live, &new, root)?.filtered(self.filter)))
     }
 
@@ -126,7 +128,7 @@ impl Updater<'_> {
         let last = managed.0.get(manager).cloned();
         let time = last.as_ref().and_then(|last| last.time.clone());
         let ownership = Ownership { set, api_version: self.api_version.to_owned(), time };
-        managed.0.insert(ManagerKey { operation: Operation::Apply, ..manager.clone() }, ownership);
+        managed.0.insert(manager.clone(), ownership);
         let new = match last.filter(|last| !last.set.is_empty()) {
             Some(last) => self.prune(merged, managed, &last).map_err(unfit("prune fields"))?,
             None => merged,
@@ -134,6 +136,10 @@ impl Updater<'_> {
         let comparison = self.compare(live, &new).map_err(unfit("compare objects"))?;
         self.take_over(live, &new, &comparison, managed, Some(manager), force)?;
         Ok((*live != new).then_some(new))
+    }
+
+    fn convert(&self, object: Json, from: &str, to: &str) -> Option<Json> {
+        if from == to { Some(object) } else { self.versions.convert(&object, from, to) }
     }
 
     /// Removes what was applied before, is not any more, and belongs to nobody else.
@@ -145,11 +151,12 @@ impl Updater<'_> {
         let dangling = at_last.fields()?.difference(&fields(&pruned, at_last.root)?);
         let dangling = dangling.intersection(&last.set.with_named_fields(at_last.root));
         let pruned = typed::remove(&at_last.object, &dangling, at_last.root);
-        Ok(self.versions.convert(&pruned, version, self.api_version).unwrap_or(merged))
+        let pruned = self.convert(pruned, version, self.api_version);
+        Ok(pruned.unwrap_or(merged))
     }
 
     /// Puts back what anybody owns, the applied configuration included: what is owned at this version first.
-    fn add_back_owned(&self, merged: &Versioned, pruned: Json, managed: &Managed) -> Result<Json, Problem> {
+    fn add_back_owned(&self, merged: &Versioned<'_>, pruned: Json, managed: &Managed) -> Result<Json, Problem> {
         let mut versions: Vec<&str> = managed.0.values().map(|owner| owner.api_version.as_str()).collect();
         versions.sort_unstable_by_key(|version| (*version != merged.api_version, *version));
         versions.dedup();
@@ -160,24 +167,28 @@ impl Updater<'_> {
             let (Some(there), Some(less)) = (there, less) else { continue };
             let owned = managed.owned_at(version).with_named_fields(there.root);
             let gone = there.fields()?.difference(&less.fields()?.union(&owned));
+            drop(less);
             let kept = typed::remove(&there.object, &gone, there.root);
-            pruned = self.versions.convert(&kept, version, &merged.api_version).unwrap_or(pruned);
+            pruned = self.convert(kept, version, &merged.api_version).unwrap_or(pruned);
         }
         Ok(pruned)
     }
 }
 
 /// An object of some version.
-struct Versioned {
-    object: Json,
+struct Versioned<'a> {
+    object: Cow<'a, Json>,
     root: Place,
     api_version: String,
 }
 
-impl Versioned {
-    fn new(updater: &Updater<'_>, object: &Json, from: &str, to: &str) -> Option<Self> {
+impl<'a> Versioned<'a> {
+    fn new(updater: &Updater<'_>, object: &'a Json, from: &str, to: &str) -> Option<Self> {
         let root = updater.versions.root(to)?;
-        let object = updater.versions.convert(object, from, to)?;
+        let object = match from == to {
+            true => Cow::Borrowed(object),
+            false => Cow::Owned(updater.versions.convert(object, from, to)?),
+        };
         Some(Self { object, root, api_version: to.to_owned() })
     }
 

@@ -8,7 +8,9 @@ use super::options::{WriteOptions, write_context};
 use super::{Target, decode, forms};
 use crate::body;
 use crate::error::Error;
+use crate::field_manager::Tracker;
 use crate::negotiate::{self, MEDIA_TYPES};
+use crate::registry::strategy::Part;
 use crate::request::{Request, Response};
 
 /// Creates an object.
@@ -25,6 +27,7 @@ pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response
     let mut object = decode::object(&body, format, gvk, options.field_validation, &warnings)?;
     let context = write_context(&target, &request, options.dry_run, &warnings);
     decode::fit_namespace(object.as_mut(), context.namespace)?;
+    Tracker::new(&target, &request, Part::Whole).track_new(object.as_mut());
     let created = context.create(object).await?;
     forms::one(&target, accepted, StatusCode::CREATED, &created, &warnings)
 }

@@ -30,18 +30,40 @@ impl WriteOptions {
     /// [`Error::Invalid`].
     pub fn parse(query: &Query, kind: &str) -> Result<Self, Error> {
         let mut problems = ErrorList::new();
-        let dry_run = dry_run(query.all("dryRun"), &mut problems);
+        let options = Self::read(query, &mut problems);
+        refuse(kind, problems)?;
+        Ok(options)
+    }
+
+    fn read(query: &Query, problems: &mut ErrorList) -> Self {
         let manager = query.get("fieldManager").unwrap_or_default();
         problems.extend(api::meta::validate_manager(manager, &Path::new("fieldManager")));
+        let dry_run = dry_run(query.all("dryRun"), problems);
         let text = query.get("fieldValidation").unwrap_or_default();
         let field_validation = FieldValidation::parse(text).unwrap_or_else(|| {
             let supported = &["", "Ignore", "Strict", "Warn"];
             problems.push(field::not_supported(&Path::new("fieldValidation"), text, supported));
             FieldValidation::Ignore
         });
-        refuse(kind, problems)?;
-        Ok(Self { dry_run, field_validation })
+        Self { dry_run, field_validation }
     }
+}
+
+/// Reads the options of a patch, and whether it is forced.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn patch_options(query: &Query, is_apply: bool) -> Result<(WriteOptions, bool), Error> {
+    let mut problems = ErrorList::new();
+    if is_apply && query.get("fieldManager").unwrap_or_default().is_empty() {
+        problems.push(field::required(&Path::new("fieldManager"), "is required for apply patch"));
+    }
+    if !is_apply && query.get("force").is_some() {
+        problems.push(field::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
+    }
+    let options = WriteOptions::read(query, &mut problems);
+    refuse("PatchOptions", problems)?;
+    Ok((options, query.flag("force")))
 }
 
 /// Reads `dryRun`, which can only be `All`.

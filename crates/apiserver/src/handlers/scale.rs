@@ -9,11 +9,13 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::options::{WriteOptions, write_context};
+use super::patch::{Body, Configuration};
 use super::{Target, decode, forms, patch};
 use crate::body;
 use crate::error::{Conflict, Error, GroupResource};
+use crate::field_manager::Tracker;
 use crate::negotiate::{self, Accepted, Form, MEDIA_TYPES};
-use crate::registry::store::WriteContext;
+use crate::registry::store::{Make, WriteContext};
 use crate::registry::strategy::Part;
 use crate::request::{Request, Response};
 use crate::table;
@@ -47,7 +49,8 @@ pub async fn update(target: Target<'_>, resource: GroupResource, mut request: Re
     let mut scale = decode::object(&body, format, GVK, options.field_validation, &warnings)?;
     decode::fit_name(scale.as_ref(), &target.path.name)?;
     decode::fit_namespace(scale.as_mut(), context.namespace)?;
-    let written = write(&target, resource, &context, &|_| Ok(scale.clone_object())).await?;
+    let tracker = Tracker::new(&target, &request, Part::Whole);
+    let written = write(&target, resource, &context, &tracker, &|_| Ok(scale.clone_object())).await?;
     answer(&target, accepted, &written, &warnings)
 }
 
@@ -57,9 +60,17 @@ pub async fn update(target: Target<'_>, resource: GroupResource, mut request: Re
 /// Whatever refuses it.
 pub async fn patch(target: Target<'_>, resource: GroupResource, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
-    let (patch, options) = patch::read(&mut request).await?;
+    let (body, options) = patch::read(&mut request).await?;
     let warnings = Mutex::default();
     let context = write_context(&target, &request, options.dry_run, &warnings);
+    let tracker = Tracker::new(&target, &request, Part::Whole);
+    let patch = match body {
+        Body::Patch(patch) => patch,
+        Body::Configuration(applied) => {
+            let written = apply(&target, resource, &context, &tracker, &applied).await?;
+            return answer(&target, accepted, &written, &warnings);
+        }
+    };
     let patched = |present: &Scale| {
         let patched = patch.apply(Object::to_value(present), GVK).map_err(patch::refusal)?;
         let mut scale = patched.object;
@@ -68,7 +79,7 @@ pub async fn patch(target: Target<'_>, resource: GroupResource, mut request: Req
         decode::fit_namespace(scale.as_mut(), context.namespace)?;
         Ok(scale)
     };
-    let written = write(&target, resource, &context, &patched).await?;
+    let written = write(&target, resource, &context, &tracker, &patched).await?;
     answer(&target, accepted, &written, &warnings)
 }
 
@@ -79,6 +90,7 @@ async fn write(
     target: &Target<'_>,
     resource: GroupResource,
     context: &WriteContext<'_>,
+    tracker: &Tracker<'_>,
     wanted: &Wanted<'_>,
 ) -> Result<Bytes, Error> {
     let make = |present: &dyn Object| {
@@ -90,9 +102,44 @@ async fn write(
         object.metadata_mut().resource_version.clone_from(&scale.metadata.resource_version);
         let replicas = scale.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
         target.kept.strategy.set_replicas(object.as_mut(), replicas);
+        tracker.track_update(present, object.as_mut());
         Ok(object)
     };
-    match context.update(&target.path.name, Part::Whole, &make).await {
+    update_object(target, resource, context, &make).await
+}
+
+/// Applies a Scale: its replicas are those of the object, owned through this subresource.
+async fn apply(
+    target: &Target<'_>,
+    resource: GroupResource,
+    context: &WriteContext<'_>,
+    tracker: &Tracker<'_>,
+    applied: &Configuration,
+) -> Result<Bytes, Error> {
+    tracker.check_applied(&applied.tree, GVK)?;
+    let gvk = target.kept.resource.gvk();
+    let mut tree = serde_json::json!({"apiVersion": gvk.api_version(), "kind": gvk.kind, "metadata": {}});
+    for (pointer, part, field) in [("/spec/replicas", "spec", "replicas"), ("/metadata/name", "metadata", "name")] {
+        if let Some(value) = applied.tree.pointer(pointer) {
+            tree[part][field] = value.clone();
+        }
+    }
+    let make = |present: &dyn Object| {
+        let object = tracker.apply(Some(present), &tree, applied.force)?;
+        decode::fit_name(object.as_ref(), &target.path.name)?;
+        check(&of(target, object.as_ref())?, present, resource)?;
+        Ok(object)
+    };
+    update_object(target, resource, context, &make).await
+}
+
+async fn update_object(
+    target: &Target<'_>,
+    resource: GroupResource,
+    context: &WriteContext<'_>,
+    make: &Make<'_>,
+) -> Result<Bytes, Error> {
+    match context.update(&target.path.name, Part::Whole, make).await {
         Ok(updated) => Ok(updated.object),
         Err(Error::NotFound { .. }) => Err(Error::not_found(resource, &target.path.name)),
         Err(error) => Err(error),

@@ -2,12 +2,14 @@
 
 use std::sync::Mutex;
 
+use api::Object;
 use http::StatusCode;
 
 use super::options::{WriteOptions, write_context};
 use super::{Target, decode, forms};
 use crate::body;
 use crate::error::Error;
+use crate::field_manager::Tracker;
 use crate::negotiate::{self, MEDIA_TYPES};
 use crate::registry::strategy::Part;
 use crate::request::{Request, Response};
@@ -27,7 +29,23 @@ pub async fn update(target: Target<'_>, part: Part, mut request: Request) -> Res
     let context = write_context(&target, &request, options.dry_run, &warnings);
     decode::fit_name(object.as_ref(), &target.path.name)?;
     decode::fit_namespace(object.as_mut(), context.namespace)?;
-    let updated = context.replace(&target.path.name, part, object.as_ref()).await?;
+    let tracker = Tracker::new(&target, &request, part);
+    let make = |present: &dyn Object| {
+        let mut object = object.clone_object();
+        tracker.track_update(present, object.as_mut());
+        Ok(object)
+    };
+    let make_new = || {
+        let mut object = object.clone_object();
+        tracker.track_new(object.as_mut());
+        Ok(object)
+    };
+    let name = &target.path.name;
+    let updated = if part == Part::Whole && target.kept.strategy.creates_on_update() {
+        context.update_or_create(name, part, &make, &make_new).await?
+    } else {
+        context.update(name, part, &make).await?
+    };
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
     forms::one(&target, accepted, code, &updated.object, &warnings)
 }

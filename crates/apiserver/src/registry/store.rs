@@ -50,6 +50,9 @@ pub struct WriteContext<'a> {
 /// Computes the object to store from the present one; may be called again when another write came in between.
 pub type Make<'a> = dyn Fn(&dyn Object) -> Result<Box<dyn Object>, Error> + Send + Sync + 'a;
 
+/// Computes an object to create.
+pub type MakeNew<'a> = dyn Fn() -> Result<Box<dyn Object>, Error> + Send + Sync + 'a;
+
 /// The outcome of an update.
 #[derive(Debug)]
 pub struct Updated {
@@ -228,19 +231,28 @@ impl WriteContext<'_> {
         Err(Error::modified(self.kept.resource.group_resource(), name))
     }
 
-    /// Replaces an object, or creates it where its kind does that.
+    /// Replaces an object by what `make` computes from the present one, or creates what `make_new` says.
     ///
     /// # Errors
     /// As [`WriteContext::update`] and [`WriteContext::create`].
-    pub async fn replace(&self, name: &str, part: Part, object: &dyn Object) -> Result<Updated, Error> {
-        let outcome = self.update(name, part, &|_| Ok(object.clone_object())).await;
-        match outcome {
-            Err(Error::NotFound { .. }) if part == Part::Whole && self.kept.strategy.creates_on_update() => {
-                let object = self.create(object.clone_object()).await?;
-                Ok(Updated { object, created: true })
+    pub async fn update_or_create(
+        &self,
+        name: &str,
+        part: Part,
+        make: &Make<'_>,
+        make_new: &MakeNew<'_>,
+    ) -> Result<Updated, Error> {
+        for _ in 0..UPDATE_ATTEMPTS {
+            match self.update(name, part, make).await {
+                Err(Error::NotFound { .. }) => {}
+                outcome => return outcome,
             }
-            outcome => outcome,
+            match self.create(make_new()?).await {
+                Err(Error::AlreadyExists { deleting: false, .. }) if !self.dry_run => {} // somebody was faster
+                outcome => return outcome.map(|object| Updated { object, created: true }),
+            }
         }
+        Err(Error::modified(self.kept.resource.group_resource(), name))
     }
 
     /// One attempt; `None` when another write came in between.
@@ -273,6 +285,7 @@ impl WriteContext<'_> {
         metadata::keep_system_fields(new.metadata_mut(), old.metadata());
         // Both sides carry the revision while they are compared.
         new.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
+        metadata::ignore_times(new.as_mut(), old.as_ref());
         self.invalid(new.as_ref(), self.kept.strategy.validate_update(part, new.as_ref(), old.as_ref()))?;
         if part == Part::Whole {
             self.warn(new.update_warnings(old.as_ref()));

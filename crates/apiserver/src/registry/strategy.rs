@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::autoscaling::v1::scale::Replicas;
 use api::field::ErrorList;
+use api::managed_fields::ResetFields;
 use api::{Kind, Object};
 use jiff::Timestamp;
 use store::Tier;
@@ -56,6 +57,15 @@ pub trait Strategy: Send + Sync + 'static {
                 Kind::validate_status_update(new, old)
             }
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
+        }
+    }
+
+    /// What writes of this part cannot change, so that nobody owns it by them.
+    fn reset_fields(&self, part: Part) -> ResetFields {
+        match part {
+            Part::Whole | Part::Finalize => ResetFields::These(&["status"]),
+            Part::Status => ResetFields::These(&["spec"]),
+            _ => ResetFields::These(&[]),
         }
     }
 
@@ -124,6 +134,8 @@ pub trait AnyStrategy: Send + Sync {
     fn prepare_for_update(&self, part: Part, new: &mut dyn Object, old: &dyn Object);
     /// See [`Strategy::validate_update`].
     fn validate_update(&self, part: Part, new: &dyn Object, old: &dyn Object) -> ErrorList;
+    /// See [`Strategy::reset_fields`].
+    fn reset_fields(&self, part: Part) -> ResetFields;
     /// See [`Strategy::grace_period_seconds`].
     fn grace_period_seconds(&self, object: &dyn Object, asked: Option<i64>) -> Option<i64>;
     /// See [`Strategy::holds_content`].
@@ -171,6 +183,10 @@ impl<S: Strategy> AnyStrategy for S {
 
     fn validate_update(&self, part: Part, new: &dyn Object, old: &dyn Object) -> ErrorList {
         Strategy::validate_update(self, part, typed(new), typed(old))
+    }
+
+    fn reset_fields(&self, part: Part) -> ResetFields {
+        Strategy::reset_fields(self, part)
     }
 
     fn grace_period_seconds(&self, object: &dyn Object, asked: Option<i64>) -> Option<i64> {

@@ -41,7 +41,9 @@ fn problems(value: &Json, place: Place) -> Vec<Problem> {
             found
         }
         (Value::Array(_), Json::Array(list)) => list_problems(list, place),
-        (Value::Object(_) | Value::Map(_), other) => vec![Problem::new(format!("expected map, got {}", pointer(other)))],
+        (Value::Object(_) | Value::Map(_), other) => {
+            vec![Problem::new(format!("expected map, got {}", pointer(other)))]
+        }
         (Value::Array(_), other) => vec![Problem::new(format!("expected list, got {}", pointer(other)))],
         (expected, other) => scalar_problem(expected, other).into_iter().collect(),
     }

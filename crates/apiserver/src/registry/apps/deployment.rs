@@ -3,6 +3,7 @@
 use api::Gvk;
 use api::autoscaling::v1::scale::Replicas;
 use api::k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use api::managed_fields::ResetFields;
 
 use super::{SCALE, selector_text};
 use crate::error::GroupResource;
@@ -55,6 +56,13 @@ impl Strategy for Rules {
         // Annotations count, too: the revision of a Deployment stands in one.
         if new.spec != old.spec || new.metadata.annotations != old.metadata.annotations {
             new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> ResetFields {
+        match part {
+            Part::Status => ResetFields::These(&["spec", "metadata.labels"]),
+            _ => ResetFields::These(&["status"]),
         }
     }
 

@@ -4,6 +4,7 @@ use api::core::v1::pod::{self, PHASE_FAILED, PHASE_PENDING, PHASE_SUCCEEDED, pre
 use api::field::ErrorList;
 use api::k8s_openapi::api::core::v1::{Pod, PodStatus};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use api::managed_fields::ResetFields;
 use api::{Gvk, Kind};
 
 use crate::registry::core::binding;
@@ -81,6 +82,15 @@ pub static PODS: Resource = Resource {
     ],
 };
 
+/// What a resize can change.
+const RESIZED: &[&str] = &[
+    "spec.resources",
+    "spec.containers.*.resources",
+    "spec.containers.*.resizePolicy",
+    "spec.initContainers.*.resources",
+    "spec.initContainers.*.resizePolicy",
+];
+
 /// The rules of Pods.
 #[derive(Debug)]
 pub struct Rules;
@@ -131,6 +141,16 @@ impl Strategy for Rules {
             Part::Resize => pod::validate_resize(new, old),
             Part::EphemeralContainers => pod::validate_ephemeral_containers_update(new, old),
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be
+        }
+    }
+
+    fn reset_fields(&self, part: Part) -> ResetFields {
+        match part {
+            Part::Whole => ResetFields::These(&["status"]),
+            Part::Status => ResetFields::These(&["spec", "metadata.deletionTimestamp", "metadata.ownerReferences"]),
+            Part::EphemeralContainers => ResetFields::AllBut(&["spec.ephemeralContainers"]),
+            Part::Resize => ResetFields::AllBut(RESIZED),
+            _ => ResetFields::These(&[]),
         }
     }
 

@@ -82,8 +82,8 @@ fn from_stored(object: Box<dyn Object>) -> Box<dyn Object> {
         reason: event.reason,
         regarding: Some(event.involved_object),
         related: event.related,
-        reporting_controller: event.reporting_component,
-        reporting_instance: event.reporting_instance,
+        reporting_controller: event.reporting_component.filter(|text| !text.is_empty()),
+        reporting_instance: event.reporting_instance.filter(|text| !text.is_empty()),
         series: event.series.and_then(|series| {
             Some(events::EventSeries { count: series.count?, last_observed_time: series.last_observed_time? })
         }),
@@ -104,8 +104,9 @@ fn to_stored(object: &dyn Object) -> Box<dyn Object> {
         metadata: event.metadata,
         reason: event.reason,
         related: event.related,
-        reporting_component: event.reporting_controller,
-        reporting_instance: event.reporting_instance,
+        // The older kind writes these even when they are empty.
+        reporting_component: Some(event.reporting_controller.unwrap_or_default()),
+        reporting_instance: Some(event.reporting_instance.unwrap_or_default()),
         series: event.series.map(|series| core::EventSeries {
             count: Some(series.count),
             last_observed_time: Some(series.last_observed_time),

@@ -1,6 +1,7 @@
 //! The part of metadata that belongs to the server.
 
-use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use api::Object;
+use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use jiff::Timestamp;
 
 use super::time;
@@ -18,19 +19,30 @@ pub fn prepare_new(meta: &mut ObjectMeta, uid: String, now: Timestamp) {
     meta.deletion_timestamp = None;
     meta.deletion_grace_period_seconds = None;
     meta.resource_version = None;
-    drop_unkept(meta);
+    meta.self_link = None;
 }
 
 /// Before a strategy looks at an update: the generation is the server's.
 pub fn prepare_update(new: &mut ObjectMeta, old: &ObjectMeta) {
     new.generation = old.generation;
-    drop_unkept(new);
+    new.self_link = None;
 }
 
-/// Fields this server does not keep: field ownership comes with server-side apply.
-fn drop_unkept(meta: &mut ObjectMeta) {
-    meta.self_link = None;
-    meta.managed_fields = None;
+/// Puts back the times of managed fields when an update changes nothing else, so that it need not be written.
+pub fn ignore_times(new: &mut dyn Object, old: &dyn Object) {
+    let times_only = match (&new.metadata().managed_fields, &old.metadata().managed_fields) {
+        (Some(new), Some(old)) if new.len() == old.len() && new != old => {
+            new.iter().zip(old).all(|(new, old)| ManagedFieldsEntry { time: old.time.clone(), ..new.clone() } == *old)
+        }
+        _ => false,
+    };
+    if times_only {
+        let before = old.metadata().managed_fields.clone();
+        let changed = std::mem::replace(&mut new.metadata_mut().managed_fields, before);
+        if !new.equals(old) {
+            new.metadata_mut().managed_fields = changed;
+        }
+    }
 }
 
 /// Puts back what no update can change.
