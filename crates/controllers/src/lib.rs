@@ -29,6 +29,7 @@ use platform::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
 pub use local_path::LocalPath;
+pub use node_lifecycle::EvictionRates;
 
 use assembly::Controllers;
 use watches::Watches;
@@ -44,6 +45,8 @@ pub struct Config {
     pub local_path: Option<LocalPath>,
     /// A kubelet that gave no sign of life for this long is not there.
     pub node_monitor_grace_period: Duration,
+    /// How fast lost nodes lose their Pods.
+    pub eviction_rates: EvictionRates,
 }
 
 /// Upstream's [`Config::node_monitor_grace_period`].
@@ -55,7 +58,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     let mut controllers = Controllers::new(client, config.clock, watches, cancel);
     service_account::start(&mut controllers);
     root_ca::start(&mut controllers, &config.root_ca);
-    node_lifecycle::start(&mut controllers, config.node_monitor_grace_period);
+    node_lifecycle::start(&mut controllers, config.node_monitor_grace_period, config.eviction_rates);
     taint_eviction::start(&mut controllers);
     pod_gc::start(&mut controllers);
     namespace::start(&mut controllers);

@@ -2,8 +2,8 @@
 //!
 //! The kubelet renews its Lease; when it does not for 50 s, the node's conditions become `Unknown`, and nobody can say of
 //! its Pods that they are ready. Conditions and `kubectl cordon` become taints, which scheduler and taint eviction go by.
-//! Where all nodes seem gone it is this server that is cut off, and nothing is evicted ([`disruption`]). One deadline per
-//! node, nothing is polled.
+//! Where all nodes seem gone it is this server that is cut off, and nothing is evicted; otherwise lost nodes lose their
+//! Pods one after the other ([`disruption`]). One deadline per node, nothing is polled.
 
 mod disruption;
 mod plan;
@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, is_not_found, object_reference};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -25,6 +26,8 @@ use serde_json::json;
 use crate::assembly::{Controllers, Wiring};
 use crate::runtime::{Error, Next, Reconcile};
 use crate::watches::{NodeLease, PodFacts};
+pub use disruption::EvictionRates;
+use disruption::{Evictions, Pace};
 use plan::{Plan, Sign};
 
 /// Keys are names of nodes.
@@ -36,13 +39,15 @@ struct NodeLifecycle {
     leases: Lister<NodeLease>,
     pods: Lister<PodFacts>,
     grace_period: Duration,
+    rates: EvictionRates,
+    pace: Mutex<Pace>,
     signs: Mutex<HashMap<String, Sign>>,
     /// Nodes whose Pods are not counted as ready, because the node is not.
     unready: Mutex<HashSet<String>>,
 }
 
 /// Starts the controller: it wakes when a node changes, when a Lease appears, and when a heartbeat is overdue.
-pub fn start(controllers: &mut Controllers, grace_period: Duration) {
+pub fn start(controllers: &mut Controllers, grace_period: Duration, rates: EvictionRates) {
     let mut wiring = Wiring::new();
     wiring.wakes(&mut controllers.watches.nodes, |change| change.object()?.metadata.name.clone());
     wiring.wakes(&mut controllers.watches.node_leases, |change| match change {
@@ -57,6 +62,8 @@ pub fn start(controllers: &mut Controllers, grace_period: Duration) {
         leases: wiring.reads(&controllers.watches.node_leases),
         pods: wiring.reads(&controllers.watches.pods),
         grace_period,
+        rates,
+        pace: Mutex::default(),
         signs: Mutex::default(),
         unready: Mutex::default(),
     };
@@ -74,16 +81,38 @@ impl Reconcile for NodeLifecycle {
         };
         let now = self.clock.now();
         let sign = self.observe(&node, name);
-        let evictions = disruption::evictions(&self.nodes.matching(|_| true));
-        let plan = plan::plan(&node, sign.seen_at, now, self.grace_period, evictions);
+        let plan = self.plan(&node, sign.seen_at, now);
         self.write_conditions(name, &plan).await?;
-        self.write_taints(name, &node, &plan).await?;
+        // The node with its new conditions comes back to get the taints that go with them.
+        if plan.conditions.is_empty() {
+            self.write_taints(name, &node, &plan).await?;
+        }
         self.follow_readiness(name, plan.ready).await?;
         Ok(Next::After(plan.look_again))
     }
 }
 
 impl NodeLifecycle {
+    /// Plans; a node that would lose its Pods too soon after another of its zone keeps them a little longer.
+    fn plan(&self, node: &Node, seen_at: Timestamp, now: Timestamp) -> Plan {
+        let zone = disruption::zone_of(node);
+        let plan = |evictions| plan::plan(node, seen_at, now, self.grace_period, evictions);
+        let evictions = disruption::evictions(&self.rates, &self.nodes.matching(|_| true), &zone);
+        let planned = plan(evictions);
+        let Evictions::At(rate) = evictions else { return planned };
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if !planned.evicts || !planned.conditions.is_empty() {
+            return planned;
+        }
+        match pace.next(&zone, rate, now) {
+            Ok(()) => planned,
+            Err(wait) => {
+                let paused = plan(Evictions::Paused);
+                Plan { look_again: paused.look_again.min(wait), ..paused }
+            }
+        }
+    }
+
     /// Notes a sign of life, by our own clock: the node's may be wrong.
     fn observe(&self, node: &Node, name: &str) -> Sign {
         let lease = self.leases.get(&ObjectKey::new("kube-node-lease", name));

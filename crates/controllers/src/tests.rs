@@ -29,6 +29,7 @@ impl Bench {
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,
+            eviction_rates: EvictionRates::default(),
         };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "controllers", run(api.client(), config, cancel.clone()));

@@ -128,7 +128,33 @@ pub struct Server {
     pub node_monitor_grace_period: std::time::Duration,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub node_evictions: NodeEvictions,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub kubelet: Kubelet,
+}
+
+/// How fast Pods leave nodes that are gone, under the names that upstream's controller manager gives the flags.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct NodeEvictions {
+    /// Nodes per second, in each zone, whose Pods are evicted because the node is gone
+    #[arg(long, default_value_t = 0.1, value_parser = rate, value_name = "RATE")]
+    pub node_eviction_rate: f64,
+    /// The same in a large zone of which much is gone; in a small one nothing is evicted then
+    #[arg(long, default_value_t = 0.01, value_parser = rate, value_name = "RATE")]
+    pub secondary_node_eviction_rate: f64,
+    /// Nodes of which a zone must have more to be large
+    #[arg(long, default_value_t = 50, value_name = "COUNT")]
+    pub large_cluster_size_threshold: usize,
+    /// Part of a zone, of at least three nodes, that must be gone for that
+    #[arg(long, default_value_t = 0.55, value_parser = rate, value_name = "PART")]
+    pub unhealthy_zone_threshold: f64,
+}
+
+/// A number that is not negative.
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("it must not be negative".to_owned()) }
 }
 
 /// `isopod images`.

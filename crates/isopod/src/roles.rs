@@ -112,6 +112,12 @@ impl ControlPlane {
             root_ca: self.pki.authority.clone(),
             local_path: Some(local_path),
             node_monitor_grace_period: settings.node_monitor_grace_period,
+            eviction_rates: controllers::EvictionRates {
+                normal: settings.node_evictions.node_eviction_rate,
+                disrupted: settings.node_evictions.secondary_node_eviction_rate,
+                large_zone: settings.node_evictions.large_cluster_size_threshold,
+                disrupted_from: settings.node_evictions.unhealthy_zone_threshold,
+            },
         };
         self.spawn("controllers", controllers::run(client, config, cancel.clone()));
     }
@@ -206,14 +212,13 @@ impl Node {
                 },
                 container_log_max_bytes: settings.kubelet.container_log_max_size,
                 container_log_max_files: settings.kubelet.container_log_max_files.into(),
-                shutdown: kubelet::ShutdownConfig {
-                    grace_period: settings.kubelet.shutdown_grace_period,
-                    critical_grace_period: settings.kubelet.shutdown_grace_period_critical_pods,
-                },
+                shutdown: settings.kubelet.shutdown(),
+                container_gc: settings.kubelet.container_gc(),
                 image_gc: kubelet::ImageGcConfig {
                     high_percent: settings.kubelet.image_gc_high_threshold.into(),
                     low_percent: settings.kubelet.image_gc_low_threshold.into(),
                     min_age: settings.kubelet.minimum_image_ttl_duration,
+                    max_age: settings.kubelet.image_maximum_gc_age,
                 },
                 ..kubelet::PodConfig::default()
             },

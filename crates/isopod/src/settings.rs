@@ -34,6 +34,8 @@ pub struct Settings {
     pub registries: Option<PathBuf>,
     /// Silence after which a node counts as gone.
     pub node_monitor_grace_period: std::time::Duration,
+    /// How fast lost nodes lose their Pods.
+    pub node_evictions: cli::NodeEvictions,
     /// Taints the node is registered with.
     pub node_taints: Vec<Taint>,
     /// The kubelet's flags.
@@ -65,6 +67,10 @@ impl Settings {
             arguments.kubelet.shutdown_grace_period_critical_pods <= arguments.kubelet.shutdown_grace_period,
             "--shutdown-grace-period-critical-pods is a part of --shutdown-grace-period"
         );
+        if let Some(age) = arguments.kubelet.image_maximum_gc_age {
+            let least = arguments.kubelet.minimum_image_ttl_duration;
+            ensure!(age > least, "--image-maximum-gc-age must be above --minimum-image-ttl-duration");
+        }
         let node_labels = arguments.node_labels.iter().map(|label| parse_label(label)).collect::<Result<_>>()?;
         Ok(Self {
             data_dir: DataDir::create(&arguments.data_dir.data_dir)?,
@@ -81,6 +87,7 @@ impl Settings {
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
             node_monitor_grace_period: arguments.node_monitor_grace_period,
+            node_evictions: arguments.node_evictions,
             node_taints: arguments
                 .kubelet
                 .register_with_taints

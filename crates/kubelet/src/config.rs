@@ -11,6 +11,7 @@ use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
 pub use crate::admission::NodeSecurity;
+use crate::container_gc::ContainerGcConfig;
 use crate::crash_backoff;
 use crate::host::Host;
 use crate::image_gc::ImageGcConfig;
@@ -110,6 +111,8 @@ pub struct PodConfig {
     pub security: NodeSecurity,
     /// When unused images go.
     pub image_gc: ImageGcConfig,
+    /// When dead containers go.
+    pub container_gc: ContainerGcConfig,
     /// How long Pods have when the node shuts down.
     pub shutdown: ShutdownConfig,
 }
@@ -127,6 +130,7 @@ impl Default for PodConfig {
             container_log_max_files: 5,
             security: NodeSecurity::default(),
             image_gc: ImageGcConfig::default(),
+            container_gc: ContainerGcConfig::default(),
             shutdown: ShutdownConfig::default(),
         }
     }

@@ -1,7 +1,9 @@
-//! Images that nobody uses go when the disk fills up: above a high mark down to a low one, the longest unused first.
+//! Images that nobody uses go when the disk fills up: above a high mark down to a low one, the longest unused first. They
+//! may also go for having been unused for too long.
 //!
 //! The disk is looked at every five minutes, as upstream does; what is used is what any container, running or not, was
-//! made from, and what Pods mount as volumes. Under disk pressure everything unused goes before a Pod does. Ages are remembered by this process: after a restart every image counts as new.
+//! made from, and what Pods mount as volumes. Under disk pressure everything unused goes before a Pod
+//! does. Ages are remembered by this process: after a restart every image counts as new.
 
 mod plan;
 
@@ -19,10 +21,12 @@ use crate::context::NodeContext;
 use crate::pod_status::Phase;
 use crate::stats::disk;
 use crate::sync_loop::KnownPods;
-use plan::{Disk, Records, plan, wanted_bytes};
+use plan::{Disk, Records, outdated, plan, wanted_bytes};
 
 /// How often the disk is looked at.
 const INTERVAL: Duration = Duration::from_secs(300);
+/// And no more often than this.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// When unused images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +37,13 @@ pub struct ImageGcConfig {
     pub low_percent: u64,
     /// Images younger than this stay.
     pub min_age: Duration,
+    /// Images that were not used for this long go; none for never.
+    pub max_age: Option<Duration>,
 }
 
 impl Default for ImageGcConfig {
     fn default() -> Self {
-        Self { high_percent: 85, low_percent: 80, min_age: Duration::from_secs(120) }
+        Self { high_percent: 85, low_percent: 80, min_age: Duration::from_secs(120), max_age: None }
     }
 }
 
@@ -58,11 +64,13 @@ impl ImageGc {
 
     /// Collects now and then until the future is dropped.
     pub async fn run(self) {
+        // What is to go after a shorter time is to be seen in time.
+        let interval = self.context.pods.image_gc.max_age.map_or(INTERVAL, |age| age.clamp(SHORTEST, INTERVAL));
         loop {
             if let Err(error) = self.collect().await {
                 warn!(%error, "unused images not looked for");
             }
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(interval).await;
         }
     }
 
@@ -71,6 +79,8 @@ impl ImageGc {
         let mut records = self.records.lock().await;
         let (images, used) = self.look(&mut records, now).await?;
         let config = self.context.pods.image_gc;
+        let (outdated, images) = outdated(&config, images, &used, &records, now);
+        self.remove(&outdated).await;
         if config.high_percent >= 100 {
             return Ok(());
         }

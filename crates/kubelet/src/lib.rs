@@ -12,6 +12,7 @@ mod admission;
 mod allocation;
 pub mod config;
 mod container_config;
+mod container_gc;
 mod context;
 pub mod cpu_manager;
 mod crash_backoff;
@@ -67,9 +68,10 @@ use tracing::{info, warn};
 
 pub use admission::security::{AppArmor, is_namespaced};
 pub use config::{Config, NodeConfig, NodeSecurity, Paths, PodConfig};
+pub use container_gc::ContainerGcConfig;
 pub use image_gc::ImageGcConfig;
 pub use machine::app_armor;
-pub use node_shutdown::{NodeShutdown, ShutdownConfig};
+pub use node_shutdown::{NodeShutdown, ShutdownConfig, ShutdownGroup};
 pub use pod_source::{ManifestUrl, StaticPodConfig};
 pub use server::{KubeletApi, SecureServer};
 
@@ -234,6 +236,8 @@ impl Kubelet {
         }
         background("node shutdown", &cancel, shutdown);
         background("image gc", &cancel, image_gc.clone().run());
+        let (pods, changes) = (self.pods.subscribe(), self.runtime_changes.subscribe());
+        background("container gc", &cancel, container_gc::run(Arc::clone(&self.context), pods, changes));
         background("log rotation", &cancel, log_rotation::run(Arc::clone(&self.context)));
         let static_pods = pod_source::run_static(Arc::clone(&self.context), node_name.clone(), events.clone());
         background("static pod sources", &cancel, static_pods);

@@ -1,4 +1,4 @@
-//! Graceful node shutdown: Pods end while there is still time, the critical ones last.
+//! Graceful node shutdown: Pods end while there is still time, those of the highest priority last.
 //!
 //! Upstream hears of a shutdown from systemd's inhibitor. Here whoever assembles the kubelet says so ([`NodeShutdown`]);
 //! the server does when it gets SIGPWR, the signal by which an init system learns that power is going. SIGTERM keeps its
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::context::NodeContext;
-use crate::pod::Uid;
+use crate::pod::{self, Uid};
 use crate::pod_lifecycle::Failure;
 use crate::pod_status::{Phase, Verdict, VerdictKind};
 use crate::sync_loop::{Event, KnownPods};
@@ -23,18 +23,44 @@ use plan::{Group, plan};
 const REASON: &str = "Terminated";
 const MESSAGE: &str = "Pod was terminated in response to imminent node shutdown.";
 
-/// How long Pods have when the node shuts down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShutdownConfig {
-    /// All Pods together.
-    pub grace_period: Duration,
-    /// The part of it that is kept for critical Pods, which end last.
-    pub critical_grace_period: Duration,
+/// How long Pods have when the node shuts down: groups that end one after the other, the lowest priority first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownConfig(Vec<ShutdownGroup>);
+
+/// Pods that end together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShutdownGroup {
+    /// The lowest priority that belongs here; in the first group, lower ones do, too.
+    pub priority: i32,
+    /// How long they have.
+    pub period: Duration,
+}
+
+impl ShutdownConfig {
+    /// These groups, in whatever order.
+    pub fn by_priority(mut groups: Vec<ShutdownGroup>) -> Self {
+        groups.sort_unstable();
+        Self(groups)
+    }
+
+    /// Two groups that have `period` together, of which the critical Pods, who end last, have their part.
+    pub fn with_critical(period: Duration, of_critical: Duration) -> Self {
+        let group = |priority, period| ShutdownGroup { priority, period };
+        Self(vec![
+            group(0, period.saturating_sub(of_critical)),
+            group(pod::SYSTEM_CRITICAL_PRIORITY, of_critical.min(period)),
+        ])
+    }
+
+    /// The groups, the lowest priority first.
+    pub fn groups(&self) -> &[ShutdownGroup] {
+        &self.0
+    }
 }
 
 impl Default for ShutdownConfig {
     fn default() -> Self {
-        Self { grace_period: Duration::from_secs(30), critical_grace_period: Duration::from_secs(10) }
+        Self::with_critical(Duration::from_secs(30), Duration::from_secs(10))
     }
 }
 

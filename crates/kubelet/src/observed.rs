@@ -226,6 +226,6 @@ fn exit_reason(status: &cri::ContainerStatus) -> String {
 }
 
 /// CRI counts nanoseconds since 1970; a value no calendar has becomes that origin.
-fn time(nanoseconds: i64) -> Timestamp {
+pub fn time(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

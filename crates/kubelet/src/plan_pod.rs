@@ -34,9 +34,6 @@ mod tests;
 
 pub use epoch::Epoch;
 
-/// Exited instances kept per container: the newest, which status speaks about, and the one before, for its last state
-/// and `logs --previous`.
-const KEPT_INSTANCES: usize = 2;
 /// How a process ends that is killed.
 const KILLED_EXIT_CODE: i32 = 137;
 
@@ -75,8 +72,6 @@ pub struct PodActions {
     pub waiting: Vec<WaitingContainer>,
     /// How long to wait for the first container that could not be started.
     pub hold: Option<Duration>,
-    /// Dead instances that nobody will ask about again.
-    pub remove: Vec<String>,
 }
 
 /// What to do about the sandbox.
@@ -172,18 +167,14 @@ impl PodActions {
     /// Whether carrying them out does nothing.
     pub fn is_empty(&self) -> bool {
         let nothing_to_make = !matches!(self.sandbox, SandboxAction::Create { .. });
-        self.kill.is_empty()
-            && self.update.is_empty()
-            && self.start.is_empty()
-            && self.remove.is_empty()
-            && nothing_to_make
+        self.kill.is_empty() && self.update.is_empty() && self.start.is_empty() && nothing_to_make
     }
 }
 
 /// Decides what to do for a Pod that is not being ended.
 pub fn plan_pod(input: &PlanInput<'_>) -> PodActions {
     let input = &Planning { input, epoch: Epoch::of(input.pod, input.observed) };
-    let mut actions = PodActions { remove: plan_removals(input), ..PodActions::default() };
+    let mut actions = PodActions::default();
     if let Some((reason, attempt)) = sandbox_defect(input.pod, input.observed) {
         plan_new_sandbox(input, reason, attempt, &mut actions);
         return actions;
@@ -414,14 +405,4 @@ fn plan_start(input: &Planning<'_>, kind: ContainerKind, container: &Container, 
     let attempt = latest.map_or(0, |latest| latest.attempt + 1);
     let restarted_after = exit.cloned();
     actions.start.push(StartContainer { name, kind, attempt, restarted_after, epoch: input.epoch });
-}
-
-/// Instances beyond the newest ones of each container, unless they run.
-fn plan_removals(input: &PlanInput<'_>) -> Vec<String> {
-    let containers = &input.observed.containers;
-    let surplus = containers.iter().enumerate().filter(|(index, container)| {
-        let newer = containers[..*index].iter().filter(|other| other.name == container.name).count();
-        newer >= KEPT_INSTANCES && !container.is_running()
-    });
-    surplus.map(|(_, container)| container.id.clone()).collect()
 }

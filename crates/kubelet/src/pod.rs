@@ -191,7 +191,7 @@ pub fn priority(pod: &Pod) -> i32 {
 }
 
 /// From this priority on a Pod is critical to the system.
-const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
+pub const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
 
 /// Whether the Pod is critical: a static one, its mirror, or one of a system priority.
 pub fn is_critical(pod: &Pod) -> bool {

@@ -11,7 +11,6 @@ pub mod summary;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::context::NodeContext;
@@ -66,9 +65,4 @@ impl Stats {
         }
         stats
     }
-}
-
-/// A time of CRI's: nanoseconds since 1970.
-fn time(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

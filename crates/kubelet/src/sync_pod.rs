@@ -22,7 +22,6 @@ use k8s_openapi::api::node::v1::RuntimeClass;
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::container_config::env::{EnvObjects, EnvReferences};
 use crate::container_config::sandbox::{SandboxInputs, sandbox_config};
@@ -116,7 +115,6 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
         // Whoever ends the Pod stops these containers like the others, from now on and in its own grace period.
         () = pass.cancel.cancelled() => return report,
     }
-    remove_surplus(pass).await;
     report.resize_error = resize::update_containers(pass).await.err();
     report.failed |= report.resize_error.is_some();
     let creates_sandbox = matches!(pass.actions.sandbox, SandboxAction::Create { .. });
@@ -142,14 +140,6 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
 async fn kill_unwanted(pass: &SyncPass<'_>, report: &mut SyncReport) {
     join_all(pass.actions.kill.iter().map(|kill| kill::kill_container(pass, kill))).await;
     report.progressed |= !pass.actions.kill.is_empty();
-}
-
-async fn remove_surplus(pass: &SyncPass<'_>) {
-    for id in &pass.actions.remove {
-        if let Err(error) = pass.context.runtime.remove_container(id).await {
-            warn!(pod = pod::full_name(pass.pod), container = id, %error, "could not remove a dead container");
-        }
-    }
 }
 
 /// Volumes, or nothing after saying why.

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use api::core::v1::taints::{NO_EXECUTE, NO_SCHEDULE};
 
-use super::disruption::{self, Evictions};
+use super::disruption::Evictions;
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -56,6 +56,8 @@ pub struct Plan {
     pub ready: Option<bool>,
     /// When silence, if it lasts, means something.
     pub look_again: Duration,
+    /// Whether the taints are new ones that drive Pods away.
+    pub evicts: bool,
 }
 
 /// Plans for a node whose last sign of life came at `seen_at`.
@@ -69,24 +71,20 @@ pub fn plan(node: &Node, seen_at: Timestamp, now: Timestamp, grace_period: Durat
     };
     let ready = status("Ready").map(|status| status == "True");
     let mut wanted = wanted_taints(node, status);
-    wanted.retain(|(key, effect)| *effect != NO_EXECUTE || may_evict(node, key, &evictions));
+    let has_evicted = present_taints(node).iter().any(|taint| is_ours(taint) && taint.effect == NO_EXECUTE);
+    let may_evict = match evictions {
+        Evictions::At(_) => true,
+        Evictions::Paused => has_evicted,
+        Evictions::Stopped => false,
+    };
+    wanted.retain(|(_, effect)| *effect != NO_EXECUTE || may_evict);
+    let evicts = !has_evicted && wanted.iter().any(|(_, effect)| *effect == NO_EXECUTE);
     Plan {
         ready,
         taints: merge_taints(node, &wanted, now),
         look_again: if is_silent { grace_period } else { grace_period - silence },
         conditions,
-    }
-}
-
-/// Whether a node may carry a taint that evicts: where evictions pause, only if it does already.
-fn may_evict(node: &Node, key: &str, evictions: &Evictions) -> bool {
-    match evictions {
-        Evictions::Allowed => true,
-        Evictions::Stopped => false,
-        Evictions::PausedIn(zones) => {
-            let carries = present_taints(node).iter().any(|taint| taint.key == key && taint.effect == NO_EXECUTE);
-            carries || !zones.contains(&disruption::zone_of(node))
-        }
+        evicts,
     }
 }
 

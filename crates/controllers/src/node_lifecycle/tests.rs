@@ -7,7 +7,7 @@ use super::plan::{Plan, plan as plan_with};
 use crate::NODE_MONITOR_GRACE_PERIOD as GRACE_PERIOD;
 
 fn plan(node: &Node, seen_at: Timestamp, now: Timestamp) -> Plan {
-    plan_with(node, seen_at, now, GRACE_PERIOD, Evictions::Allowed)
+    plan_with(node, seen_at, now, GRACE_PERIOD, Evictions::At(0.1))
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -93,11 +93,13 @@ fn nothing_is_evicted_where_everything_seems_lost() {
         let taints = plan.taints.unwrap_or_default();
         taints.into_iter().map(|taint| taint.effect).collect::<Vec<_>>()
     };
-    assert_eq!(taints(Evictions::Allowed, &silent), ["NoSchedule", "NoExecute"]);
+    assert_eq!(taints(Evictions::At(0.1), &silent), ["NoSchedule", "NoExecute"]);
     assert_eq!(taints(Evictions::Stopped, &silent), ["NoSchedule"]);
-    assert_eq!(taints(Evictions::PausedIn(vec![":".to_owned()]), &silent), ["NoSchedule"]);
+    assert_eq!(taints(Evictions::Paused, &silent), ["NoSchedule"]);
     let evicting = json!({ "taints": [{ "key": "node.kubernetes.io/unreachable", "effect": "NoExecute" }] });
     let told = node("Unknown", evicting);
     assert_eq!(taints(Evictions::Stopped, &told), ["NoSchedule"]);
-    assert_eq!(taints(Evictions::PausedIn(vec![":".to_owned()]), &told), ["NoExecute", "NoSchedule"]);
+    let evicts = |node: &Node| plan_with(node, at(0), at(60), GRACE_PERIOD, Evictions::At(0.1)).evicts;
+    assert!(evicts(&silent) && !evicts(&told), "only the first taint counts");
+    assert_eq!(taints(Evictions::Paused, &told), ["NoExecute", "NoSchedule"]);
 }

@@ -4,6 +4,7 @@ mod resources;
 mod static_pods;
 
 use clap::Args;
+use kubelet::{ContainerGcConfig, ShutdownConfig, ShutdownGroup};
 
 pub use resources::{Resources, duration};
 pub use static_pods::StaticPods;
@@ -41,12 +42,28 @@ pub struct Kubelet {
     /// Age before which an unused image is not removed
     #[arg(long, default_value = "2m0s", value_name = "DURATION", value_parser = duration)]
     pub minimum_image_ttl_duration: std::time::Duration,
+    /// Time after which an unused image is removed whatever the disk is like [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub image_maximum_gc_age: Option<std::time::Duration>,
+    /// Age before which a dead container is not removed
+    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration)]
+    pub minimum_container_ttl_duration: std::time::Duration,
+    /// Dead instances that are kept of one container, -1 for all of them; the last one of a living Pod always is
+    #[arg(long, default_value_t = 1, value_name = "COUNT", allow_negative_numbers = true)]
+    pub maximum_dead_containers_per_container: i64,
+    /// Dead containers that are kept on this node, -1 for all of them
+    #[arg(long, default_value_t = -1, value_name = "COUNT", allow_negative_numbers = true)]
+    pub maximum_dead_containers: i64,
     /// Time in which Pods end when the node shuts down, which SIGPWR to the server tells
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration)]
     pub shutdown_grace_period: std::time::Duration,
     /// The part of it that is kept for critical Pods, which end last
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
     pub shutdown_grace_period_critical_pods: std::time::Duration,
+    /// Instead, the time of Pods by their priority, the lowest first: each has that of the highest it reaches
+    #[arg(long, value_name = "PRIORITY=DURATION,...", value_delimiter = ',', value_parser = shutdown_group,
+          conflicts_with_all = ["shutdown_grace_period", "shutdown_grace_period_critical_pods"])]
+    pub shutdown_grace_period_by_pod_priority: Vec<ShutdownGroup>,
     /// Size from which on a container's log is rotated
     #[arg(long, default_value = "10Mi", value_name = "QUANTITY", value_parser = bytes)]
     pub container_log_max_size: u64,
@@ -67,6 +84,33 @@ fn sysctl(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("this parameter is the whole node's".to_owned())
+    }
+}
+
+fn shutdown_group(text: &str) -> Result<ShutdownGroup, String> {
+    let (priority, period) = text.split_once('=').ok_or_else(|| format!("{text:?} is not PRIORITY=DURATION"))?;
+    let priority = priority.trim().parse().map_err(|_| format!("{priority:?} is not a priority"))?;
+    Ok(ShutdownGroup { priority, period: duration(period.trim())? })
+}
+
+impl Kubelet {
+    /// How long Pods have when the node shuts down.
+    pub fn shutdown(&self) -> ShutdownConfig {
+        match self.shutdown_grace_period_by_pod_priority.as_slice() {
+            [] => ShutdownConfig::with_critical(self.shutdown_grace_period, self.shutdown_grace_period_critical_pods),
+            groups => ShutdownConfig::by_priority(groups.to_vec()),
+        }
+    }
+
+    /// When dead containers go.
+    pub fn container_gc(&self) -> ContainerGcConfig {
+        // A limit below zero is none.
+        let limit = |count: i64| usize::try_from(count).ok();
+        ContainerGcConfig {
+            min_age: self.minimum_container_ttl_duration,
+            max_per_container: limit(self.maximum_dead_containers_per_container),
+            max_total: limit(self.maximum_dead_containers),
+        }
     }
 }
 

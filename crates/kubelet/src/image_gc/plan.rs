@@ -61,6 +61,24 @@ pub fn wanted_bytes(config: &ImageGcConfig, disk: Disk) -> Option<u64> {
     Some(u64::try_from(wanted_free).unwrap_or(u64::MAX).saturating_sub(disk.available_bytes))
 }
 
+/// The ids of images that were not used for too long, and the images that stay.
+pub fn outdated(
+    config: &ImageGcConfig,
+    images: Vec<cri::Image>,
+    used: &HashSet<String>,
+    records: &Records,
+    now: Timestamp,
+) -> (Vec<String>, Vec<cri::Image>) {
+    let Some(max_age) = config.max_age else { return (Vec::new(), images) };
+    let max_age = SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX);
+    let goes = |image: &cri::Image| {
+        let record = records.images.get(&image.id).filter(|_| !image.pinned && !is_used(image, used));
+        record.is_some_and(|record| now.duration_since(record.last_used.unwrap_or(record.first_seen)) > max_age)
+    };
+    let (outdated, rest): (Vec<_>, Vec<_>) = images.into_iter().partition(goes);
+    (outdated.into_iter().map(|image| image.id).collect(), rest)
+}
+
 /// Plans to free so much.
 pub fn plan(
     config: &ImageGcConfig,
@@ -120,7 +138,12 @@ mod tests {
 
     /// Four images of 10 bytes on a disk of 100: `used` by a container now, `old` used once, `new` from just now.
     fn check(available: u64, high: u64, low: u64, min_age: u64, expected: &[&str], short: bool) {
-        let config = ImageGcConfig { high_percent: high, low_percent: low, min_age: Duration::from_secs(min_age) };
+        let config = ImageGcConfig {
+            high_percent: high,
+            low_percent: low,
+            min_age: Duration::from_secs(min_age),
+            max_age: None,
+        };
         let mut images = vec![image("used", 10), image("old", 10), image("never", 10), image("pinned", 10)];
         let mut records = Records::default();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
@@ -132,6 +155,24 @@ mod tests {
         let plan = wanted_bytes(&config, disk).map(|wanted| plan(&config, wanted, &images, &used, &records, at(200)));
         let plan = plan.unwrap_or_default();
         assert_eq!((plan.remove.as_slice(), plan.shortage.is_some()), (names_of(expected).as_slice(), short));
+    }
+
+    #[test]
+    fn images_unused_for_too_long_go_whatever_the_disk_is_like() {
+        let images = || vec![image("used", 10), image("old", 10), image("never", 10), image("pinned", 10)];
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
+        let mut records = Records::default();
+        records.note(&images(), &names(&["used", "old"]), at(0));
+        records.note(&images(), &names(&["used", "old"]), at(50));
+        let check = |max_age: Option<u64>, now: i64, expected: &[&str]| {
+            let config = ImageGcConfig { max_age: max_age.map(Duration::from_secs), ..ImageGcConfig::default() };
+            let (outdated, rest) = outdated(&config, images(), &names(&["used"]), &records, at(now));
+            assert_eq!((outdated, rest.len()), (names_of(expected), 4 - expected.len()), "{max_age:?} at {now}");
+        };
+        check(None, 1_000_000, &[]);
+        check(Some(100), 100, &[]);
+        check(Some(100), 101, &["never"]);
+        check(Some(100), 151, &["old", "never"]);
     }
 
     fn names_of(names: &[&str]) -> Vec<String> {

@@ -18,20 +18,22 @@ pub struct Group {
     pub period: Duration,
 }
 
-/// Plans the end of all Pods that have not ended: the critical ones come last, and nobody has longer than its group.
+/// Plans the end of all Pods that have not ended: nobody has longer than its group, and a group without Pods takes no
+/// time.
 pub fn plan(pods: &[Arc<Pod>], config: &ShutdownConfig) -> Vec<Group> {
     let alive = |pod: &&Arc<Pod>| !pod.status.as_ref().is_some_and(|status| Phase::of(status).is_terminal());
-    let (critical, ordinary): (Vec<_>, Vec<_>) = pods.iter().filter(alive).partition(|pod| pod::is_critical(pod));
-    let ordinary_period = config.grace_period.saturating_sub(config.critical_grace_period);
-    let group = |pods: Vec<&Arc<Pod>>, period: Duration| {
-        let longest = i64::try_from(period.as_secs()).unwrap_or(i64::MAX).max(1);
-        let mut pods: Vec<_> =
-            pods.into_iter().map(|pod| (pod::uid(pod), pod::termination_grace_seconds(pod).min(longest))).collect();
-        pods.sort();
-        Group { pods, period }
-    };
-    let groups = [group(ordinary, ordinary_period), group(critical, config.critical_grace_period)];
-    groups.into_iter().filter(|group| !group.pods.is_empty()).collect()
+    let mut groups: Vec<Group> =
+        config.groups().iter().map(|group| Group { pods: Vec::new(), period: group.period }).collect();
+    for pod in pods.iter().filter(alive) {
+        let above = config.groups().partition_point(|group| group.priority <= pod::priority(pod));
+        // Without groups nobody has any time.
+        let Some(group) = groups.get_mut(above.saturating_sub(1)) else { break };
+        let longest = i64::try_from(group.period.as_secs()).unwrap_or(i64::MAX).max(1);
+        group.pods.push((pod::uid(pod), pod::termination_grace_seconds(pod).min(longest)));
+    }
+    groups.iter_mut().for_each(|group| group.pods.sort());
+    groups.retain(|group| !group.pods.is_empty());
+    groups
 }
 
 #[cfg(test)]
@@ -46,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn critical_pods_end_last_and_nobody_has_longer_than_its_group() {
+    fn groups_end_one_after_the_other_and_nobody_has_longer_than_its_group() {
         let ordinary = "{containers: [], terminationGracePeriodSeconds: 300}";
         let short = "{containers: [], terminationGracePeriodSeconds: 5}";
         let critical = "{containers: [], terminationGracePeriodSeconds: 30, priority: 2000000000}";
@@ -64,5 +66,21 @@ mod tests {
         ];
         assert_eq!(groups, expected);
         assert_eq!(plan(&pods[3..], &ShutdownConfig::default()), []);
+        assert_eq!(plan(&pods, &ShutdownConfig::by_priority(Vec::new())), []);
+    }
+
+    #[test]
+    fn a_pod_belongs_to_the_highest_group_that_it_reaches() {
+        let group = |priority, seconds| super::super::ShutdownGroup { priority, period: Duration::from_secs(seconds) };
+        let config = ShutdownConfig::by_priority(vec![group(1000, 120), group(100_000, 10), group(10, 60)]);
+        for (priority, seconds) in
+            [(-5, 60), (0, 60), (10, 60), (999, 60), (1000, 120), (99_999, 120), (100_000, 10), (2_000_000_000, 10)]
+        {
+            let spec = format!("{{containers: [], terminationGracePeriodSeconds: 900, priority: {priority}}}");
+            let groups = plan(&[named("a", &spec, "Running")], &config);
+            let expected =
+                Group { pods: vec![(Uid::new("a"), seconds)], period: Duration::from_secs(seconds.unsigned_abs()) };
+            assert_eq!(groups, [expected], "{priority}");
+        }
     }
 }

@@ -65,7 +65,7 @@ impl Case {
         })
     }
 
-    /// The plan in short: `kill a`, `sandbox 1`, `no sandbox`, `start a#0`, `wait a 10s`, `remove x`.
+    /// The plan in short: `kill a`, `sandbox 1`, `no sandbox`, `start a#0`, `wait a 10s`.
     fn check(&self, expected: &[&str]) {
         let plan = self.plan();
         let mut short: Vec<String> = plan.kill.iter().map(|kill| format!("kill {}", kill.name)).collect();
@@ -78,7 +78,6 @@ impl Case {
         let waits =
             plan.waiting.iter().map(|waiting| format!("wait {} {}s", waiting.name, waiting.wait.left.as_secs()));
         short.extend(waits);
-        short.extend(plan.remove.iter().map(|id| format!("remove {id}")));
         assert_eq!(short, expected);
     }
 }
@@ -289,12 +288,6 @@ fn a_container_is_killed_when_a_probe_gives_up() {
 #[test]
 fn a_container_the_runtime_lost_track_of_is_killed_and_replaced() {
     Case::new(ONE).has("app", 0, ContainerState::Unknown).check(&["kill app", "start app#1"]);
-}
-
-#[test]
-fn two_dead_instances_are_kept_and_older_ones_removed() {
-    let case = Case::new(ONE).has("app", 3, running()).has("app", 2, exited(1)).has("app", 1, exited(1));
-    case.has("app", 0, exited(1)).check(&["remove app-1", "remove app-0"]);
 }
 
 #[test]

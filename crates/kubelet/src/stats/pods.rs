@@ -7,15 +7,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
+use super::Detail;
 use super::disk::{DiskUsage, file_system, usage};
 use super::summary::{
     ClaimReference, ContainerStats, CpuStats, FsStats, Identity, InterfaceStats, MemoryStats, NetworkStats,
     PodReference, PodStats, ProcessStats, SwapStats, VolumeStats,
 };
-use super::{Detail, time};
 use crate::container_config::log_directory;
 use crate::context::NodeContext;
 use crate::labels;
+use crate::observed::time;
 use crate::pod;
 use crate::volumes::persistent::{LocalClaim, local_claims};
 
