@@ -19,6 +19,7 @@ use crate::images::{ImageServer, project_root};
 use crate::kubectl::Kubectl;
 use crate::ranges::Ranges;
 
+const NODE_NAME: &str = "node-1";
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines of the server's log to show after a failure.
@@ -86,7 +87,6 @@ impl Cluster {
         let mut flags = vec![
             format!("--data-dir={}", root.path().join("data").display()),
             format!("--https-listen-port={port}"),
-            "--node-name=node-1".to_owned(),
             format!("--cluster-cidr={}", ranges.cluster_cidr()),
             format!("--service-cidr={}", ranges.service_cidr()),
             format!("--private-registry={}", registries.display()),
@@ -115,10 +115,19 @@ impl Cluster {
     /// # Errors
     /// When it does not get ready.
     pub fn start_server(&self) -> Result<()> {
+        self.start_server_as(NODE_NAME)
+    }
+
+    /// The same, as a node of another name: what runs already is of Pods that this node knows nothing of.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_server_as(&self, node_name: &str) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_path())?;
         let mut child = Command::new(&self.binary)
             .arg("server")
             .args(&self.flags)
+            .arg(format!("--node-name={node_name}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)

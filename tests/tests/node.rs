@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use tests::{Cluster, Kubectl, Options, cases, suite};
+use tests::{Cluster, Kubectl, Options, cases, host, suite};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -22,7 +22,10 @@ fn main() -> ExitCode {
         previous_and_completed_containers_keep_their_logs,
         a_cordoned_node_is_drained,
         pods_of_a_node_that_vanished_are_evicted,
-        a_shutdown_ends_pods_and_says_why,
+        a_shutdown_ends_pods_by_priority_and_says_why,
+        dead_containers_go_with_their_logs,
+        unused_images_go_when_the_disk_is_full,
+        containers_of_pods_nobody_knows_are_ended_with_their_hooks,
     ];
     // Heartbeats come every ten seconds, so the grace period cannot be shorter than that.
     let flags = [
@@ -30,6 +33,9 @@ fn main() -> ExitCode {
         "--container-log-max-size=20Ki",
         "--container-log-max-files=8",
         "--kubelet-port=0",
+        "--max-container-restart-period=1",
+        // Other cases have nodes that come and go.
+        "--unhealthy-zone-threshold=1",
     ];
     let flags = flags.map(str::to_owned).into();
     suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
@@ -298,7 +304,9 @@ fn a_cordoned_node_is_drained(cluster: &Cluster) -> Result<()> {
 
 fn pods_of_a_node_that_vanished_are_evicted(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("vanished")?;
-    kubectl.ok_with_input(&["create", "-f", "-"], ghost("ghost", true).as_bytes())?;
+    for name in ["ghost", "spectre"] {
+        kubectl.ok_with_input(&["create", "-f", "-"], ghost(name, true).as_bytes())?;
+    }
     let patient = json!([{ "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute" }]);
     let hasty = json!([{
         "key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1,
@@ -316,7 +324,12 @@ fn pods_of_a_node_that_vanished_are_evicted(cluster: &Cluster) -> Result<()> {
         let text = value.to_string();
         text.contains("NoExecute") && text.contains("NoSchedule") && text.contains("node.kubernetes.io/unreachable")
     };
-    kubectl.wait_value("node/ghost", "/spec/taints", SOON, both)?;
+    let taints = kubectl.wait_value("node/ghost", "/spec/taints", SOON, both)?;
+    // Both are lost at the same time, but only one node in ten seconds loses its Pods.
+    let others = kubectl.wait_value("node/spectre", "/spec/taints", SOON, both)?;
+    let [ours, theirs] = [&taints, &others].map(evicting_since);
+    let (ours, theirs) = (ours?, theirs?);
+    ensure!(ours.abs_diff(theirs) >= 9, "{taints} {others}");
     kubectl.ok(&["wait", "--for=condition=Ready=False", "pod/patient", "--timeout=30s"])?;
     kubectl.wait_value("pod/hasty", "/metadata/deletionTimestamp", SOON, Value::is_string)?;
     let conditions = kubectl.value("pod/hasty", "/status/conditions")?.to_string();
@@ -325,21 +338,119 @@ fn pods_of_a_node_that_vanished_are_evicted(cluster: &Cluster) -> Result<()> {
     let events = kubectl.ok(&["get", "events"])?;
     ensure!(events.contains("TaintManagerEviction") && events.contains("NodeNotReady"), "{events}");
     kubectl.ok(&["delete", "pod", "patient", "hasty", "--force", "--grace-period=0", "--wait=false"])?;
-    kubectl.ok(&["delete", "node", "ghost"])?;
+    kubectl.ok(&["delete", "node", "ghost", "spectre"])?;
     Ok(())
 }
 
-fn a_shutdown_ends_pods_and_says_why(_: &Cluster) -> Result<()> {
+/// The second of the day in which a node got the taint that drives Pods away.
+fn evicting_since(taints: &Value) -> Result<u64> {
+    let taint = taints.as_array().and_then(|all| all.iter().find(|taint| taint["effect"] == "NoExecute"));
+    let time = taint.and_then(|taint| taint["timeAdded"].as_str()).context("a time")?;
+    let clock = time.get(11..19).context("a time of day")?;
+    clock.split(':').try_fold(0, |sum, part| Ok(sum * 60 + part.parse::<u64>()?))
+}
+
+fn a_shutdown_ends_pods_by_priority_and_says_why(_: &Cluster) -> Result<()> {
     // A cluster of its own: all its Pods end.
-    let cluster = Cluster::start(Options { flags: vec!["--kubelet-port=0".to_owned()], ..Options::default() })?;
+    let flags = ["--kubelet-port=0", "--shutdown-grace-period-by-pod-priority=0=8s,1000=8s"];
+    let cluster = Cluster::start(Options { flags: flags.map(str::to_owned).into(), ..Options::default() })?;
     let kubectl = cluster.namespace("shutdown")?;
-    run(&kubectl, "ordinary", "trap 'exit 0' TERM; while :; do sleep 0.1; done")?;
+    kubectl.ok(&["create", "priorityclass", "important", "--value=1500"])?;
+    let slow = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done";
+    run(&kubectl, "ordinary", slow)?;
+    let overrides = r#"{"spec":{"priorityClassName":"important"}}"#;
+    let overrides = ["run", "important", "--image=busybox", "--overrides", overrides, "--", "sh", "-c", slow];
+    kubectl.ok(&overrides)?;
+    kubectl.wait_ready("important")?;
     cluster.power_off()?;
     cluster.start_server()?;
-    let status = kubectl.value("pod/ordinary", "/status")?;
-    let message = "Pod was terminated in response to imminent node shutdown.";
-    let said = (&status["phase"], &status["reason"], &status["message"]);
-    ensure!(said == (&json!("Failed"), &json!("Terminated"), &json!(message)), "{status}");
-    ensure!(status["conditions"].to_string().contains("TerminationByKubelet"), "{status}");
+    let ended = |pod: &str| -> Result<String> {
+        let status = kubectl.value(&format!("pod/{pod}"), "/status")?;
+        let message = "Pod was terminated in response to imminent node shutdown.";
+        let said = (&status["phase"], &status["reason"], &status["message"]);
+        ensure!(said == (&json!("Failed"), &json!("Terminated"), &json!(message)), "{status}");
+        ensure!(status["conditions"].to_string().contains("TerminationByKubelet"), "{status}");
+        let terminated = &status["containerStatuses"][0]["state"]["terminated"]["finishedAt"];
+        Ok(terminated.as_str().context("an end")?.to_owned())
+    };
+    let (ordinary, important) = (ended("ordinary")?, ended("important")?);
+    ensure!(ordinary < important, "the important one ends later: {important}, not {ordinary}");
+    Ok(())
+}
+
+fn dead_containers_go_with_their_logs(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("dead")?;
+    kubectl.ok(&["run", "again", "--image=busybox", "--", "sh", "-c", "echo here; exit 1"])?;
+    kubectl.wait_value("pod/again", "/status/containerStatuses/0/restartCount", SOON, |count| {
+        count.as_u64().is_some_and(|count| count >= 3)
+    })?;
+    let uid = kubectl.text("pod/again", "/metadata/uid")?;
+    let first = cluster.data_dir().join(format!("log/pods/dead_again_{uid}/again/0.log"));
+    wait_for(|| Ok(!first.exists()), "the first of them goes")?;
+    kubectl.wait_value("pod/again", "/status/containerStatuses/0/lastState/terminated/exitCode", SOON, |code| {
+        *code == 1
+    })?;
+    ensure!(kubectl.ok(&["logs", "--previous", "again"])? == "here\n", "the last one is kept");
+    kubectl.ok(&["delete", "pod", "again", "--now"]).map(drop)
+}
+
+fn unused_images_go_when_the_disk_is_full(_: &Cluster) -> Result<()> {
+    // Every disk is full by this measure.
+    let flags = [
+        "--kubelet-port=0",
+        "--image-gc-high-threshold=1",
+        "--image-gc-low-threshold=0",
+        "--minimum-image-ttl-duration=0s",
+    ];
+    let cluster = Cluster::start(Options { flags: flags.map(str::to_owned).into(), ..Options::default() })?;
+    let kubectl = cluster.namespace("images")?;
+    run(&kubectl, "keeper", "sleep 3600")?;
+    kubectl.ok(&["run", "web", "--image=ikubernetes/myapp:v1"])?;
+    kubectl.wait_ready("web")?;
+    kubectl.ok(&["delete", "pod", "web", "--now"])?;
+    // The disk is looked at when the node starts.
+    cluster.stop_server()?;
+    cluster.start_server()?;
+    let message = "Failed to garbage collect required amount of images. Attempted to free ";
+    wait_for(|| Ok(kubectl.ok(&["get", "events", "-A"])?.contains(message)), "all there was to remove was removed")?;
+    let start = |name: &str, image: &str| {
+        kubectl.ok(&["run", name, "--image", image, "--image-pull-policy=Never", "--", "sleep", "3600"])
+    };
+    start("gone", "ikubernetes/myapp:v1")?;
+    start("kept", "busybox")?;
+    let waiting = "/status/containerStatuses/0/state/waiting/reason";
+    kubectl.wait_value("pod/gone", waiting, SOON, |reason| reason == "ErrImageNeverPull")?;
+    kubectl.wait_ready("kept")?;
+    ensure!(kubectl.value("pod/keeper", "/status/containerStatuses/0/restartCount")? == 0);
+    Ok(())
+}
+
+fn containers_of_pods_nobody_knows_are_ended_with_their_hooks(_: &Cluster) -> Result<()> {
+    let cluster = Cluster::start(Options { flags: vec!["--kubelet-port=0".to_owned()], ..Options::default() })?;
+    let kubectl = cluster.namespace("orphans")?;
+    let scratch = cluster.scratch("orphan")?;
+    let marker = "tests-orphan-3600";
+    let script = format!("trap 'date > /out/stopped; exit' TERM; while :; do sleep 0.1; done # {marker}");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "orphan" },
+        "spec": {
+            "volumes": [{ "name": "out", "hostPath": { "path": scratch } }],
+            "containers": [{
+                "name": "app", "image": "busybox", "command": ["sh", "-c", script],
+                "volumeMounts": [{ "name": "out", "mountPath": "/out" }],
+                "lifecycle": { "preStop": { "exec": { "command": ["sh", "-c", "date > /out/hook"] } } },
+            }],
+        },
+    });
+    kubectl.apply(&pod.to_string())?;
+    kubectl.wait_ready("orphan")?;
+    cluster.kill_server()?;
+    cluster.start_server_as("node-2")?;
+    let runs = || -> Result<bool> { Ok(host::running()?.iter().any(|process| process.command.contains(marker))) };
+    wait_for(|| Ok(!runs()?), "what nobody knows does not go on")?;
+    ensure!(
+        scratch.join("hook").exists() && scratch.join("stopped").exists(),
+        "its hook ran, and it was asked to stop"
+    );
     Ok(())
 }

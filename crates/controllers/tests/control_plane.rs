@@ -63,6 +63,7 @@ impl ControlPlane {
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
+            eviction_rates: controllers::EvictionRates::default(),
         };
         let user = client(UserInfo::new("system:kube-controller-manager", none));
         spawn(TaskKind::Worker, "controllers", controllers::run(user, controllers, cancel.clone()));

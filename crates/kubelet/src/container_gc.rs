@@ -1,6 +1,6 @@
 //! Dead containers are kept for their logs and status, but not for ever.
 //!
-//! A minute after something happened in the runtime they are counted; an idle node counts nothing. Under disk pressure
+//! Some time after something happened in the runtime they are counted; an idle node counts nothing. Under disk pressure
 //! all of those go whose Pods have ended.
 
 mod plan;
@@ -23,7 +23,7 @@ pub use plan::OfEnded;
 use plan::{Instance, plan};
 
 /// How long after something happened dead containers are counted.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// When dead containers go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
