@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn paths_become_names_and_everything_else_stays() {
-        let preface = vec![b'p'; PREFACE];
+        let preface = [b'p'; PREFACE];
         let data = [&[0, 0, 3, 0, 0, 0, 0, 0, 1], &b"a/b"[..]].concat();
         for (flags, payload, expected_flags, expected) in [
             (0, literal("/run/kubelet.sock"), 0, literal("-run-kubelet.sock")),

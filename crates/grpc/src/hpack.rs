@@ -21,12 +21,11 @@ pub fn rewrite_authority(block: &[u8], fits: fn(u8) -> bool, map: fn(u8) -> u8) 
     while !rest.is_empty() {
         let field = read_field(&mut rest)?;
         let Field::Literal { name } = field else { continue };
-        if name == 0 {
-            read_string(&mut rest)?;
-        }
+        // gRPC's C core spells even this name out.
+        let is_authority = if name == 0 { read_string(&mut rest)? == b":authority" } else { name == AUTHORITY };
         let before = block.len() - rest.len();
         let value = read_string(&mut rest)?;
-        if name != AUTHORITY || value.iter().all(|octet| fits(*octet)) {
+        if !is_authority || value.iter().all(|octet| fits(*octet)) {
             continue;
         }
         // The first is the only one a request may have.
@@ -112,6 +111,8 @@ mod tests {
         let block = |authority: &[u8]| [&before[..], &[0x41], authority, &after].concat();
         assert_eq!(rewrite(&block(b"\x02/s")).unwrap(), block(b"\x02-s"));
         assert_eq!(rewrite(&block(b"\x02ss")), None);
+        let spelt_out = rewrite(b"\x40\x0a:authority\x03a/b\x83");
+        assert_eq!(spelt_out.as_deref(), Some(&b"\x40\x0a:authority\x03a-b\x83"[..]));
         assert_eq!(rewrite(&block(b"\x02/")[..10]), None, "cut off");
     }
 
