@@ -1,13 +1,14 @@
 //! The Pod lifecycle event generator: turns the runtime's stream of container events into wake-ups.
 //!
 //! A wake-up says which Pod to look at, never what happened. When the stream is new or was interrupted nobody knows
-//! what was missed, so every Pod is looked at once. There is no polling.
+//! what was missed, so every Pod is looked at once; and every five minutes, as upstream does, should an event get lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::labels;
@@ -15,6 +16,8 @@ use crate::pod::Uid;
 use crate::sync_loop::Event;
 
 const RESUBSCRIBE_DELAY: Duration = Duration::from_secs(1);
+/// How often every Pod is looked at without any event, as upstream's kubelet does with a runtime that has events.
+const RELIST_PERIOD: Duration = Duration::from_secs(300);
 
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +37,16 @@ pub async fn run(runtime: Arc<dyn cri::RuntimeService>, events: mpsc::Sender<Eve
         }
         match stream {
             Ok(mut stream) => {
-                while let Some(event) = stream.next().await {
-                    if events.send(Event::Runtime(change(&event))).await.is_err() {
+                let mut relist = tokio::time::interval_at(Instant::now() + RELIST_PERIOD, RELIST_PERIOD);
+                loop {
+                    let change = tokio::select! {
+                        event = stream.next() => match event {
+                            Some(event) => change(&event),
+                            None => break,
+                        },
+                        _ = relist.tick() => RuntimeChange::All,
+                    };
+                    if events.send(Event::Runtime(change)).await.is_err() {
                         return;
                     }
                 }
