@@ -30,6 +30,7 @@ use crate::probes::{ProbeCounts, Schedule};
 use crate::qos;
 use crate::resources::{NodeResources, cgroups};
 use crate::status_manager::{MirrorKeeper, Mirrors};
+use crate::under_way::UnderWay;
 use crate::user_namespaces::UserNamespaces;
 
 /// Shared by all workers.
@@ -50,6 +51,8 @@ pub struct NodeContext {
     pub clock: SharedClock,
     /// What befell Pods, kept past their deletion.
     pub history: History,
+    /// What takes its time right now.
+    pub under_way: UnderWay,
     /// What users are told.
     pub events: Events,
     /// The API's objects for static Pods.
@@ -119,6 +122,7 @@ impl NodeContext {
             host: Arc::clone(&config.host),
             clock: Arc::clone(&config.clock),
             history,
+            under_way: UnderWay::default(),
             events,
             mirrors: Arc::default(),
             probes: Arc::new(Schedule::start()),

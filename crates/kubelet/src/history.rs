@@ -26,7 +26,7 @@ use tracing::warn;
 use crate::pod;
 
 pub(crate) use story::tell;
-pub use story::{PodProcess, PodStory, Stories};
+pub use story::{Act, PodProcess, PodStory, Stories};
 
 /// Entries that may wait for the disk; more than that are lost, with a word in the log.
 const BACKLOG: usize = 4096;

@@ -54,6 +54,7 @@ mod sync_loop;
 mod sync_pod;
 #[cfg(test)]
 mod testing;
+mod under_way;
 mod user_namespaces;
 mod volumes;
 

@@ -159,6 +159,7 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
         pod_dir: &pod_dir,
         host_ips: &pass.context.host_ips,
         allocatable: &pass.context.allocatable,
+        under_way: &pass.context.under_way,
         now: pass.context.clock.now(),
     };
     let started = tokio::time::Instant::now();
@@ -239,6 +240,8 @@ async fn ready_sandbox(pass: &SyncPass<'_>) -> Option<Sandbox> {
         });
     }
     let started = tokio::time::Instant::now();
+    let what = "sandbox with its network is being made".to_owned();
+    let _act = context.under_way.begin(pod::uid(pass.pod), what, context.clock.now());
     match run_sandbox(context, pass.pod, &cgroup, users, config).await {
         Ok(sandbox) => {
             if let SandboxAction::Create { attempt, reason, .. } = pass.actions.sandbox {

@@ -5,6 +5,7 @@
 //! leaves it alone. Files made from API objects are written as a value ([`payload::Payload`]) that replaces its
 //! predecessor atomically. Nothing here survives [`tear_down`].
 
+mod description;
 pub mod devices;
 mod downward_api;
 mod empty_dir;
@@ -33,6 +34,7 @@ use crate::container_config::field_ref::Allocatable;
 use crate::host::Host;
 use crate::objects::for_pod::PodObjects;
 use crate::pod;
+use crate::under_way::UnderWay;
 
 use payload::{Payload, PayloadError};
 
@@ -54,6 +56,8 @@ pub struct VolumeContext<'a> {
     pub host_ips: &'a [String],
     /// What the node can give, for the downward API.
     pub allocatable: &'a Allocatable,
+    /// Where it is told what takes its time.
+    pub under_way: &'a UnderWay,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -229,7 +233,7 @@ pub async fn set_up(pod: &Pod, context: VolumeContext<'_>) -> Result<MountedVolu
     // Images are fetched and mounted with the containers that use them.
     let volumes = || volumes.iter().filter(|volume| volume.image.is_none());
     context.objects.begin();
-    let outcomes = future::join_all(volumes().map(|volume| set_up_volume(pod, volume, context))).await;
+    let outcomes = future::join_all(volumes().map(|volume| set_up_told(pod, volume, context))).await;
     let shown = downward_api::ShownFields::of(pod).map(Box::new);
     let (mut mounted, mut errors) = (MountedVolumes { shown, ..MountedVolumes::default() }, Vec::new());
     for (volume, outcome) in volumes().zip(outcomes) {
@@ -242,6 +246,17 @@ pub async fn set_up(pod: &Pod, context: VolumeContext<'_>) -> Result<MountedVolu
         }
     }
     if errors.is_empty() { Ok(mounted) } else { Err(errors) }
+}
+
+/// As [`set_up_volume`], and whoever asks meanwhile hears of it.
+async fn set_up_told(
+    pod: &Pod,
+    volume: &Volume,
+    context: VolumeContext<'_>,
+) -> Result<(MountedVolume, Option<Timestamp>), VolumeProblem> {
+    let what = format!("volume \"{}\" is being set up ({})", volume.name, description::describe(volume));
+    let _act = context.under_way.begin(pod::uid(pod), what, context.now);
+    set_up_volume(pod, volume, context).await
 }
 
 async fn set_up_volume(

@@ -7,7 +7,7 @@ use api::k8s_openapi::api::core::v1::{Event, Pod};
 use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
-use kubelet::history::{Entry, PodIdentity, PodProcess, PodStory, Transition};
+use kubelet::history::{Act, Entry, PodIdentity, PodProcess, PodStory, Transition};
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
@@ -45,6 +45,8 @@ pub struct Told {
     pub events: Vec<Event>,
     /// What runs in it now.
     pub processes: Vec<PodProcess>,
+    /// What takes its time on the node right now.
+    pub under_way: Vec<Act>,
     /// The last lines of its containers' logs.
     pub logs: BTreeMap<String, String>,
 }
@@ -121,10 +123,11 @@ async fn events(access: &Access) -> Result<Vec<Event>> {
 
 impl Told {
     fn add_story(&mut self, node: String, story: PodStory) {
-        let PodStory { pod: PodIdentity { created_at, .. }, entries, processes, .. } = story;
+        let PodStory { pod: PodIdentity { created_at, .. }, entries, processes, under_way, .. } = story;
         self.created_at = created_at.or(self.created_at);
         self.node = Some(node);
         self.processes = processes;
+        self.under_way = under_way;
         for entry in &entries {
             if let Transition::LastLines { container, text } = &entry.what {
                 self.logs.insert(container.clone(), text.clone());

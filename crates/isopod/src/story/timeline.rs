@@ -95,9 +95,23 @@ fn lines(told: &Told) -> Vec<Line> {
         }
         adopted |= matches!(entry.what, Transition::Adopted { .. });
     }
+    lines.extend(unscheduled(told));
     // Times to the second come before what happened within it.
     lines.sort_by_key(|line| line.at);
     lines
+}
+
+/// The scheduler's verdict of a Pod without a node, once the Events that told it are forgotten.
+fn unscheduled(told: &Told) -> Option<Line> {
+    let conditions = told.pod.as_ref()?.status.as_ref()?.conditions.as_ref()?;
+    let verdict = conditions.iter().find(|one| one.type_ == "PodScheduled" && one.status == "False")?;
+    if told.events.iter().any(|event| event.reason.as_deref() == Some("FailedScheduling")) {
+        return None;
+    }
+    let at = verdict.last_transition_time.as_ref()?.0;
+    let words = [verdict.reason.as_deref(), verdict.message.as_deref()];
+    let text = words.into_iter().flatten().collect::<Vec<_>>().join(": ");
+    Some(Line { at, amiss: true, text: format!("no node: {text}") })
 }
 
 fn line_of_event(event: &Event) -> Option<Line> {

@@ -3,10 +3,13 @@
 use api::k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus};
 use api::k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use jiff::{SignedDuration, Timestamp};
-use kubelet::history::Transition;
+use kubelet::history::{Act, Transition};
 
 use super::known::Told;
 use super::timeline::duration;
+
+/// What has been under way for longer is worth a word before anything else.
+const SLOW: SignedDuration = SignedDuration::from_secs(1);
 
 /// One line for each thing it waits for; one that says so when there is none.
 pub fn reasons(told: &Told, now: Timestamp) -> Vec<String> {
@@ -78,13 +81,15 @@ impl View<'_> {
             } else {
                 ""
             };
-            found.push(format!("PID {} ({}) of {whose} has not ended{stuck}", process.pid, process.command));
+            let deaf = if process.deaf { "; it does not listen to SIGTERM" } else { "" };
+            found.push(format!("PID {} ({}) of {whose} has not ended{stuck}{deaf}", process.pid, process.command));
         }
         if !found.is_empty()
             && let Some(deadline) = deadline.filter(|deadline| *deadline > self.now)
         {
-            found.push(format!("Its containers may take their time {}", self.until(deadline)));
+            found.push(format!("Its containers may take their time {}; then they are killed", self.until(deadline)));
         }
+        found.extend(self.under_way());
         if found.is_empty() {
             found.extend(self.last_trouble(&["FailedKillPod", "FailedUnMount"]));
         }
@@ -132,9 +137,11 @@ impl View<'_> {
     // The life.
 
     fn containers(&self) -> Vec<String> {
-        for container in self.spec.init_containers.iter().flatten() {
+        let init: Vec<&Container> = self.spec.init_containers.iter().flatten().collect();
+        for (index, container) in init.iter().enumerate() {
             let status = find(self.status.init_container_statuses.as_deref(), &container.name);
-            if let Some(reason) = self.init_container(container, status) {
+            let place = if init.len() > 1 { format!(" ({} of {})", index + 1, init.len()) } else { String::new() };
+            if let Some(reason) = self.init_container(container, &place, status) {
                 return vec![reason];
             }
         }
@@ -146,21 +153,22 @@ impl View<'_> {
         found
     }
 
-    fn init_container(&self, container: &Container, status: Option<&ContainerStatus>) -> Option<String> {
+    fn init_container(&self, container: &Container, place: &str, status: Option<&ContainerStatus>) -> Option<String> {
         let name = &container.name;
         let sidecar = container.restart_policy.as_deref() == Some("Always");
         let state = status.and_then(|status| status.state.as_ref());
         if let Some(running) = state.and_then(|state| state.running.as_ref()) {
             if !sidecar {
                 let since = running.started_at.as_ref().map(|time| format!(" for {}", self.since(time.0)));
-                return Some(format!("Init container {name} has run{} and has not ended", since.unwrap_or_default()));
+                let since = since.unwrap_or_default();
+                return Some(format!("Init container {name}{place} has run{since} and has not ended"));
             }
             let started = status.and_then(|status| status.started) == Some(true);
-            return (!started).then(|| format!("Sidecar {name} {}", self.probe(name, "Startup")));
+            return (!started).then(|| format!("Sidecar {name}{place} {}", self.probe(container, "Startup")));
         }
         if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
             let done = !sidecar && ended.exit_code == 0;
-            return (!done).then(|| format!("Init container {name} {}", exit(ended)));
+            return (!done).then(|| format!("Init container {name}{place} {}", exit(ended)));
         }
         self.waiting(name, status)
     }
@@ -171,8 +179,8 @@ impl View<'_> {
         if state.running.is_some() {
             let status = status?;
             return match (status.started, status.ready) {
-                (Some(false), _) => Some(format!("Container {name} {}", self.probe(name, "Startup"))),
-                (_, false) => Some(format!("Container {name} {}", self.probe(name, "Readiness"))),
+                (Some(false), _) => Some(format!("Container {name} {}", self.probe(container, "Startup"))),
+                (_, false) => Some(format!("Container {name} {}", self.probe(container, "Readiness"))),
                 _ => None,
             };
         }
@@ -213,6 +221,11 @@ impl View<'_> {
         if self.told.entries.is_empty() {
             return format!("Node {node} has not taken it up yet");
         }
+        // What has just begun may be one more try of what failed.
+        let slow = |act: &Act| self.now.duration_since(act.since) > SLOW;
+        if self.told.under_way.iter().any(slow) {
+            return self.under_way().join("; ");
+        }
         if let Some(trouble) = self.last_trouble(&["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"]) {
             return trouble;
         }
@@ -231,17 +244,30 @@ impl View<'_> {
         }
     }
 
-    fn probe(&self, container: &str, kind: &str) -> String {
+    /// What the node is at, and for how long.
+    fn under_way(&self) -> Vec<String> {
+        let acts = self.told.under_way.iter();
+        acts.map(|act| format!("Its {} since {:.0}, for {}", act.what, act.since, self.since(act.since))).collect()
+    }
+
+    fn probe(&self, container: &Container, kind: &str) -> String {
+        let name = &container.name;
         let said = self.last_of(|what| match what {
-            Transition::Event { reason, message, container: whose, .. }
-                if reason == "Unhealthy" && whose.as_deref() == Some(container) && message.starts_with(kind) =>
+            Transition::Event { reason, message, container: whose, count, .. }
+                if reason == "Unhealthy" && whose.as_ref() == Some(name) && message.starts_with(kind) =>
             {
-                Some(message.clone())
+                Some((message.trim().to_owned(), *count))
             }
             _ => None,
         });
-        let said = said.map_or("nothing was found so far".to_owned(), |said| format!("last: {}", said.trim()));
-        format!("runs, but its {} probe has not passed; {said}", kind.to_lowercase())
+        let lower = kind.to_lowercase();
+        let Some((said, count)) = said else {
+            return format!("runs, but its {lower} probe has not passed; nothing was found so far");
+        };
+        let probe = container.startup_probe.as_ref().filter(|_| kind == "Startup");
+        let limit = probe.and_then(|probe| probe.failure_threshold).filter(|_| count > 1);
+        let times = limit.map(|limit| format!(", {count} failures of {limit} that end it")).unwrap_or_default();
+        format!("runs, but its {lower} probe has not passed{times}; last: {said}")
     }
 
     fn gates(&self) -> Vec<String> {
@@ -279,7 +305,7 @@ impl View<'_> {
         })
     }
 
-    fn last_of(&self, wanted: impl Fn(&Transition) -> Option<String>) -> Option<String> {
+    fn last_of<T>(&self, wanted: impl Fn(&Transition) -> Option<T>) -> Option<T> {
         self.told.entries.iter().rev().find_map(|entry| wanted(&entry.what))
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, PodIdentity, journal};
 use crate::context::NodeContext;
 use crate::pod::Uid;
+pub use crate::under_way::Act;
 
 /// What one or several nodes know of the Pods of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct PodStory {
     pub entries: Vec<Entry>,
     /// What runs in it now.
     pub processes: Vec<PodProcess>,
+    /// What takes its time right now.
+    #[serde(default)]
+    pub under_way: Vec<Act>,
 }
 
 /// A process in a Pod's cgroup.
@@ -40,6 +44,9 @@ pub struct PodProcess {
     pub command: String,
     /// Its state as `/proc` has it: `S` sleeps, `D` waits for a device and cannot be killed, `Z` is over.
     pub state: String,
+    /// Whether it does not end on SIGTERM: it ignores that, or is the first of its container and does not listen.
+    #[serde(default)]
+    pub deaf: bool,
 }
 
 /// Tells the stories of a name, or of one UID of it.
@@ -54,7 +61,9 @@ pub(crate) async fn tell(context: &NodeContext, namespace: &str, name: &str, uid
     let mut stories = Vec::new();
     for journal in journals {
         let processes = if journal.over { Vec::new() } else { processes(context, &journal.pod.uid).await };
-        stories.push(PodStory { pod: journal.pod, over: journal.over, entries: journal.entries, processes });
+        let under_way = context.under_way.of(&Uid::new(&journal.pod.uid));
+        let journal::Journal { pod, over, entries } = journal;
+        stories.push(PodStory { pod, over, entries, processes, under_way });
     }
     let began = |story: &PodStory| story.entries.first().map_or(Timestamp::UNIX_EPOCH, |entry| entry.at);
     stories.sort_by_key(|story| std::cmp::Reverse(began(story)));
@@ -86,5 +95,40 @@ fn process(pid: i32, container: Option<String>) -> Option<PodProcess> {
     let stat = String::from_utf8_lossy(&read("stat")?).into_owned();
     // The name before it is in parentheses and may hold anything.
     let state = stat.rsplit_once(')')?.1.split_whitespace().next()?.to_owned();
-    Some(PodProcess { pid, container, command, state })
+    let deaf = is_deaf(&String::from_utf8_lossy(&read("status")?));
+    Some(PodProcess { pid, container, command, state, deaf })
+}
+
+/// Whether a process whose `/proc/PID/status` is this goes on after SIGTERM, as far as the kernel knows. Pure.
+fn is_deaf(status: &str) -> bool {
+    const SIGTERM: u64 = 1 << 14;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let has = |set: &str| field(set).and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0) & SIGTERM != 0;
+    let pids = field("NSpid:").unwrap_or_default();
+    // The kernel keeps signals without a handler from the first process of a namespace.
+    let is_first = pids.split_whitespace().count() > 1 && pids.split_whitespace().next_back() == Some("1");
+    has("SigIgn:") || is_first && !has("SigCgt:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_on_sigterm_is_known() {
+        let status = |pids: &str, ignored: &str, caught: &str| {
+            format!("Name:\tx\nNSpid:\t{pids}\nSigIgn:\t000000000000{ignored}\nSigCgt:\t000000000000{caught}\n")
+        };
+        for (pids, ignored, caught, deaf) in [
+            ("70\t1", "0000", "0000", true),
+            ("70\t1", "0000", "4000", false),
+            ("70\t1", "4000", "0000", true),
+            ("70\t9", "0000", "0000", false),
+            ("70\t9", "4000", "0000", true),
+            ("1", "0000", "0000", false),
+        ] {
+            assert_eq!(is_deaf(&status(pids, ignored, caught)), deaf, "{pids} {ignored} {caught}");
+        }
+        assert!(!is_deaf(""));
+    }
 }

@@ -45,6 +45,7 @@ impl Volumes {
             pod_dir: &self.pod_dir(),
             host_ips: &["192.0.2.1".to_owned()],
             allocatable: &Allocatable::default(),
+            under_way: &crate::under_way::UnderWay::default(),
             now: at(1_000_000),
         };
         let joined = |errors: Vec<VolumeError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");

@@ -63,6 +63,43 @@ fn a_container_that_is_made_waits_for_mounts_or_its_image() {
 }
 
 #[test]
+fn what_hangs_is_named_before_what_failed_earlier() {
+    let mut told = told(waiting("ContainerCreating", ""));
+    told.entries = vec![event("2026-01-01T00:00:10Z", "FailedMount", "configmap \"x\" not found")];
+    let act = |since: &str| Act {
+        what: "volume \"data\" is being set up (nfs s:/x)".to_owned(),
+        since: since.parse().unwrap(),
+    };
+    told.under_way = vec![act("2026-01-01T00:00:30Z")];
+    let expected = "Its volume \"data\" is being set up (nfs s:/x) since 2026-01-01T00:00:30Z, for 30.0s";
+    assert_eq!(reasons(&told, now()), [expected]);
+    told.under_way = vec![act("2026-01-01T00:00:59.9Z")];
+    assert_eq!(reasons(&told, now()), ["FailedMount, 50.0s ago: configmap \"x\" not found"]);
+}
+
+#[test]
+fn init_containers_are_counted_and_startup_failures_too() {
+    let pod = json!({"metadata": {}, "spec": {"nodeName": "n",
+        "initContainers": [{"name": "a"}, {"name": "b"}], "containers": [{"name": "app"}]},
+        "status": {"phase": "Pending", "initContainerStatuses": [
+            {"name": "a", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"terminated": {"exitCode": 0}}},
+            {"name": "b", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}]}});
+    assert_eq!(reasons(&told(pod), now()), ["Init container b (2 of 2) has run for 1m00s and has not ended"]);
+    let mut pod = on_node(json!({"phase": "Running", "containerStatuses": [{"name": "app", "image": "", "imageID": "",
+        "ready": false, "started": false, "restartCount": 0, "state": {"running": {}}}]}));
+    pod["spec"]["containers"][0]["startupProbe"] = json!({"failureThreshold": 30});
+    let mut told = told(pod);
+    let mut failed = event("2026-01-01T00:00:58Z", "Unhealthy", "Startup probe failed: no");
+    let Transition::Event { count, .. } = &mut failed.what else { panic!("an Event") };
+    *count = 12;
+    told.entries = vec![failed];
+    let expected = "Container app runs, but its startup probe has not passed, 12 failures of 30 that end it; \
+                    last: Startup probe failed: no";
+    assert_eq!(reasons(&told, now()), [expected]);
+}
+
+#[test]
 fn a_container_that_runs_waits_for_its_probes_and_the_pod_for_its_gates() {
     let mut pod = on_node(json!({"phase": "Running", "containerStatuses": [{"name": "app", "image": "", "imageID": "",
         "ready": false, "started": true, "restartCount": 0, "state": {"running": {}}}]}));
@@ -86,10 +123,11 @@ fn a_pod_that_is_deleted_waits_for_processes_and_finalizers() {
         container: Some("app".to_owned()),
         command: "sleep 9".to_owned(),
         state: "S".to_owned(),
+        deaf: true,
     }];
     let expected = [
-        "PID 7 (sleep 9) of container app has not ended",
-        "Its containers may take their time until 2026-01-01T00:01:20Z, 20.0s from now",
+        "PID 7 (sleep 9) of container app has not ended; it does not listen to SIGTERM",
+        "Its containers may take their time until 2026-01-01T00:01:20Z, 20.0s from now; then they are killed",
         "Its finalizer a.io/keep has not been removed by whoever set it",
     ];
     assert_eq!(reasons(&told, now()), expected);
