@@ -14,6 +14,7 @@ pub mod network;
 mod signal;
 pub mod streaming;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -55,6 +56,9 @@ pub trait RuntimeService: Send + Sync {
     async fn remove_pod_sandbox(&self, sandbox_id: &str) -> Result<()>;
     /// State, addresses and metadata of a sandbox.
     async fn pod_sandbox_status(&self, sandbox_id: &str) -> Result<PodSandboxStatus>;
+    /// What else is known of a sandbox or container, for people: each value is text or JSON. Other runtimes say here what
+    /// they like, and `info.pid` at least.
+    async fn inspect(&self, id: &str) -> Result<BTreeMap<String, String>>;
     /// Sandboxes that match all of the filter.
     async fn list_pod_sandbox(&self, filter: PodSandboxFilter) -> Result<Vec<PodSandbox>>;
     /// Creates a container in a sandbox without starting its process; returns its id.

@@ -67,6 +67,15 @@ impl Container {
         self.phase.borrow().clone()
     }
 
+    /// What CRI has no field for.
+    pub fn inspect(&self) -> serde_json::Value {
+        let pid = match self.phase() {
+            Some(ContainerPhase::Running { pid, .. }) => pid,
+            Some(ContainerPhase::Exited(_)) | None => 0,
+        };
+        serde_json::json!({ "sandboxID": self.sandbox.id(), "pid": pid, "runtimeType": "isopod" })
+    }
+
     /// Whether its process runs.
     pub fn is_running(&self) -> bool {
         matches!(*self.phase.borrow(), Some(ContainerPhase::Running { .. }))

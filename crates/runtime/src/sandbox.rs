@@ -92,6 +92,15 @@ impl Sandbox {
         state as i32
     }
 
+    /// What CRI has no field for.
+    pub fn inspect(&self) -> serde_json::Value {
+        serde_json::json!({
+            "pid": self.pause_pid().unwrap_or(0),
+            "runtimeType": "isopod",
+            "stateDir": self.directory.path(),
+        })
+    }
+
     /// The sandbox in CRI's words.
     pub fn status(&self) -> PodSandboxStatus {
         let config = &self.record.config;

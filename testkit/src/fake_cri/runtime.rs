@@ -1,5 +1,6 @@
 //! The fake's sandboxes and containers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +47,12 @@ impl RuntimeService for FakeCri {
         let ready = |kind: &str| RuntimeCondition { r#type: kind.to_owned(), status: true, ..Default::default() };
         let status = RuntimeStatus { conditions: vec![ready("RuntimeReady"), ready("NetworkReady")] };
         Ok(StatusResponse { status: Some(status), ..StatusResponse::default() })
+    }
+
+    async fn inspect(&self, id: &str) -> Result<BTreeMap<String, String>> {
+        let state = self.state();
+        let known = state.sandboxes.contains_key(id) || state.containers.contains_key(id);
+        if known { Ok(BTreeMap::new()) } else { Err(not_found("sandbox or container", id)) }
     }
 
     async fn run_pod_sandbox(&self, config: PodSandboxConfig, _runtime_handler: &str) -> Result<String> {

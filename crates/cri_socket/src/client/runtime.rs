@@ -1,5 +1,6 @@
 //! CRI's `RuntimeService` over the socket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +12,13 @@ use cri::{
     ListContainersResponse, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse, ListPodSandboxMetricsRequest,
     ListPodSandboxMetricsResponse, ListPodSandboxRequest, ListPodSandboxResponse, ListPodSandboxStatsRequest,
     ListPodSandboxStatsResponse, MetricDescriptor, PodSandbox, PodSandboxConfig, PodSandboxFilter, PodSandboxMetrics,
-    PodSandboxStats, PodSandboxStatsFilter, PodSandboxStatsRequest, PodSandboxStatsResponse, PodSandboxStatus,
-    PodSandboxStatusRequest, PodSandboxStatusResponse, PortForwardRequest, PortForwardResponse, RemoveContainerRequest,
-    RemoveContainerResponse, RemovePodSandboxRequest, RemovePodSandboxResponse, ReopenContainerLogRequest,
-    ReopenContainerLogResponse, Result, RunPodSandboxRequest, RunPodSandboxResponse, RuntimeService,
-    StartContainerRequest, StartContainerResponse, StatusRequest, StatusResponse, StopContainerRequest,
-    StopContainerResponse, StopPodSandboxRequest, StopPodSandboxResponse, StreamingIo, UpdateContainerResourcesRequest,
-    UpdateContainerResourcesResponse, VersionRequest, VersionResponse,
+    PodSandboxState, PodSandboxStateValue, PodSandboxStats, PodSandboxStatsFilter, PodSandboxStatsRequest,
+    PodSandboxStatsResponse, PodSandboxStatus, PodSandboxStatusRequest, PodSandboxStatusResponse, PortForwardRequest,
+    PortForwardResponse, RemoveContainerRequest, RemoveContainerResponse, RemovePodSandboxRequest,
+    RemovePodSandboxResponse, ReopenContainerLogRequest, ReopenContainerLogResponse, Result, RunPodSandboxRequest,
+    RunPodSandboxResponse, RuntimeService, StartContainerRequest, StartContainerResponse, StatusRequest,
+    StatusResponse, StopContainerRequest, StopContainerResponse, StopPodSandboxRequest, StopPodSandboxResponse,
+    StreamingIo, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse, VersionRequest, VersionResponse,
 };
 use futures::stream::BoxStream;
 use tokio::net::TcpStream;
@@ -27,6 +28,23 @@ use crate::runtime_method;
 
 /// The version of the kubelet's side, as upstream sends it.
 const KUBELET_API_VERSION: &str = "0.1.0";
+
+impl Client {
+    /// Usage of each ready sandbox that still is when it is asked for.
+    async fn stats_one_by_one(&self, filter: PodSandboxStatsFilter) -> Result<Vec<PodSandboxStats>> {
+        let PodSandboxStatsFilter { id, label_selector } = filter;
+        let state = Some(PodSandboxStateValue { state: PodSandboxState::SandboxReady.into() });
+        let mut found = Vec::new();
+        for sandbox in self.list_pod_sandbox(PodSandboxFilter { id, state, label_selector }).await? {
+            match self.pod_sandbox_stats(&sandbox.id).await {
+                Ok(stats) => found.push(stats),
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
 
 #[async_trait]
 impl RuntimeService for Client {
@@ -65,6 +83,20 @@ impl RuntimeService for Client {
         let request = PodSandboxStatusRequest { pod_sandbox_id: sandbox_id.to_owned(), verbose: false };
         let response: PodSandboxStatusResponse = self.call(runtime_method!("PodSandboxStatus"), request).await?;
         present(response.status, "sandbox status")
+    }
+
+    async fn inspect(&self, id: &str) -> Result<BTreeMap<String, String>> {
+        let sandbox = PodSandboxStatusRequest { pod_sandbox_id: id.to_owned(), verbose: true };
+        match self.call::<_, PodSandboxStatusResponse>(runtime_method!("PodSandboxStatus"), sandbox).await {
+            Ok(response) => Ok(response.info),
+            Err(Error::NotFound(_)) => {
+                let container = ContainerStatusRequest { container_id: id.to_owned(), verbose: true };
+                let response: ContainerStatusResponse =
+                    self.call(runtime_method!("ContainerStatus"), container).await?;
+                Ok(response.info)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn list_pod_sandbox(&self, filter: PodSandboxFilter) -> Result<Vec<PodSandbox>> {
@@ -180,9 +212,13 @@ impl RuntimeService for Client {
     }
 
     async fn list_pod_sandbox_stats(&self, filter: PodSandboxStatsFilter) -> Result<Vec<PodSandboxStats>> {
-        let request = ListPodSandboxStatsRequest { filter: Some(filter) };
-        let response: ListPodSandboxStatsResponse = self.call(runtime_method!("ListPodSandboxStats"), request).await?;
-        Ok(response.stats)
+        let request = ListPodSandboxStatsRequest { filter: Some(filter.clone()) };
+        let listed = self.call::<_, ListPodSandboxStatsResponse>(runtime_method!("ListPodSandboxStats"), request).await;
+        match listed {
+            // Old containerd fails as a whole when something ends between listing and looking.
+            Err(Error::NotFound(_)) => self.stats_one_by_one(filter).await,
+            listed => Ok(listed?.stats),
+        }
     }
 
     async fn list_metric_descriptors(&self) -> Result<Vec<MetricDescriptor>> {

@@ -1,6 +1,7 @@
 //! CRI's `RuntimeService`, method by method. What has no route here, checkpoints and resources of
 //! whole sandboxes, is answered with `UNIMPLEMENTED`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cri::{
@@ -75,7 +76,8 @@ fn sandboxes(mut router: Router, runtime: &Arc<dyn RuntimeService>) -> Router {
     });
     unary!(router, runtime, runtime_method!("PodSandboxStatus"), |runtime, request: PodSandboxStatusRequest| {
         let status = Some(runtime.pod_sandbox_status(&request.pod_sandbox_id).await?);
-        PodSandboxStatusResponse { status, ..PodSandboxStatusResponse::default() }
+        let info = if request.verbose { runtime.inspect(&request.pod_sandbox_id).await? } else { BTreeMap::new() };
+        PodSandboxStatusResponse { status, info, ..PodSandboxStatusResponse::default() }
     });
     unary!(router, runtime, runtime_method!("ListPodSandbox"), |runtime, request: ListPodSandboxRequest| {
         ListPodSandboxResponse { items: runtime.list_pod_sandbox(request.filter.unwrap_or_default()).await? }
@@ -121,7 +123,8 @@ fn containers(mut router: Router, runtime: &Arc<dyn RuntimeService>) -> Router {
     );
     unary!(router, runtime, runtime_method!("ContainerStatus"), |runtime, request: ContainerStatusRequest| {
         let status = Some(runtime.container_status(&request.container_id).await?);
-        ContainerStatusResponse { status, ..ContainerStatusResponse::default() }
+        let info = if request.verbose { runtime.inspect(&request.container_id).await? } else { BTreeMap::new() };
+        ContainerStatusResponse { status, info }
     });
     unary!(
         router,

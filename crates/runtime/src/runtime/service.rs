@@ -1,5 +1,6 @@
 //! The calls, each handed to the module that carries it out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -113,6 +114,15 @@ impl RuntimeService for EmbeddedRuntime {
             Some(container) => remove::remove(&self.shared, &container).await,
             None => Ok(()),
         }
+    }
+
+    async fn inspect(&self, id: &str) -> Result<BTreeMap<String, String>> {
+        let info = match self.shared.container(id) {
+            Some(container) => container.inspect(),
+            None => self.sandbox(id)?.inspect(),
+        };
+        // Under the one key that others use, too.
+        Ok(BTreeMap::from([("info".to_owned(), info.to_string())]))
     }
 
     async fn list_containers(&self, filter: ContainerFilter) -> Result<Vec<ContainerSummary>> {
