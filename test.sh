@@ -8,3 +8,5 @@ step cargo clippy --locked --workspace --all-targets -- -D warnings
 step cargo build --locked --workspace --all-targets
 step ./images/build.sh target/images
 step cargo test --locked --workspace
+# The same kubelet on another runtime: what leans on the runtime most, beside the suite `cri` that has both.
+step env ISOPOD_TEST_RUNTIME=containerd cargo test --locked -p tests --test kubectl --test lifecycle --test security

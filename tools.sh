@@ -8,6 +8,7 @@ want cc gcc
 want make make
 want nft nftables
 want ip iproute2
+want iptables iptables
 want pstree psmisc
 want curl curl
 want python3 python3

@@ -1,6 +1,6 @@
 //! A containerd of a test's own: its directories, socket, Pod network and images, beside whatever the host has.
 //!
-//! Needs Debian's containerd, runc and containernetworking-plugins (`tools.sh`).
+//! Needs Debian's containerd, runc, iptables and containernetworking-plugins (`tools.sh`).
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
@@ -130,6 +130,9 @@ impl Drop for Containerd {
         if let Err(error) = self.kill_leftovers() {
             eprintln!("something of containerd is left: {error:#}");
         }
+        if let Err(error) = forget_host_ports() {
+            eprintln!("rules for host ports are left: {error:#}");
+        }
         // The bridge plugin leaves its bridge; there is none when no Pod ever ran.
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
     }
@@ -169,9 +172,32 @@ fn network(root: &Path, bridge: &str, subnet: &str) -> String {
         "ranges": [[{"subnet": subnet}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     });
-    let plugin =
-        serde_json::json!({"type": "bridge", "bridge": bridge, "isGateway": true, "hairpinMode": true, "ipam": ipam});
-    serde_json::json!({"cniVersion": "1.0.0", "name": bridge, "plugins": [plugin]}).to_string()
+    let plugins = serde_json::json!([
+        {"type": "bridge", "bridge": bridge, "isGateway": true, "hairpinMode": true, "ipam": ipam},
+        {"type": "portmap", "capabilities": {"portMappings": true}},
+    ]);
+    serde_json::json!({"cniVersion": "1.0.0", "name": bridge, "plugins": plugins}).to_string()
+}
+
+/// The plugin for host ports leaves the chains that it shares among all Pods of a host; they go when nobody uses them.
+fn forget_host_ports() -> Result<()> {
+    let nat = |arguments: &str| Command::new("sh").arg("-c").arg(format!("iptables -w -t nat {arguments}")).output();
+    let rules = String::from_utf8(nat("-S")?.stdout)?;
+    let in_use = rules.lines().any(|rule| rule.starts_with("-A CNI-HOSTPORT-DNAT") || rule.starts_with("-A CNI-DN-"));
+    if in_use {
+        return Ok(());
+    }
+    for rule in rules.lines().filter(|rule| rule.contains("-j CNI-HOSTPORT-")) {
+        // As it was listed, quotes included.
+        nat(&rule.replacen("-A", "-D", 1))?;
+    }
+    for chain in
+        rules.lines().filter_map(|rule| rule.strip_prefix("-N ").filter(|chain| chain.starts_with("CNI-HOSTPORT-")))
+    {
+        nat(&format!("-F {chain}"))?;
+        nat(&format!("-X {chain}"))?;
+    }
+    Ok(())
 }
 
 fn rewrite(path: &Path, change: impl FnOnce(&mut serde_json::Value)) -> Result<()> {

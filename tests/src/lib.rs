@@ -9,6 +9,7 @@
 //! `ISOPOD_BIN` names the binary (default: the one beside the tests in `target/`), `ISOPOD_IMAGES` the directory of
 //! `images/build.sh`. Arguments select cases by parts of their names, as with `cargo test -p tests --test kubectl logs`.
 
+pub mod ability;
 pub mod chaos;
 pub mod cluster;
 pub mod containerd;
@@ -19,7 +20,10 @@ pub mod kubectl;
 pub mod ranges;
 pub mod stream;
 pub mod suite;
+pub mod websocket;
 
+pub use ability::Ability;
 pub use cluster::{Cluster, Options, Runtime};
 pub use kubectl::{Kubectl, Output};
 pub use stream::Stream;
+pub use websocket::WebSocket;

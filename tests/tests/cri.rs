@@ -1,7 +1,6 @@
 //! CRI over a socket: ours answers others, and our kubelet runs Pods with containerd.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,9 +12,15 @@ use cri::{
 };
 use futures::StreamExt as _;
 use tests::host::{self, Host};
-use tests::{Cluster, Options, Runtime, cases, suite};
+use tests::websocket::upgrade;
+use tests::{Cluster, Kubectl, Options, Runtime, Stream, WebSocket, cases, suite};
 
 const SOON: Duration = Duration::from_secs(30);
+const V5: &str = "v5.channel.k8s.io";
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const OUTCOME: u8 = 3;
+const RESIZE: u8 = 4;
 
 struct Clusters {
     embedded: Cluster,
@@ -26,6 +31,10 @@ fn main() -> ExitCode {
     let cases = cases![
         others_see_our_pods,
         a_pod_is_made_by_hand,
+        what_crictl_asks_is_answered,
+        old_websockets_run_commands,
+        old_websockets_forward_ports,
+        terminals_have_their_size_and_input_ends_once,
         streaming_urls_are_secret_and_good_once,
         containerd_runs_a_pod,
         containerd_restarts_what_ends,
@@ -134,25 +143,6 @@ fn a_pod_is_made_by_hand(both: &Clusters) -> Result<()> {
     })
 }
 
-/// Dials a streaming URL as a WebSocket; returns the connection after the response's head, and that head.
-fn upgrade(url: &str) -> Result<(TcpStream, String)> {
-    let (address, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).context("an http URL")?;
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(SOON))?;
-    let request = format!(
-        "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
-         Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
-        head.push(byte[0]);
-    }
-    Ok((stream, String::from_utf8(head)?))
-}
-
 fn streaming_urls_are_secret_and_good_once(both: &Clusters) -> Result<()> {
     let kubectl = both.embedded.namespace("streamed")?;
     kubectl.ok(&["run", "streamed", "--image=busybox", "--", "sleep", "3600"])?;
@@ -166,9 +156,9 @@ fn streaming_urls_are_secret_and_good_once(both: &Clusters) -> Result<()> {
     })?;
     let (root, secret) = url.rsplit_once('/').context("a path")?;
     ensure!(root.starts_with("http://127.0.0.1:") && secret.len() == 32, "{url}");
-    let (_, guessed) = upgrade(&format!("{root}/{}", "0".repeat(32)))?;
+    let (_, guessed) = upgrade(&format!("{root}/{}", "0".repeat(32)), V5)?;
     ensure!(guessed.starts_with("HTTP/1.1 404"), "{guessed}");
-    let (mut session, head) = upgrade(&url)?;
+    let (mut session, head) = upgrade(&url, V5)?;
     ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
     let mut output = Vec::new();
     while !String::from_utf8_lossy(&output).contains("streamed words") {
@@ -177,8 +167,141 @@ fn streaming_urls_are_secret_and_good_once(both: &Clusters) -> Result<()> {
         ensure!(length > 0, "the session ended with {:?}", String::from_utf8_lossy(&output));
         output.extend_from_slice(&buffer[..length]);
     }
-    let (_, again) = upgrade(&url)?;
+    let (_, again) = upgrade(&url, V5)?;
     ensure!(again.starts_with("HTTP/1.1 404"), "{again}");
+    Ok(())
+}
+
+/// What `crictl`'s subcommands ask beyond what the kubelet does; pods, ps, images, exec, run and rm are seen above.
+fn what_crictl_asks_is_answered(both: &Clusters) -> Result<()> {
+    let kubectl = both.embedded.namespace("asked")?;
+    kubectl.ok(&["run", "asked", "--image=busybox", "--", "sleep", "3600"])?;
+    kubectl.wait_ready("asked")?;
+    let id = kubectl.text("pod/asked", "/status/containerStatuses/0/containerID")?;
+    let id = id.rsplit('/').next().context("an id")?.to_owned();
+    over_socket(&both.embedded, async |cri::Runtime { runtime, images }| {
+        let list = runtime.list_containers(ContainerFilter { id: id.clone(), ..Default::default() }).await?;
+        let sandbox = list.first().context("the container")?.pod_sandbox_id.clone();
+        // inspect, inspectp
+        let info = |text: &str| serde_json::from_str::<serde_json::Value>(text);
+        let inside = info(&runtime.inspect(&id).await?["info"])?;
+        ensure!(inside["sandboxID"] == sandbox.as_str(), "{inside}");
+        let pid = u32::try_from(inside["pid"].as_u64().context("a PID")?)?;
+        let process = host::running()?.into_iter().find(|process| process.pid == pid);
+        ensure!(process.is_some_and(|process| process.command == "sleep 3600"), "{inside}");
+        ensure!(info(&runtime.inspect(&sandbox).await?["info"])?["pid"].as_u64() > Some(1));
+        ensure!(matches!(runtime.inspect("none").await, Err(cri::Error::NotFound(_))));
+        // info
+        let status = runtime.status(StatusRequest { verbose: true }).await?;
+        ensure!(status.runtime_handlers.iter().any(|handler| handler.name.is_empty()), "{status:?}");
+        // stats, statsp, metricsp, metricdescs
+        let stats = runtime.list_container_stats(Default::default()).await?;
+        ensure!(stats.iter().any(|stats| stats.attributes.as_ref().is_some_and(|one| one.id == id)), "{stats:?}");
+        ensure!(runtime.pod_sandbox_stats(&sandbox).await?.attributes.is_some_and(|one| one.id == sandbox));
+        let metrics = runtime.list_pod_sandbox_metrics().await?;
+        ensure!(metrics.iter().any(|one| one.pod_sandbox_id == sandbox));
+        ensure!(!runtime.list_metric_descriptors().await?.is_empty());
+        // update
+        let linux = cri::LinuxContainerResources { cpu_shares: 512, ..Default::default() };
+        let update =
+            cri::UpdateContainerResourcesRequest { container_id: id.clone(), linux: Some(linux), ..Default::default() };
+        runtime.update_container_resources(update).await?;
+        let now = runtime.container_status(&id).await?.resources.and_then(|resources| resources.linux);
+        ensure!(now.as_ref().is_some_and(|linux| linux.cpu_shares == 512), "{now:?}");
+        // exec of a program that is not there, and one that takes too long
+        let exec = |cmd: &[&str], timeout| ExecSyncRequest {
+            container_id: id.clone(),
+            cmd: cmd.iter().map(|word| (*word).to_owned()).collect(),
+            timeout,
+        };
+        ensure!(runtime.exec_sync(exec(&["sh", "-c", "exit 7"], 0)).await?.exit_code == 7);
+        let slow = runtime.exec_sync(exec(&["sleep", "60"], 1)).await;
+        ensure!(matches!(slow, Err(cri::Error::DeadlineExceeded(_))), "{slow:?}");
+        ensure!(runtime.exec_sync(exec(&["no-such-program"], 5)).await.is_err());
+        // inspecti, rmi
+        let image = ImageSpec { image: "docker.io/library/none:1".into(), ..Default::default() };
+        ensure!(images.image_status(&image).await?.is_none());
+        images.remove_image(&image).await?;
+        Ok(())
+    })
+}
+
+/// A plain HTTP way to the API, for as long as it lives.
+fn proxy(kubectl: &Kubectl) -> Result<(Stream, String)> {
+    let proxy = kubectl.stream(&["proxy", "--port=0", "--disable-filter=true"])?;
+    let said = proxy.wait_for(SOON, |said| said.contains("127.0.0.1:") && said.ends_with('\n'))?;
+    let address = said.trim().rsplit(' ').next().context("an address")?.to_owned();
+    Ok((proxy, format!("http://{address}/api/v1/namespaces/{}/pods", kubectl.namespace())))
+}
+
+fn old_websockets_run_commands(both: &Clusters) -> Result<()> {
+    for cluster in [&both.embedded, &both.containerd] {
+        let kubectl = cluster.namespace("old-commands")?;
+        kubectl.ok(&["run", "box", "--image=busybox", "--", "sleep", "3600"])?;
+        kubectl.wait_ready("box")?;
+        let (_proxy, pods) = proxy(&kubectl)?;
+        let query = "stdin=true&stdout=true&command=sh&command=-c&command=read+word;echo+got+$word;exit+3";
+        for protocol in ["v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io"] {
+            let mut socket = WebSocket::open(&format!("{pods}/box/exec?{query}"), protocol)?;
+            socket.send(STDIN, b"it\n")?;
+            let said = socket.collect(STDOUT, |said| said.ends_with(b"\n"))?;
+            ensure!(said == b"got it\n", "{protocol}: {said:?}");
+            let outcome = String::from_utf8(socket.collect(OUTCOME, |said| !said.is_empty())?)?;
+            let expected = if protocol.starts_with("v4") { "\"reason\":\"ExitCode\"" } else { "exit code 3" };
+            ensure!(outcome.contains(expected), "{protocol}: {outcome}");
+        }
+    }
+    Ok(())
+}
+
+fn old_websockets_forward_ports(both: &Clusters) -> Result<()> {
+    for cluster in [&both.embedded, &both.containerd] {
+        let kubectl = cluster.namespace("old-ports")?;
+        kubectl.ok(&["run", "web", "--image=ikubernetes/myapp:v1", "--port=80"])?;
+        kubectl.wait_ready("web")?;
+        let (_proxy, pods) = proxy(&kubectl)?;
+        for protocol in ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"] {
+            let mut socket = WebSocket::open(&format!("{pods}/web/portforward?ports=80"), protocol)?;
+            // Each channel begins with the port.
+            for _ in 0..2 {
+                let (channel, port) = socket.receive()?.context("a port")?;
+                ensure!(channel < 2 && port == [80, 0], "{protocol}: {channel} {port:?}");
+            }
+            socket.send(0, b"GET /hostname.html HTTP/1.1\r\nHost: x\r\n\r\n")?;
+            let page = socket.collect(0, |said| said.ends_with(b"web\n"))?;
+            ensure!(page.starts_with(b"HTTP/1.1 200"), "{protocol}: {:?}", String::from_utf8_lossy(&page));
+        }
+        let mut nobody = WebSocket::open(&format!("{pods}/web/portforward?ports=81"), "v4.channel.k8s.io")?;
+        let error = nobody.collect(1, |said| said.len() > 2)?;
+        let error = String::from_utf8_lossy(&error[2..]).into_owned();
+        ensure!(error.contains("error forwarding port 81") && error.contains("connection refused"), "{error}");
+    }
+    Ok(())
+}
+
+fn terminals_have_their_size_and_input_ends_once(both: &Clusters) -> Result<()> {
+    for cluster in [&both.embedded, &both.containerd] {
+        let kubectl = cluster.namespace("terminals")?;
+        kubectl.ok(&["run", "box", "--image=busybox", "--", "sleep", "3600"])?;
+        kubectl.wait_ready("box")?;
+        let (_proxy, pods) = proxy(&kubectl)?;
+        let query = "stdin=true&stdout=true&tty=true&command=sh&command=-c&command=read+word;stty+size";
+        let mut socket = WebSocket::open(&format!("{pods}/box/exec?{query}"), "v4.channel.k8s.io")?;
+        socket.send(RESIZE, b"{\"Width\":101,\"Height\":43}")?;
+        // Both are carried out in their order.
+        socket.send(STDIN, b"\n")?;
+        let said = socket.collect(STDOUT, |said| String::from_utf8_lossy(said).contains("43 101"))?;
+        ensure!(String::from_utf8_lossy(&said).contains("43 101"), "{said:?}");
+        for (code, script) in [(Some(0), "true"), (Some(9), "exit 9"), (Some(137), "kill -9 $$")] {
+            let output = kubectl.run(&["exec", "box", "--", "sh", "-c", script])?;
+            ensure!(output.code == code, "{script}: {:?} {}", output.code, output.both());
+        }
+        // `stdinOnce`: the end of the first client's input is the end of the container's.
+        let once =
+            ["run", "once", "--image=busybox", "--restart=Never", "-i", "--quiet", "--", "sh", "-c", "cat; exit 4"];
+        let output = kubectl.run_with_input(&once, b"all of it\n")?;
+        ensure!(output.code == Some(4) && output.stdout.contains("all of it"), "{:?} {}", output.code, output.both());
+    }
     Ok(())
 }
 

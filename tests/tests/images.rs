@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::images::{ImageServer, archive};
-use tests::{Cluster, Kubectl, Options, cases, suite};
+use tests::{Ability, Cluster, Kubectl, Options, cases, suite};
 
 const SOON: Duration = Duration::from_secs(30);
 const WAITING: &str = "/status/containerStatuses/0/state/waiting";
@@ -108,8 +108,7 @@ fn pull_secrets_open_private_registries(cluster: &Cluster) -> Result<()> {
 }
 
 fn archives_are_imported_while_the_server_runs(cluster: &Cluster) -> Result<()> {
-    if cluster.uses_containerd() {
-        println!("     skipped: other runtimes keep their own images");
+    if cluster.lacks(Ability::ImportedImages) {
         return Ok(());
     }
     let kubectl = cluster.namespace("import")?;

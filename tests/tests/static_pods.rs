@@ -141,6 +141,10 @@ fn a_file_becomes_a_pod_with_a_mirror(node: &Node) -> Result<()> {
     let described = kubectl.ok(&["describe", &mirror])?;
     ensure!(described.contains("Started container app") || described.contains("Container started"), "{described}");
     ensure!(kubectl.run(&["get", "pod/hidden-node-1"])?.code != Some(0), "a hidden file is no manifest");
+    let elsewhere = node.cluster.scratch("elsewhere")?.join("linked.yaml");
+    fs::write(&elsewhere, manifest("linked", "exec sleep 1004"))?;
+    std::os::unix::fs::symlink(&elsewhere, node.path("linked"))?;
+    node.wait_ready("linked")?;
     Ok(())
 }
 
@@ -224,8 +228,12 @@ fn a_removed_file_ends_the_pod_with_its_grace_period(node: &Node) -> Result<()> 
 fn a_broken_file_is_reported_and_ends_its_pod_only(node: &Node) -> Result<()> {
     let kubectl = node.kubectl();
     node.write("secretive", &(manifest("secretive", "true") + "  serviceAccountName: default\n"))?;
+    node.write("kindless", &manifest("kindless", "true").replace("kind: Pod\n", ""))?;
+    node.write("list", "apiVersion: v1\nkind: PodList\nitems: []\n")?;
     let mirror = node.run("breaking", "exec sleep 2006")?;
     let events = |word: &str| kubectl.wait_events("involvedObject.kind=Node", word);
+    events("kindless.yaml: couldn't parse as pod(Object 'Kind' is missing")?;
+    events("list.yaml: couldn't parse as pod(")?;
     events("secretive.yaml: static pods may not reference serviceaccounts")?;
     node.write("breaking", &manifest("breaking", "true").replace("image: busybox", "image: ''"))?;
     events("breaking.yaml: invalid pod: [spec.containers[0].image: Required value")?;
@@ -248,11 +256,18 @@ fn a_restarted_server_takes_over(_: &Node) -> Result<()> {
         let mirror = node.run("staying", "exec sleep 2007")?;
         let uid = node.kubectl().text(&mirror, "/metadata/uid")?;
         node.run("leaving", "exec sleep 2008")?;
+        let altered = node.run("altered", "exec sleep 2009")?;
+        let hash = "/metadata/annotations/kubernetes.io~1config.hash";
+        let old = node.kubectl().text(&altered, hash)?;
         let before = pids("sleep 2007")?;
         node.cluster.kill_server()?;
         fs::remove_file(node.path("leaving"))?;
+        node.write("altered", &manifest("altered", "exec sleep 2010"))?;
         node.cluster.start_server()?;
         node.wait_gone("pod/leaving-node-1")?;
+        node.kubectl().wait_value_of_new(&altered, hash, |value| value.as_str().is_some_and(|value| value != old))?;
+        node.wait_ready("altered")?;
+        ensure!(pids("sleep 2009")?.is_empty() && pids("sleep 2010")?.len() == 1, "one after the other");
         node.wait_ready("staying")?;
         let after = pids("sleep 2007")?;
         ensure!(before.len() == 1 && before == after, "{before:?} {after:?}");
