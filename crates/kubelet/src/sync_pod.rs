@@ -307,7 +307,7 @@ fn pod_ips(context: &NodeContext, pod: &Pod, sandbox_ips: Vec<String>) -> Vec<St
 }
 
 /// An error with its causes in one line.
-fn describe(error: &dyn std::error::Error) -> String {
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

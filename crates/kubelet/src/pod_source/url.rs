@@ -12,6 +12,7 @@ use super::StaticPods;
 use super::manifest::{self, ManifestError, Origin, Source};
 use crate::context::NodeContext;
 use crate::sync_loop::Event;
+use crate::sync_pod::describe;
 
 const PERIOD: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,8 +59,8 @@ impl ManifestUrl {
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("request: {0}")]
-    Request(#[from] kube::Error),
+    #[error("request: {}", describe(.0))]
+    Request(kube::Error),
     #[error("no answer within {TIMEOUT:?}")]
     Timeout,
     #[error("{0}")]
@@ -118,8 +119,9 @@ async fn fetch(
     origin: Origin<'_>,
 ) -> Result<Option<(String, Vec<Pod>)>, FetchError> {
     let request = Request::get(url.path_and_query().map_or("/", |target| target.as_str())).body(Vec::new());
-    let answer = tokio::time::timeout(TIMEOUT, client.request_text(request.map_err(kube::Error::HttpError)?)).await;
-    let text = answer.map_err(|_| FetchError::Timeout)??;
+    let request = request.map_err(|error| FetchError::Request(kube::Error::HttpError(error)))?;
+    let answer = tokio::time::timeout(TIMEOUT, client.request_text(request)).await;
+    let text = answer.map_err(|_| FetchError::Timeout)?.map_err(FetchError::Request)?;
     if before == Some(&text) {
         return Ok(None);
     }
