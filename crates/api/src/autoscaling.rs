@@ -1,3 +1,4 @@
 //! The `autoscaling` group.
 
 pub mod v1;
+pub mod v2;

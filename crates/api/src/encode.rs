@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use serde::ser::SerializeStruct;
+use serde_json::json;
 
 mod forward;
 #[cfg(test)]
@@ -56,11 +57,20 @@ struct Completed<S> {
     written: u8,
     /// Whether the struct's only field, a name, is left out when it is empty.
     omits_name: bool,
+    /// A list that is written as `null` when it is empty.
+    null_list: Option<&'static str>,
 }
 
 impl<S> Completed<S> {
     fn new(inner: S, name: &str) -> Self {
-        Self { inner, always: always_written(name), written: 0, omits_name: name == "LocalObjectReference" }
+        Self {
+            inner,
+            always: always_written(name),
+            written: 0,
+            omits_name: name == "LocalObjectReference",
+            // Only the newer of the two types of this name has the field, and it always writes it.
+            null_list: (name == "HorizontalPodAutoscalerStatus").then_some("currentMetrics"),
+        }
     }
 }
 
@@ -71,6 +81,9 @@ impl<S: SerializeStruct> SerializeStruct for Completed<S> {
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
         if self.omits_name && serde_json::to_value(value).is_ok_and(|value| value == "") {
             return Ok(());
+        }
+        if self.null_list == Some(key) && serde_json::to_value(value).is_ok_and(|value| value == json!([])) {
+            return self.inner.serialize_field(key, &());
         }
         if !self.always.is_empty() {
             if key == NEW_EVENT_FIELD || key == NEW_EVENT[1] || key == NEW_EVENT[2] {

@@ -267,6 +267,11 @@ pub fn invalid(path: &Path<'_>, value: impl Value, detail: impl AsRef<str>) -> E
     Error::new(ErrorType::Invalid, path, Some(&value), detail.as_ref())
 }
 
+/// A malformed value that is not repeated.
+pub fn invalid_unshown(path: &Path<'_>, detail: impl AsRef<str>) -> Error {
+    Error::new(ErrorType::Invalid, path, None, detail.as_ref())
+}
+
 /// A value that stands twice, with a reason.
 pub fn duplicate_because(path: &Path<'_>, value: impl Value, detail: &str) -> Error {
     Error::new(ErrorType::Duplicate, path, Some(&value), detail)

@@ -5,6 +5,7 @@
 
 pub mod apps;
 pub mod autoscaling;
+pub mod batch;
 pub mod coordination;
 pub mod core;
 pub mod decode;
@@ -23,6 +24,7 @@ pub mod node;
 pub mod object;
 mod omit_empty;
 pub mod patch;
+pub mod policy;
 pub mod protobuf;
 pub mod quantity;
 pub mod scheduling;

@@ -59,6 +59,11 @@ pub fn too_long(max: usize) -> String {
     format!("must be no more than {max} characters")
 }
 
+/// `must be no more than N bytes`, as keys and values of labels have it.
+pub fn too_many_bytes(max: usize) -> String {
+    format!("must be no more than {max} bytes")
+}
+
 /// `must be between LOW and HIGH, inclusive`
 pub fn out_of_range(low: i64, high: i64) -> String {
     format!("must be between {low} and {high}, inclusive")

@@ -1,6 +1,8 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
-use k8s_openapi::api::{apps, autoscaling, coordination, core, events, networking, node, scheduling, storage};
+use k8s_openapi::api::{
+    apps, autoscaling, batch, coordination, core, events, networking, node, policy, scheduling, storage,
+};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -37,12 +39,17 @@ pub static KINDS: &[KindEntry] = &[
     entry::<apps::v1::Deployment>(),
     entry::<apps::v1::ReplicaSet>(),
     entry::<apps::v1::StatefulSet>(),
+    entry::<autoscaling::v1::HorizontalPodAutoscaler>(),
     entry::<autoscaling::v1::Scale>(),
+    entry::<autoscaling::v2::HorizontalPodAutoscaler>(),
+    entry::<batch::v1::CronJob>(),
+    entry::<batch::v1::Job>(),
     entry::<coordination::v1::Lease>(),
     entry::<events::v1::Event>(),
     entry::<networking::v1::IPAddress>(),
     entry::<networking::v1::ServiceCIDR>(),
     entry::<node::v1::RuntimeClass>(),
+    entry::<policy::v1::PodDisruptionBudget>(),
     entry::<scheduling::v1::PriorityClass>(),
     entry::<storage::v1::StorageClass>(),
     entry::<storage::v1::VolumeAttributesClass>(),

@@ -7,6 +7,8 @@ pub mod allocator;
 pub mod apps;
 pub mod authentication;
 pub mod authorization;
+pub mod autoscaling;
+pub mod batch;
 pub mod coordination;
 pub mod core;
 mod entry;
@@ -15,6 +17,7 @@ mod kept;
 pub mod metrics;
 pub mod networking;
 pub mod node;
+pub mod policy;
 pub mod resource;
 pub mod scheduling;
 pub mod storage;
@@ -50,8 +53,13 @@ pub static RESOURCES: &[&Resource] = &[
     &authorization::SELF_SUBJECT_ACCESS_REVIEWS,
     &authorization::SELF_SUBJECT_RULES_REVIEWS,
     &authorization::SUBJECT_ACCESS_REVIEWS,
+    &autoscaling::HORIZONTAL_POD_AUTOSCALERS,
+    &autoscaling::HORIZONTAL_POD_AUTOSCALERS_V1,
+    &batch::cron_job::CRON_JOBS,
+    &batch::job::JOBS,
     &networking::ip_address::IP_ADDRESSES,
     &networking::service_cidr::SERVICE_CIDRS,
+    &policy::pod_disruption_budget::POD_DISRUPTION_BUDGETS,
     &storage::storage_class::STORAGE_CLASSES,
     &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
     &scheduling::priority_class::PRIORITY_CLASSES,

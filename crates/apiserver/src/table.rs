@@ -5,6 +5,7 @@
 mod age;
 mod apps;
 mod autoscaling;
+mod batch;
 mod classes;
 mod coordination;
 mod core;
@@ -14,6 +15,7 @@ mod event;
 mod networking;
 mod node;
 mod pod;
+mod policy;
 mod service;
 mod storage;
 pub mod write;
@@ -88,12 +90,17 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("apps", "v1", "Deployment") => &apps::DEPLOYMENT,
         ("apps", "v1", "ReplicaSet") => &apps::REPLICA_SET,
         ("apps", "v1", "StatefulSet") => &apps::STATEFUL_SET,
+        ("autoscaling", "v1", "HorizontalPodAutoscaler") => &autoscaling::HORIZONTAL_POD_AUTOSCALER_V1,
         ("autoscaling", "v1", "Scale") => &autoscaling::SCALE,
+        ("autoscaling", "v2", "HorizontalPodAutoscaler") => &autoscaling::HORIZONTAL_POD_AUTOSCALER,
+        ("batch", "v1", "CronJob") => &batch::CRON_JOB,
+        ("batch", "v1", "Job") => &batch::JOB,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
         ("networking.k8s.io", "v1", "IPAddress") => &networking::IP_ADDRESS,
         ("networking.k8s.io", "v1", "ServiceCIDR") => &networking::SERVICE_CIDR,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
+        ("policy", "v1", "PodDisruptionBudget") => &policy::POD_DISRUPTION_BUDGET,
         ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,

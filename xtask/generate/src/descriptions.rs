@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 const CORE: &str = "io.k8s.api.core.v1.";
 const APPS: &str = "io.k8s.api.apps.v1.";
 const NETWORKING: &str = "io.k8s.api.networking.v1.";
+const AUTOSCALING: &str = "io.k8s.api.autoscaling.v2.";
+const BATCH: &str = "io.k8s.api.batch.v1.";
+const POLICY: &str = "io.k8s.api.policy.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -70,6 +73,22 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (CORE, "ServiceSpec", "type"),
     (NETWORKING, "IPAddressSpec", "parentRef"),
     (NETWORKING, "ServiceCIDRSpec", "cidrs"),
+    (AUTOSCALING, "HorizontalPodAutoscalerSpec", "maxReplicas"),
+    (AUTOSCALING, "HorizontalPodAutoscalerSpec", "metrics"),
+    (AUTOSCALING, "HorizontalPodAutoscalerSpec", "minReplicas"),
+    (AUTOSCALING, "HorizontalPodAutoscalerSpec", "scaleTargetRef"),
+    (AUTOSCALING, "HorizontalPodAutoscalerStatus", "currentReplicas"),
+    ("io.k8s.api.autoscaling.v1.", "ScaleSpec", "replicas"),
+    ("io.k8s.api.autoscaling.v1.", "ScaleStatus", "replicas"),
+    (BATCH, "CronJobSpec", "schedule"),
+    (BATCH, "CronJobSpec", "suspend"),
+    (BATCH, "CronJobSpec", "timeZone"),
+    (BATCH, "CronJobStatus", "active"),
+    (BATCH, "CronJobStatus", "lastScheduleTime"),
+    (BATCH, "JobSpec", "selector"),
+    (BATCH, "JobStatus", "succeeded"),
+    (POLICY, "PodDisruptionBudgetSpec", "maxUnavailable"),
+    (POLICY, "PodDisruptionBudgetSpec", "minAvailable"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "globalDefault"),

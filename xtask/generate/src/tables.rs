@@ -57,12 +57,7 @@ impl Rows {
 }
 
 /// The source of `schema/generated.rs`.
-pub fn write(
-    definitions: &Map<String, Value>,
-    kinds: &[Kind],
-    facts: &Facts,
-    numbers: &Numbers,
-) -> Result<String> {
+pub fn write(definitions: &Map<String, Value>, kinds: &[Kind], facts: &Facts, numbers: &Numbers) -> Result<String> {
     let mut names: Vec<&String> = definitions.keys().filter(|name| is_structure(name)).collect();
     names.sort();
     let mut tables = Tables {

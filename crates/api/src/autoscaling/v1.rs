@@ -1,3 +1,4 @@
 //! `autoscaling/v1`.
 
+pub mod horizontal_pod_autoscaler;
 pub mod scale;

@@ -1,6 +1,6 @@
 //! Label keys and values, configuration keys, environment variables, ports and the like.
 
-use super::{LABEL_MAX_LENGTH, Problems, SUBDOMAIN_MAX_LENGTH, dns1123_subdomain, pattern, too_long};
+use super::{LABEL_MAX_LENGTH, Problems, SUBDOMAIN_MAX_LENGTH, dns1123_subdomain, pattern, too_long, too_many_bytes};
 
 const NAME_PART: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const NAME_PART_TEXT: &str =
@@ -40,7 +40,7 @@ pub fn qualified_name(value: &str) -> Problems {
     if name.is_empty() {
         problems.push("name part must be non-empty".into());
     } else if name.len() > LABEL_MAX_LENGTH {
-        problems.push(format!("name part {}", too_long(LABEL_MAX_LENGTH)).into());
+        problems.push(format!("name part {}", too_many_bytes(LABEL_MAX_LENGTH)).into());
     }
     if !is_name_part(name) {
         let text = format!("name part {NAME_PART_TEXT}");
@@ -53,7 +53,7 @@ pub fn qualified_name(value: &str) -> Problems {
 pub fn label_value(value: &str) -> Problems {
     let mut problems = Problems::new();
     if value.len() > LABEL_MAX_LENGTH {
-        problems.push(too_long(LABEL_MAX_LENGTH).into());
+        problems.push(too_many_bytes(LABEL_MAX_LENGTH).into());
     }
     if !value.is_empty() && !is_name_part(value) {
         problems.push(pattern(LABEL_VALUE_TEXT, LABEL_VALUE, &["MyValue", "my_value", "12345"]));

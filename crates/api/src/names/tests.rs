@@ -45,7 +45,7 @@ fn qualified_names_have_an_optional_prefix() {
         "a qualified name {NAME_PATTERN} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
     );
     assert_eq!(qualified_name("a/b/c"), [slashes]);
-    assert_eq!(qualified_name(&"a".repeat(64)), ["name part must be no more than 63 characters"]);
+    assert_eq!(qualified_name(&"a".repeat(64)), ["name part must be no more than 63 bytes"]);
     assert!(qualified_name("UPPER.com/x")[0].starts_with("prefix part a lowercase RFC 1123 subdomain"));
 }
 

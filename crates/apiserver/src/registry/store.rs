@@ -112,31 +112,31 @@ impl WriteContext<'_> {
         let named = object.metadata().name.clone().unwrap_or_default();
         admission::admit(&self.attributes(Operation::Create, &named, None), object.as_mut()).await?;
         metadata::prepare_new(object.metadata_mut(), self.server.random.uuid(), self.now());
-        let mut preparation = Preparation { now: self.now(), warnings: Vec::new() };
-        self.kept.strategy.prepare_for_create(object.as_mut(), &mut preparation);
-        self.warn(preparation.warnings);
-        let mut attempt = 1;
-        loop {
-            if let Some(prefix) = &generated {
-                let suffix = platform::random::name_suffix(self.server.random.as_ref(), 5);
-                object.metadata_mut().name = Some(api::names::generate(prefix, &suffix));
-            }
-            let mut claims = Claims::default();
-            let outcome = self.try_create(object.as_mut(), &mut claims).await;
-            self.settle(claims, outcome.is_ok()).await;
-            match outcome {
-                Err(Error::AlreadyExists { resource, name, .. }) if generated.is_some() => {
-                    if attempt == NAME_ATTEMPTS {
-                        return Err(Error::GenerateNameExhausted { resource, name });
-                    }
-                    attempt += 1;
-                }
+        let Some(prefix) = generated else { return self.create_named(object).await };
+        let mut taken = String::new();
+        for _ in 0..NAME_ATTEMPTS {
+            let mut attempt = object.clone_object();
+            let suffix = platform::random::name_suffix(self.server.random.as_ref(), 5);
+            attempt.metadata_mut().name = Some(api::names::generate(&prefix, &suffix));
+            match self.create_named(attempt).await {
+                Err(Error::AlreadyExists { name, .. }) => taken = name,
                 outcome => return outcome,
             }
         }
+        Err(Error::GenerateNameExhausted { resource: self.kept.resource.group_resource(), name: taken })
     }
 
-    /// One attempt, under one name.
+    /// Creates an object that has its name, its uid and whatever admission gave it.
+    async fn create_named(&self, mut object: Box<dyn Object>) -> Result<Bytes, Error> {
+        let mut preparation = Preparation { now: self.now(), warnings: Vec::new() };
+        self.kept.strategy.prepare_for_create(object.as_mut(), &mut preparation);
+        self.warn(preparation.warnings);
+        let mut claims = Claims::default();
+        let outcome = self.try_create(object.as_mut(), &mut claims).await;
+        self.settle(claims, outcome.is_ok()).await;
+        outcome
+    }
+
     async fn try_create(&self, object: &mut dyn Object, claims: &mut Claims) -> Result<Bytes, Error> {
         self.allocate(object, None, claims).await?;
         self.invalid(object, object.validate())?;

@@ -171,6 +171,48 @@ pub(super) const IPADDRESS_SPEC_PARENT_REF: &str =
 /// `io.k8s.api.networking.v1.ServiceCIDRSpec.cidrs`
 pub(super) const SERVICE_CIDRSPEC_CIDRS: &str =
     "CIDRs defines the IP blocks in CIDR notation (e.g. \"192.168.0.0/24\" or \"2001:db8::/64\") from which to assign service cluster IPs. Max of two CIDRs is allowed, one of each IP family. This field is immutable.";
+/// `io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec.maxReplicas`
+pub(super) const HORIZONTAL_POD_AUTOSCALER_SPEC_MAX_REPLICAS: &str =
+    "maxReplicas is the upper limit for the number of replicas to which the autoscaler can scale up. It cannot be less that minReplicas.";
+/// `io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec.metrics`
+pub(super) const HORIZONTAL_POD_AUTOSCALER_SPEC_METRICS: &str =
+    "metrics contains the specifications for which to use to calculate the desired replica count (the maximum replica count across all metrics will be used).  The desired replica count is calculated multiplying the ratio between the target value and the current value by the current number of pods.  Ergo, metrics used must decrease as the pod count is increased, and vice-versa.  See the individual metric source types for more information about how each type of metric must respond. If not set, the default metric will be set to 80% average CPU utilization.";
+/// `io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec.minReplicas`
+pub(super) const HORIZONTAL_POD_AUTOSCALER_SPEC_MIN_REPLICAS: &str =
+    "minReplicas is the lower limit for the number of replicas to which the autoscaler can scale down.  It defaults to 1 pod.  minReplicas is allowed to be 0 if the alpha feature gate HPAScaleToZero is enabled and at least one Object or External metric is configured.  Scaling is active as long as at least one metric value is available.";
+/// `io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec.scaleTargetRef`
+pub(super) const HORIZONTAL_POD_AUTOSCALER_SPEC_SCALE_TARGET_REF: &str =
+    "scaleTargetRef points to the target resource to scale, and is used to the pods for which metrics should be collected, as well as to actually change the replica count.";
+/// `io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus.currentReplicas`
+pub(super) const HORIZONTAL_POD_AUTOSCALER_STATUS_CURRENT_REPLICAS: &str =
+    "currentReplicas is current number of replicas of pods managed by this autoscaler, as last seen by the autoscaler.";
+/// `io.k8s.api.batch.v1.CronJobSpec.schedule`
+pub(super) const CRON_JOB_SPEC_SCHEDULE: &str =
+    "The schedule in Cron format, see https://en.wikipedia.org/wiki/Cron.";
+/// `io.k8s.api.batch.v1.CronJobSpec.suspend`
+pub(super) const CRON_JOB_SPEC_SUSPEND: &str =
+    "This flag tells the controller to suspend subsequent executions, it does not apply to already started executions.  Defaults to false.";
+/// `io.k8s.api.batch.v1.CronJobSpec.timeZone`
+pub(super) const CRON_JOB_SPEC_TIME_ZONE: &str =
+    "The time zone name for the given schedule, see https://en.wikipedia.org/wiki/List_of_tz_database_time_zones. If not specified, this will default to the time zone of the kube-controller-manager process. The set of valid time zone names and the time zone offset is loaded from the system-wide time zone database by the API server during CronJob validation and the controller manager during execution. If no system-wide time zone database can be found a bundled version of the database is used instead. If the time zone name becomes invalid during the lifetime of a CronJob or due to a change in host configuration, the controller will stop creating new new Jobs and will create a system event with the reason UnknownTimeZone. More information can be found in https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#time-zones";
+/// `io.k8s.api.batch.v1.CronJobStatus.active`
+pub(super) const CRON_JOB_STATUS_ACTIVE: &str =
+    "A list of pointers to currently running jobs.";
+/// `io.k8s.api.batch.v1.CronJobStatus.lastScheduleTime`
+pub(super) const CRON_JOB_STATUS_LAST_SCHEDULE_TIME: &str =
+    "Information when was the last time the job was successfully scheduled.";
+/// `io.k8s.api.batch.v1.JobSpec.selector`
+pub(super) const JOB_SPEC_SELECTOR: &str =
+    "A label query over pods that should match the pod count. Normally, the system sets this field for you. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors";
+/// `io.k8s.api.batch.v1.JobStatus.succeeded`
+pub(super) const JOB_STATUS_SUCCEEDED: &str =
+    "The number of pods which reached phase Succeeded. The value increases monotonically for a given spec. However, it may decrease in reaction to scale down of elastic indexed jobs.";
+/// `io.k8s.api.policy.v1.PodDisruptionBudgetSpec.maxUnavailable`
+pub(super) const POD_DISRUPTION_BUDGET_SPEC_MAX_UNAVAILABLE: &str =
+    "An eviction is allowed if at most \"maxUnavailable\" pods selected by \"selector\" are unavailable after the eviction, i.e. even in absence of the evicted pod. For example, one can prevent all voluntary evictions by specifying 0. This is a mutually exclusive setting with \"minAvailable\".";
+/// `io.k8s.api.policy.v1.PodDisruptionBudgetSpec.minAvailable`
+pub(super) const POD_DISRUPTION_BUDGET_SPEC_MIN_AVAILABLE: &str =
+    "An eviction is allowed if at least \"minAvailable\" pods selected by \"selector\" will still be available after the eviction, i.e. even in the absence of the evicted pod.  So for example you can prevent all voluntary evictions by specifying \"100%\".";
 /// `io.k8s.api.coordination.v1.LeaseSpec.holderIdentity`
 pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
     "holderIdentity contains the identity of the holder of a current lease. If Coordinated Leader Election is used, the holder identity must be equal to the elected LeaseCandidate.metadata.name field.";
@@ -201,3 +243,9 @@ pub(super) const STORAGE_CLASS_VOLUME_BINDING_MODE: &str =
 /// `io.k8s.api.storage.v1.VolumeAttributesClass.driverName`
 pub(super) const VOLUME_ATTRIBUTES_CLASS_DRIVER_NAME: &str =
     "Name of the CSI driver This field is immutable.";
+/// `io.k8s.api.autoscaling.v1.ScaleSpec.replicas`
+pub(super) const SCALE_SPEC_REPLICAS: &str =
+    "replicas is the desired number of instances for the scaled object.";
+/// `io.k8s.api.autoscaling.v1.ScaleStatus.replicas`
+pub(super) const SCALE_STATUS_REPLICAS: &str =
+    "replicas is the actual number of observed instances of the scaled object.";

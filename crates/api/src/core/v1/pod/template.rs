@@ -40,7 +40,7 @@ pub fn validate(template: &PodTemplateSpec, path: &Path<'_>) -> ErrorList {
     errors.extend(validate_annotations(meta.annotations.as_ref(), &annotations_path));
     validation::validate_annotations(meta, spec, &annotations_path, &mut errors);
     let mut below = ErrorList::new();
-    validation::validate_spec(spec, "", &mut below);
+    validation::validate_spec(spec, None, &mut below);
     validation::validate_profiles_agree(meta, spec, &mut below);
     errors.extend(at(path, below));
     if spec.ephemeral_containers.as_ref().is_some_and(|containers| !containers.is_empty()) {

@@ -60,7 +60,7 @@ fn validate_metadata_and_spec(pod: &Pod) -> ErrorList {
     let mut errors = validate_meta(&pod.metadata, Scope::Namespaced, subdomain_name);
     let spec = spec_of(pod);
     annotations::validate_annotations(&pod.metadata, spec, &METADATA.child("annotations"), &mut errors);
-    spec::validate_spec(spec, text(&pod.metadata.name), &mut errors);
+    spec::validate_spec(spec, Some(text(&pod.metadata.name)), &mut errors);
     if text(&spec.service_account_name).is_empty() {
         forbid_tokens(spec, &mut errors);
     }

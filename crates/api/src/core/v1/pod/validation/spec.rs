@@ -16,18 +16,19 @@ use crate::names;
 /// The longest time a Pod may be active.
 const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 
-pub(in crate::core::v1::pod) fn validate_spec(spec: &PodSpec, pod_name: &str, errors: &mut ErrorList) {
+/// Checks the spec of a Pod of this name, or of a template, which has none.
+pub(in crate::core::v1::pod) fn validate_spec(spec: &PodSpec, pod_name: Option<&str>, errors: &mut ErrorList) {
     if spec.termination_grace_period_seconds.is_none() {
         errors.push(required(&SPEC.child("terminationGracePeriodSeconds"), ""));
     }
-    let volumes = volumes::validate_volumes(spec, pod_name, errors);
+    let volumes = volumes::validate_volumes(spec, pod_name.unwrap_or_default(), errors);
     resources::validate_claims(spec, errors);
     let context = container::Context::new(spec, &volumes);
     container::validate_containers(&context, errors);
     container::validate_init_containers(&context, errors);
     ephemeral::validate_ephemeral_containers(&context, errors);
     resources::validate_pod_level(spec, errors);
-    validate_host_ports(spec, errors);
+    validate_host_ports(spec, pod_name.is_some(), errors);
     check_choice(text(&spec.restart_policy), &["Always", "OnFailure", "Never"], &SPEC.child("restartPolicy"), errors);
     let dns_policies = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     check_choice(text(&spec.dns_policy), &dns_policies, &SPEC.child("dnsPolicy"), errors);
@@ -44,8 +45,8 @@ pub(in crate::core::v1::pod) fn validate_spec(spec: &PodSpec, pod_name: &str, er
     os::validate_os(spec, errors);
 }
 
-/// On the host's network a published port is the container's own.
-fn validate_host_ports(spec: &PodSpec, errors: &mut ErrorList) {
+/// On the host's network a published port is the container's own. In a template it may be left for the Pod's defaults.
+fn validate_host_ports(spec: &PodSpec, in_pod: bool, errors: &mut ErrorList) {
     if spec.host_network != Some(true) {
         return;
     }
@@ -55,7 +56,7 @@ fn validate_host_ports(spec: &PodSpec, errors: &mut ErrorList) {
         let ports_path = container_path.child("ports");
         for (position, port) in container.ports.iter().flatten().enumerate() {
             let host_port = port.host_port.unwrap_or(0);
-            if host_port != port.container_port {
+            if (in_pod || host_port != 0) && host_port != port.container_port {
                 let message = "must match `containerPort` when `hostNetwork` is true";
                 errors.push(invalid(&ports_path.index(position).child("hostPort"), host_port, message));
             }
