@@ -398,7 +398,7 @@ fn own_cpus(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("cpus")?;
     let node = kubectl.value("node/node-1", "/status")?;
     let count: usize = node["capacity"]["cpu"].as_str().context("a number of CPUs")?.parse()?;
-    ensure!(node["allocatable"]["cpu"] == (count - 1).to_string(), "{node}");
+    ensure!(node["allocatable"]["cpu"] == serde_json::json!((count - 1).to_string()), "{node}");
     let declared = node["declaredFeatures"].to_string();
     ensure!(!declared.contains("GuaranteedQoSPodCPUResize"), "{declared}");
     kubectl.apply(&sleeper("shared", "{}", ""))?;

@@ -133,6 +133,9 @@ fn why_names_what_a_pod_waits_for(cluster: &Cluster) -> Result<()> {
     ];
     kubectl.apply(&manifests.concat())?;
     why(cluster, "waits", "large", &["No node fits", "Insufficient cpu"])?;
+    // The verdict outlives the Events that told it.
+    kubectl.ok(&["delete", "events", "--all"])?;
+    comes_to_hold(cluster, "story", "waits", "large", &["on no node", "Insufficient cpu"])?;
     why(cluster, "waits", "unmounted", &["FailedMount", "configmap \"absent\" not found"])?;
     why(cluster, "waits", "imageless", &["Container c waits for its image", "absent:1"])?;
     why(
@@ -160,7 +163,7 @@ spec:
     )?;
     kubectl.wait_ready("slow")?;
     kubectl.ok(&["delete", "pod", "slow", "--wait=false"])?;
-    why(cluster, "ends", "slow", &["PID ", "(sleep 4711) of container c has not ended"])?;
+    why(cluster, "ends", "slow", &["PID ", "(sleep 4711) of container c has not ended; it does not listen"])?;
     kubectl.ok(&["delete", "pod", "slow", "--grace-period=1", "--wait=false"])?;
     why(cluster, "ends", "slow", &["Its finalizer example.com/keep has not been removed"])?;
     kubectl.ok(&["patch", "pod", "slow", "--type=merge", "-p", "{\"metadata\":{\"finalizers\":null}}"])?;
