@@ -22,6 +22,7 @@ fn always_written(name: &str) -> &'static [&'static str] {
         "NodeCondition" => &["lastHeartbeatTime", "lastTransitionTime"],
         "ContainerStateRunning" => &["startedAt"],
         "ContainerStateTerminated" => &["startedAt", "finishedAt"],
+        "Role" | "ClusterRole" => &["rules"],
         _ => &[],
     }
 }

@@ -27,6 +27,7 @@ pub mod patch;
 pub mod policy;
 pub mod protobuf;
 pub mod quantity;
+pub mod rbac;
 pub mod scheduling;
 pub mod schema;
 pub mod scheme;

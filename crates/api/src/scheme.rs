@@ -3,6 +3,7 @@
 use k8s_openapi::api::{
     apps, autoscaling, batch, coordination, core, events, networking, node, policy, scheduling, storage,
 };
+use k8s_openapi::api::{apps, autoscaling, coordination, core, events, networking, node, rbac, scheduling, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -50,6 +51,10 @@ pub static KINDS: &[KindEntry] = &[
     entry::<networking::v1::ServiceCIDR>(),
     entry::<node::v1::RuntimeClass>(),
     entry::<policy::v1::PodDisruptionBudget>(),
+    entry::<rbac::v1::ClusterRole>(),
+    entry::<rbac::v1::ClusterRoleBinding>(),
+    entry::<rbac::v1::Role>(),
+    entry::<rbac::v1::RoleBinding>(),
     entry::<scheduling::v1::PriorityClass>(),
     entry::<storage::v1::StorageClass>(),
     entry::<storage::v1::VolumeAttributesClass>(),
