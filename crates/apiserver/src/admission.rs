@@ -15,6 +15,7 @@ mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
+mod role_escalation;
 mod runtime_class;
 mod service_account;
 mod storage;
@@ -110,6 +111,7 @@ static PLUGINS: &[&dyn Plugin] = &[
     &storage::StorageObjectInUseProtection,
     &storage::PersistentVolumeClaimResize,
     &runtime_class::RuntimeClass,
+    &role_escalation::RoleEscalation,
 ];
 
 /// Lets plugins change an object that is to be created or updated.

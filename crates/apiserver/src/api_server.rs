@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::authorization::{Authorizer, BootstrapAuthorizer, NodeAuthorizer, Union};
+use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::identity::UserInfo;
@@ -82,6 +82,7 @@ pub struct Server {
     pub(crate) kept: Vec<Arc<Kept>>,
     pub(crate) tokens: TokenAuthenticator,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) rbac: Arc<Rbac>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
     pub(crate) service_ranges: Vec<Cidr>,
     pub(crate) node_ports: NodePorts,
@@ -184,8 +185,9 @@ impl ApiServer {
         let expiry = Expiry::start(Arc::clone(&config.store), &kept, shutdown.clone());
         let feed = Arc::clone(&caches);
         tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
-        let nodes = NodeAuthorizer::new(Arc::clone(&caches));
-        let authorizer = Arc::new(Union(vec![Box::new(nodes), Box::new(BootstrapAuthorizer)]));
+        let rbac = Arc::new(Rbac::new(&caches).expect("the registry has the kinds of RBAC"));
+        let nodes = Arc::new(NodeAuthorizer::new(Arc::clone(&caches), Arc::clone(&rbac)));
+        let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
         let server = Server {
             store: config.store,
             clock: config.clock,
@@ -194,6 +196,7 @@ impl ApiServer {
             kept,
             tokens,
             authorizer,
+            rbac,
             node_dialer: config.node_dialer,
             service_ranges: config.service_ranges,
             node_ports: NodePorts::default(),

@@ -1,14 +1,19 @@
-//! May this user do that? One trait, and for now one implementation: the roles that every cluster starts with.
+//! May this user do that? A union of those who may always, nodes by what their Pods refer to, and everybody by RBAC.
+
+use std::sync::Arc;
+
+use api::k8s_openapi::api::rbac::v1::PolicyRule;
+use api::rbac::v1::ALL;
 
 use crate::error::Error;
 use crate::filters::request_info::{RequestInfo, ResourcePath};
 use crate::identity::{MASTERS, UserInfo};
 
-mod bootstrap_roles;
 mod node;
+mod rbac;
 
-pub use bootstrap_roles::{ROLES, Role, Rule, Subject};
 pub use node::NodeAuthorizer;
+pub use rbac::Rbac;
 
 /// What someone wants to do.
 #[derive(Debug, Clone, Copy)]
@@ -39,48 +44,49 @@ pub enum Decision {
     NoOpinion(String),
 }
 
+/// What a user may do, as far as rules can say it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HeldRules {
+    /// The rules.
+    pub rules: Vec<PolicyRule>,
+    /// Why there may be more that could not be found.
+    pub error: Option<String>,
+}
+
 /// Decides what users may do.
 pub trait Authorizer: Send + Sync {
     /// Decides on one action.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;
 
     /// All rules that hold for a user in a namespace, for `kubectl auth can-i --list`.
-    fn rules(&self, user: &UserInfo, namespace: &str) -> Vec<&'static Rule>;
+    fn rules(&self, user: &UserInfo, namespace: &str) -> HeldRules;
 }
 
-/// The roles of [`ROLES`], and `system:masters`.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct BootstrapAuthorizer;
+/// Members of `system:masters` may do everything, whatever RBAC says, so that nobody locks everybody out.
+#[derive(Debug, Clone, Copy)]
+pub struct Masters;
 
-impl Authorizer for BootstrapAuthorizer {
+impl Authorizer for Masters {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
-        if attributes.user.is_in(MASTERS) {
-            return Decision::Allow(String::new());
-        }
-        let allowing = ROLES.iter().find_map(|role| {
-            let subject = role.subjects.iter().find(|subject| subject.matches(attributes.user))?;
-            let rule_found = role.rules.iter().any(|rule| rule.allows(attributes));
-            rule_found.then_some((role, subject))
-        });
-        match allowing {
-            Some((role, subject)) => Decision::Allow(format!(
-                "RBAC: allowed by ClusterRoleBinding \"{0}\" of ClusterRole \"{0}\" to {subject}",
-                role.name
-            )),
-            None => Decision::NoOpinion(String::new()),
-        }
+        if attributes.user.is_in(MASTERS) { Decision::Allow(String::new()) } else { Decision::NoOpinion(String::new()) }
     }
 
-    fn rules(&self, user: &UserInfo, _namespace: &str) -> Vec<&'static Rule> {
-        static EVERYTHING: [Rule; 2] = [Rule::resources(&["*"], &["*"], &["*"]), Rule::paths(&["*"], &["*"])];
-        let masters = user.is_in(MASTERS).then_some(EVERYTHING.iter()).into_iter().flatten();
-        let roles = ROLES.iter().filter(|role| role.subjects.iter().any(|subject| subject.matches(user)));
-        masters.chain(roles.flat_map(|role| role.rules)).collect()
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> HeldRules {
+        let rules = if user.is_in(MASTERS) { everything() } else { Vec::new() };
+        HeldRules { rules, error: None }
     }
+}
+
+/// Rules that allow everything.
+pub fn everything() -> Vec<PolicyRule> {
+    let all = || Some(vec![ALL.to_owned()]);
+    let verbs = vec![ALL.to_owned()];
+    let resources = PolicyRule { api_groups: all(), resources: all(), verbs: verbs.clone(), ..PolicyRule::default() };
+    vec![resources, PolicyRule { non_resource_urls: all(), verbs, ..PolicyRule::default() }]
 }
 
 /// Several authorizers: what one of them allows is allowed.
-pub struct Union(pub Vec<Box<dyn Authorizer>>);
+pub struct Union(pub Vec<Arc<dyn Authorizer>>);
 
 impl Authorizer for Union {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
@@ -95,8 +101,13 @@ impl Authorizer for Union {
         Decision::NoOpinion(reasons.join(", "))
     }
 
-    fn rules(&self, user: &UserInfo, namespace: &str) -> Vec<&'static Rule> {
-        self.0.iter().flat_map(|authorizer| authorizer.rules(user, namespace)).collect()
+    fn rules(&self, user: &UserInfo, namespace: &str) -> HeldRules {
+        let mut union = HeldRules::default();
+        for held in self.0.iter().map(|authorizer| authorizer.rules(user, namespace)) {
+            union.rules.extend(held.rules);
+            union.error = union.error.or(held.error);
+        }
+        union
     }
 }
 

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod networking;
 pub mod node;
 pub mod policy;
+pub mod rbac;
 pub mod resource;
 pub mod scheduling;
 pub mod storage;
@@ -60,6 +61,10 @@ pub static RESOURCES: &[&Resource] = &[
     &networking::ip_address::IP_ADDRESSES,
     &networking::service_cidr::SERVICE_CIDRS,
     &policy::pod_disruption_budget::POD_DISRUPTION_BUDGETS,
+    &rbac::CLUSTER_ROLE_BINDINGS,
+    &rbac::CLUSTER_ROLES,
+    &rbac::ROLE_BINDINGS,
+    &rbac::ROLES,
     &storage::storage_class::STORAGE_CLASSES,
     &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
     &scheduling::priority_class::PRIORITY_CLASSES,

@@ -16,6 +16,7 @@ mod networking;
 mod node;
 mod pod;
 mod policy;
+mod rbac;
 mod service;
 mod storage;
 pub mod write;
@@ -101,6 +102,8 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("networking.k8s.io", "v1", "ServiceCIDR") => &networking::SERVICE_CIDR,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
         ("policy", "v1", "PodDisruptionBudget") => &policy::POD_DISRUPTION_BUDGET,
+        ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding") => &rbac::CLUSTER_ROLE_BINDING,
+        ("rbac.authorization.k8s.io", "v1", "RoleBinding") => &rbac::ROLE_BINDING,
         ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,

@@ -103,6 +103,17 @@ impl Cluster {
         cluster
     }
 
+    /// A server with the default roles as well.
+    pub async fn start_with_policy() -> Self {
+        let cluster = Self::start().await;
+        for namespace in ["kube-public", "kube-system"] {
+            cluster.post("/api/v1/namespaces", json!({"metadata": {"name": namespace}})).await.expect(201);
+        }
+        let client = kube::Client::new(cluster.admin.clone(), "default");
+        bootstrap::policy::reconcile(&client).await.expect("the default policy");
+        cluster
+    }
+
     pub async fn on(store: Arc<dyn Store>, node_dialer: Arc<dyn NodeDialer>) -> Self {
         let config = Config {
             store: Arc::clone(&store),

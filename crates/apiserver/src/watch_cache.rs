@@ -16,12 +16,14 @@ use tokio::sync::mpsc;
 
 use crate::encoding::Prefix;
 
+mod decoded;
 mod entry;
 mod facts;
 mod feed;
 mod filter;
 mod history;
 
+pub use decoded::{Decoded, in_namespace};
 pub use entry::{CLOSING, Entry, Event, EventKind, wrap};
 pub use facts::{Facts, SelectableField};
 pub use feed::{CacheSpec, Caches, FeedError, ROOT};
@@ -47,6 +49,8 @@ struct State {
     watchers: Vec<Watcher>,
     /// The newest revision this state is of; other resources' commits count too.
     revision: u64,
+    /// How often these objects have changed.
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -130,6 +134,7 @@ impl WatchCache {
             history: History::starting_after(revision),
             watchers: Vec::new(),
             revision,
+            changes: 0,
         };
         Self { prefix, selectable, state: RwLock::new(state) }
     }
@@ -160,6 +165,18 @@ impl WatchCache {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How often these objects have changed since the server started.
+    pub fn changes(&self) -> u64 {
+        self.read().changes
+    }
+
+    /// [`WatchCache::changes`], and all objects then, in key order.
+    fn entries(&self) -> (u64, Vec<(Arc<str>, Arc<Entry>)>) {
+        let state = self.read();
+        let entries = state.objects.iter().map(|(key, entry)| (Arc::clone(key), Arc::clone(entry)));
+        (state.changes, entries.collect())
     }
 
     /// Objects, as of one revision.
@@ -239,6 +256,7 @@ impl WatchCache {
             Arc::new(Entry::new(&self.prefix, stored, revision, facts, kind))
         });
         state.revision = revision;
+        state.changes += 1;
         if current.is_none() && previous.is_none() {
             return; // an object this server could not read
         }
@@ -262,7 +280,8 @@ impl WatchCache {
     /// Starts over from a snapshot: every watch ends, and no history is left.
     fn replace(&self, objects: BTreeMap<Arc<str>, Arc<Entry>>, revision: u64) {
         let mut state = self.write();
-        *state = State { objects, history: History::starting_after(revision), watchers: Vec::new(), revision };
+        let (history, changes) = (History::starting_after(revision), state.changes + 1);
+        *state = State { objects, history, watchers: Vec::new(), revision, changes };
     }
 }
 

@@ -8,6 +8,7 @@ pub mod files;
 pub mod kubeconfig;
 pub mod objects;
 pub mod pki;
+pub mod policy;
 
 pub use api_service::ApiEndpoint;
 pub use kubeconfig::Kubeconfig;

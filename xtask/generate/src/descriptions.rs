@@ -11,6 +11,7 @@ const NETWORKING: &str = "io.k8s.api.networking.v1.";
 const AUTOSCALING: &str = "io.k8s.api.autoscaling.v2.";
 const BATCH: &str = "io.k8s.api.batch.v1.";
 const POLICY: &str = "io.k8s.api.policy.v1.";
+const RBAC: &str = "io.k8s.api.rbac.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -91,6 +92,8 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (POLICY, "PodDisruptionBudgetSpec", "minAvailable"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
+    (RBAC, "ClusterRoleBinding", "roleRef"),
+    (RBAC, "RoleBinding", "roleRef"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "globalDefault"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "preemptionPolicy"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "value"),

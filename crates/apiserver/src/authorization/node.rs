@@ -1,12 +1,15 @@
-//! What a kubelet may read besides its role, one by one: the Secrets, ConfigMaps and claims of Pods on its own node, and
-//! the volumes of those claims.
+//! What a kubelet may do: what the ClusterRole `system:node` says, and one by one read the Secrets, ConfigMaps and claims of
+//! Pods on its own node, and the volumes of those claims.
 
 use std::sync::Arc;
 
 use api::k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, PersistentVolume, Pod, Volume};
 
-use super::bootstrap_roles::Rule;
-use super::{Attributes, Authorizer, Decision, Target};
+use api::k8s_openapi::api::rbac::v1::RoleRef;
+use api::rbac::v1::CLUSTER_ROLE;
+
+use super::rbac::{Rbac, allows};
+use super::{Attributes, Authorizer, Decision, HeldRules, Target};
 use crate::filters::request_info::ResourcePath;
 use crate::identity::UserInfo;
 use crate::watch_cache::{Caches, Filter, ListRequest};
@@ -14,7 +17,11 @@ use crate::watch_cache::{Caches, Filter, ListRequest};
 /// Decides on requests of nodes for what their Pods refer to.
 pub struct NodeAuthorizer {
     caches: Arc<Caches>,
+    rbac: Arc<Rbac>,
 }
+
+/// The ClusterRole of all nodes. No binding gives it to them: it holds for nobody else.
+const NODE_ROLE: &str = "system:node";
 
 /// What a Pod can refer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +34,18 @@ enum Referred {
 
 impl NodeAuthorizer {
     /// An authorizer that looks at the Pods in the caches.
-    pub fn new(caches: Arc<Caches>) -> Self {
-        Self { caches }
+    pub fn new(caches: Arc<Caches>, rbac: Arc<Rbac>) -> Self {
+        Self { caches, rbac }
+    }
+
+    /// What the role of all nodes says.
+    fn by_role(&self, attributes: &Attributes<'_>) -> Decision {
+        let role = RoleRef { kind: CLUSTER_ROLE.to_owned(), name: NODE_ROLE.to_owned(), ..RoleRef::default() };
+        let rules = self.rbac.rules_of(&role, "").unwrap_or_default();
+        if rules.iter().any(|rule| allows(rule, attributes)) {
+            return Decision::Allow(String::new());
+        }
+        Decision::NoOpinion(String::new())
     }
 
     /// Whether a claim of a Pod on the node has the volume.
@@ -63,10 +80,8 @@ impl NodeAuthorizer {
 
 impl Authorizer for NodeAuthorizer {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
-        let no_opinion = || Decision::NoOpinion(String::new());
-        let (Some(node), Target::Resource(at)) = (attributes.user.node_name(), attributes.target) else {
-            return no_opinion();
-        };
+        let Some(node) = attributes.user.node_name() else { return Decision::NoOpinion(String::new()) };
+        let Target::Resource(at) = attributes.target else { return self.by_role(attributes) };
         let kind = match (at.group.as_str(), at.resource.as_str(), at.subresource.as_str(), attributes.verb) {
             ("", "secrets", "", "get" | "list" | "watch") => Referred::Secret,
             ("", "configmaps", "", "get" | "list" | "watch") => Referred::ConfigMap,
@@ -85,7 +100,7 @@ impl Authorizer for NodeAuthorizer {
             ("", "persistentvolumeclaims" | "persistentvolumes", ..) => {
                 return Decision::NoOpinion("can only get individual resources of this type".to_owned());
             }
-            _ => return no_opinion(),
+            _ => return self.by_role(attributes),
         };
         if at.name.is_empty() {
             return Decision::NoOpinion("No Object name found".to_owned());
@@ -96,8 +111,8 @@ impl Authorizer for NodeAuthorizer {
         unrelated(node)
     }
 
-    fn rules(&self, _user: &UserInfo, _namespace: &str) -> Vec<&'static Rule> {
-        Vec::new()
+    fn rules(&self, _user: &UserInfo, _namespace: &str) -> HeldRules {
+        HeldRules::default()
     }
 }
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::options::WriteOptions;
 use super::{binding, decode};
 use crate::api_server::Server;
-use crate::authorization::{Attributes, Decision, Rule, Target};
+use crate::authorization::{Attributes, Decision, HeldRules, Target};
 use crate::body;
 use crate::error::Error;
 use crate::filters::request_info::ResourcePath;
@@ -205,31 +205,29 @@ impl Review<'_> {
         if namespace.is_empty() {
             return Err(Error::bad_request("no namespace on request"));
         }
-        let owned = |list: &[&str]| Some(list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-        let rules = self.server.authorizer.rules(self.user, &namespace);
-        let (paths, resources): (Vec<&Rule>, Vec<&Rule>) = rules.into_iter().partition(|rule| !rule.paths.is_empty());
-        review.status = Some(authz::SubjectRulesReviewStatus {
-            evaluation_error: None,
-            incomplete: false,
-            non_resource_rules: paths
-                .iter()
-                .map(|rule| authz::NonResourceRule {
-                    non_resource_urls: owned(rule.paths),
-                    verbs: owned(rule.verbs).unwrap_or_default(),
-                })
-                .collect(),
-            resource_rules: resources
-                .iter()
-                .map(|rule| authz::ResourceRule {
-                    api_groups: owned(rule.groups),
-                    resource_names: None,
-                    resources: owned(rule.resources),
-                    verbs: owned(rule.verbs).unwrap_or_default(),
-                })
-                .collect(),
-        });
+        let held = self.server.authorizer.rules(self.user, &namespace);
+        review.status = Some(rules_status(held));
         Ok(json(&review))
     }
+}
+
+fn rules_status(held: HeldRules) -> authz::SubjectRulesReviewStatus {
+    let mut status =
+        authz::SubjectRulesReviewStatus { evaluation_error: held.error, ..authz::SubjectRulesReviewStatus::default() };
+    for rule in held.rules {
+        if rule.resources.as_ref().is_some_and(|resources| !resources.is_empty()) {
+            status.resource_rules.push(authz::ResourceRule {
+                api_groups: rule.api_groups,
+                resource_names: rule.resource_names,
+                resources: rule.resources,
+                verbs: rule.verbs,
+            });
+        } else if rule.non_resource_urls.is_some() {
+            let non_resource_urls = rule.non_resource_urls;
+            status.non_resource_rules.push(authz::NonResourceRule { non_resource_urls, verbs: rule.verbs });
+        }
+    }
+    status
 }
 
 /// A review is about a resource or about a path, never both.

@@ -6,7 +6,7 @@ const PODS: &str = "/api/v1/namespaces/default/pods";
 
 #[tokio::test]
 async fn pods_get_account_token_priority_and_tolerations() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let pod = cluster.pod("p", json!({})).await;
     let spec = &pod["spec"];
     assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
@@ -23,7 +23,7 @@ async fn pods_get_account_token_priority_and_tolerations() {
 
 #[tokio::test]
 async fn pods_are_refused_for_what_is_not_there() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let check = async |spec: serde_json::Value, expected: &str| {
         let mut spec = spec;
         spec["containers"] = json!([{"name": "c", "image": "i"}]);
@@ -49,14 +49,14 @@ async fn pods_are_refused_for_what_is_not_there() {
 
 #[tokio::test]
 async fn new_nodes_are_tainted_until_ready() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let node = cluster.post("/api/v1/nodes", json!({"metadata": {"name": "n1"}})).await.expect(201);
     assert_eq!(node["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
 }
 
 #[tokio::test]
 async fn kubelets_write_their_own_objects_only() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let kubelet = cluster.user("system:node:n1", &["system:nodes"]);
     let post = async |path: &str, body: serde_json::Value| {
         let headers = [("content-type", "application/json")];
@@ -75,7 +75,7 @@ async fn kubelets_write_their_own_objects_only() {
 
 #[tokio::test]
 async fn kubelets_read_what_their_pods_refer_to_and_nothing_else() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     for name in ["mine", "other"] {
         let body = json!({"metadata": {"name": name}, "stringData": {"k": "v"}});
         cluster.post("/api/v1/namespaces/default/secrets", body).await.expect(201);
@@ -110,7 +110,7 @@ async fn kubelets_read_what_their_pods_refer_to_and_nothing_else() {
 
 #[tokio::test]
 async fn claims_get_a_class_and_a_guard_and_nodes_read_their_own() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let class = json!({
         "metadata": { "name": "usual", "annotations": { "storageclass.kubernetes.io/is-default-class": "true" } },
         "provisioner": "x/p"

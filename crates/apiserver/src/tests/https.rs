@@ -76,7 +76,7 @@ async fn whoami(address: std::net::SocketAddr, connector: TlsConnector, h2: bool
 
 #[tokio::test]
 async fn client_certificates_identify_over_both_protocols() {
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::start_with_policy().await;
     let authority = Authority::new();
     let (certificate, key) = authority.sign("server", "servers");
     let tls =

@@ -119,3 +119,31 @@ fn subjects_are_of_three_kinds() {
         ]
     );
 }
+
+#[test]
+fn what_is_not_held_is_told_piece_by_piece() {
+    let rules =
+        |value: Value| -> Vec<k8s_openapi::api::rbac::v1::PolicyRule> { serde_json::from_value(value).unwrap() };
+    let rule = |group: &str, resource: &str, verb: &str| json!({ "apiGroups": [group], "resources": [resource], "verbs": [verb] });
+    let wanted = rules(json!([
+        { "apiGroups": ["", "apps"], "resources": ["pods/log"], "verbs": ["get", "list"] },
+        { "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a", "b"], "verbs": ["get"] },
+        { "nonResourceURLs": ["/x/y", "/z"], "verbs": ["get"] },
+    ]));
+    let cases = [
+        (json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]), 2),
+        (
+            json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }, { "nonResourceURLs": ["*"], "verbs": ["*"] }]),
+            0,
+        ),
+        (json!([rule("", "*/log", "*"), rule("apps", "pods/log", "get")]), 5),
+        (json!([{ "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["get"] }]), 7),
+        (json!([{ "nonResourceURLs": ["/x/*"], "verbs": ["get"] }]), 7),
+    ];
+    for (held, missing) in cases {
+        assert_eq!(super::uncovered(&rules(held.clone()), &wanted).len(), missing, "{held}");
+    }
+    // A name does not stand for all of them.
+    let named = rules(json!([{ "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["get"] }]));
+    assert_eq!(super::uncovered(&named, &rules(json!([rule("", "pods", "get")]))).len(), 1);
+}
