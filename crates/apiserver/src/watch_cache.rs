@@ -59,6 +59,9 @@ struct Watcher {
     sender: mpsc::Sender<Delivery>,
 }
 
+/// Objects with their keys.
+type Keyed = Vec<(Arc<str>, Arc<Entry>)>;
+
 /// A change on its way to one watcher.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -173,7 +176,7 @@ impl WatchCache {
     }
 
     /// [`WatchCache::changes`], and all objects then, in key order.
-    fn entries(&self) -> (u64, Vec<(Arc<str>, Arc<Entry>)>) {
+    fn entries(&self) -> (u64, Keyed) {
         let state = self.read();
         let entries = state.objects.iter().map(|(key, entry)| (Arc::clone(key), Arc::clone(entry)));
         (state.changes, entries.collect())

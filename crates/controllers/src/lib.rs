@@ -5,6 +5,7 @@
 //! ([`watches`]); nothing is polled.
 
 mod assembly;
+mod cluster_role_aggregation;
 mod ephemeral_volume;
 mod garbage_collector;
 mod local_path;
@@ -68,6 +69,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     if let Some(local) = config.local_path {
         local_path::start(&mut controllers, local);
     }
+    cluster_role_aggregation::start(&mut controllers);
     garbage_collector::start(&mut controllers);
     controllers.run().await;
 }

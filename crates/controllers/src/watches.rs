@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod,
     PodCondition, PodSpec, ServiceAccount, Toleration, Volume,
 };
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::runtime::watcher;
@@ -117,6 +118,7 @@ pub struct Watches {
     pub claims: Reflector<PersistentVolumeClaim>,
     pub volumes: Reflector<PersistentVolume>,
     pub classes: Reflector<StorageClass>,
+    pub cluster_roles: Reflector<ClusterRole>,
 }
 
 /// A node's heartbeat.
@@ -156,6 +158,7 @@ impl Watches {
             claims: Reflector::new(Api::all(client.clone())),
             volumes: Reflector::new(Api::all(client.clone())),
             classes: Reflector::new(Api::all(client.clone())),
+            cluster_roles: Reflector::new(Api::all(client.clone())),
         }
     }
 
@@ -171,6 +174,7 @@ impl Watches {
             self.claims.run(cancel.clone()),
             self.volumes.run(cancel.clone()),
             self.classes.run(cancel.clone()),
+            self.cluster_roles.run(cancel.clone()),
         );
     }
 }

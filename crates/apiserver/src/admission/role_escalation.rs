@@ -1,7 +1,7 @@
 //! Nobody gives away more than they hold: writing a role takes every right in it or the verb `escalate`, writing a binding
 //! every right of its role or the verb `bind` on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::Object;
 use api::k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef};
@@ -128,21 +128,20 @@ fn confirm(attributes: &Attributes<'_>, rules: &[PolicyRule]) -> Result<(), Stri
 
 /// Pieces about the same resource as one rule with all their verbs.
 fn compact(pieces: Vec<PolicyRule>) -> Vec<PolicyRule> {
-    let mut simple: BTreeMap<(Option<Vec<String>>, Option<Vec<String>>), PolicyRule> = BTreeMap::new();
-    let mut compacted = Vec::new();
+    let mut compacted: Vec<PolicyRule> = Vec::new();
     for piece in pieces {
-        if piece.resource_names.is_some() || piece.non_resource_urls.is_some() {
-            compacted.push(piece);
-            continue;
-        }
-        match simple.entry((piece.api_groups.clone(), piece.resources.clone())) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(piece);
-            }
-            std::collections::btree_map::Entry::Occupied(mut present) => present.get_mut().verbs.extend(piece.verbs),
+        let is_simple = piece.resource_names.is_none() && piece.non_resource_urls.is_none();
+        let same = compacted.iter_mut().find(|rule| {
+            is_simple
+                && rule.resource_names.is_none()
+                && rule.api_groups == piece.api_groups
+                && rule.resources == piece.resources
+        });
+        match same {
+            Some(rule) => rule.verbs.extend(piece.verbs),
+            None => compacted.push(piece),
         }
     }
-    compacted.extend(simple.into_values());
     compacted
 }
 
