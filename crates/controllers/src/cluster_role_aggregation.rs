@@ -15,6 +15,9 @@ use crate::runtime::{Error, Next, Reconcile};
 /// How upstream's controller names itself in what it wrote.
 const FIELD_MANAGER: &str = "clusterrole-aggregation-controller";
 
+/// The one key there is.
+const EVERY_AGGREGATE: &str = "aggregated ClusterRoles";
+
 struct ClusterRoleAggregation {
     client: Client,
     roles: Lister<ClusterRole>,
@@ -23,7 +26,7 @@ struct ClusterRoleAggregation {
 /// Starts the controller: it looks at all aggregates when any ClusterRole changes, for nobody knows which is part of which.
 pub fn start(controllers: &mut Controllers) {
     let mut wiring = Wiring::new();
-    wiring.wakes(&mut controllers.watches.cluster_roles, |_| [()]);
+    wiring.wakes(&mut controllers.watches.cluster_roles, |_| [EVERY_AGGREGATE]);
     let roles = wiring.reads(&controllers.watches.cluster_roles);
     controllers.add(ClusterRoleAggregation { client: controllers.client.clone(), roles }, wiring, 1);
 }
@@ -53,10 +56,10 @@ fn aggregated(role: &ClusterRole, all: &[Arc<ClusterRole>]) -> Option<Vec<Policy
 }
 
 impl Reconcile for ClusterRoleAggregation {
-    type Key = ();
+    type Key = &'static str;
     const NAME: &'static str = "ClusterRole aggregation";
 
-    async fn reconcile(&self, (): &()) -> Result<Next, Error> {
+    async fn reconcile(&self, _: &&'static str) -> Result<Next, Error> {
         let all = self.roles.matching(|_| true);
         let api: Api<ClusterRole> = Api::all(self.client.clone());
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -89,7 +89,6 @@ impl ControlPlane {
         bootstrap::objects::ensure(&admin, &settings.api_endpoint(), plane.clock.now())
             .await
             .context("cannot make the built-in objects")?;
-        bootstrap::objects::ensure(&admin).await.context("cannot make the built-in objects")?;
         bootstrap::policy::reconcile(&admin).await.context("cannot make the default roles")?;
         plane.start_components(settings, cancel);
         Ok(plane)
