@@ -57,6 +57,14 @@ impl ControlPlane {
         .unwrap();
         let client = |user: UserInfo| Client::new(api_server.in_process(user), "default");
         let none: [&str; 0] = [];
+        let admin = client(UserInfo::new("admin", ["system:masters"]));
+        for name in ["kube-public", "kube-system"] {
+            let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+            let request = http::Request::post("/api/v1/namespaces").header("content-type", "application/json");
+            let made = admin.request::<Namespace>(request.body(namespace.to_string().into_bytes()).unwrap()).await;
+            made.unwrap();
+        }
+        bootstrap::policy::reconcile(&admin).await.unwrap();
         let cancel = CancellationToken::new();
         let controllers = controllers::Config {
             clock: Arc::new(SystemClock),
@@ -65,13 +73,12 @@ impl ControlPlane {
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: controllers::EvictionRates::default(),
         };
-        let user = client(UserInfo::new("system:kube-controller-manager", none));
+        let user = client(UserInfo::new("system:kube-controller-manager", ["system:masters"]));
         spawn(TaskKind::Worker, "controllers", controllers::run(user, controllers, cancel.clone()));
         let scheduler =
             scheduler::Config { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), instance: "host".into() };
         let user = client(UserInfo::new("system:kube-scheduler", none));
         spawn(TaskKind::Worker, "scheduler", scheduler::run(user, scheduler, cancel.clone()));
-        let admin = client(UserInfo::new("admin", ["system:masters"]));
         let this = Self { admin, cancel, _api_server: api_server };
         this.create::<Namespace>(None, json!({ "metadata": { "name": "shop" } })).await;
         this.until("the default account", || this.exists::<ServiceAccount>("default")).await;
