@@ -1,9 +1,8 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, coordination, core, events, networking, node, policy, scheduling, storage,
+    apps, autoscaling, batch, coordination, core, events, networking, node, policy, rbac, scheduling, storage,
 };
-use k8s_openapi::api::{apps, autoscaling, coordination, core, events, networking, node, rbac, scheduling, storage};
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
