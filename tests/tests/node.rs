@@ -17,7 +17,9 @@ fn main() -> ExitCode {
         the_node_says_what_its_runtime_can_do,
         probes_and_claims_are_measured,
         pods_are_reached_through_their_proxy,
+        pods_that_speak_tls_are_reached_through_their_proxy,
         the_kubelet_listens_and_asks_who_calls,
+        the_kubelet_streams_to_those_who_may,
         logs_are_read_across_rotations,
         previous_and_completed_containers_keep_their_logs,
         a_cordoned_node_is_drained,
@@ -184,6 +186,32 @@ fn pods_are_reached_through_their_proxy(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// A web server whose certificate nobody vouches for.
+fn pods_that_speak_tls_are_reached_through_their_proxy(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("proxy-tls")?;
+    let file = |name: &str| cluster.data_dir().join("tls").join(name).display().to_string();
+    let (certificate, key) = (format!("--cert={}", file("kubelet.crt")), format!("--key={}", file("kubelet.key")));
+    kubectl.ok(&["create", "secret", "tls", "web", &certificate, &key])?;
+    let server = "server { listen 8443 ssl; ssl_certificate /tls/tls.crt; ssl_certificate_key /tls/tls.key; \
+                  location / { return 200 'secret of $host\\n'; } }";
+    kubectl.ok(&["create", "configmap", "web", &format!("--from-literal=web.conf={server}")])?;
+    kubectl.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {volumes: [{name: tls, secret: {secretName: web}}, {name: \
+         conf, configMap: {name: web}}], containers: [{name: web, image: nginx, ports: [{containerPort: 8443}], \
+         readinessProbe: {tcpSocket: {port: 8443}, periodSeconds: 1}, volumeMounts: [{name: tls, mountPath: /tls}, {name: \
+         conf, mountPath: /etc/nginx/conf.d}]}]}\n",
+    )?;
+    kubectl.wait_ready("web")?;
+    let address = kubectl.text("pod/web", "/status/podIP")?;
+    for name in ["https:web:8443", "https:web:"] {
+        let page = raw(&kubectl, &format!("/api/v1/namespaces/proxy-tls/pods/{name}/proxy/"))?;
+        ensure!(page == format!("secret of {address}\n"), "{name}: {page}");
+    }
+    let plain = kubectl.fails(&["get", "--raw", "/api/v1/namespaces/proxy-tls/pods/web:8443/proxy/"])?;
+    ensure!(plain.contains("the server rejected our request"), "it speaks TLS only: {plain}");
+    Ok(())
+}
+
 /// Asks the kubelet over HTTPS; answers status and body.
 fn ask_kubelet(cluster: &Cluster, path: &str, arguments: &[String]) -> Result<(String, String)> {
     let kubectl = cluster.kubectl();
@@ -221,6 +249,66 @@ fn the_kubelet_listens_and_asks_who_calls(cluster: &Cluster) -> Result<()> {
     ensure!((code.as_str(), body.as_str()) == ("403", expected), "a ServiceAccount: {code} {body}");
     let (code, _) = ask_kubelet(cluster, "/healthz", &header("nonsense"))?;
     ensure!(code == "401", "a token of nobody: {code}");
+    Ok(())
+}
+
+/// The bytes that curl gets from the kubelet over HTTPS, however the connection ends.
+fn stream_from_kubelet(cluster: &Cluster, path: &str, arguments: &[&str]) -> Result<String> {
+    let port = cluster.kubectl().value("node/node-1", "/status/daemonEndpoints/kubeletEndpoint/Port")?;
+    let output = Command::new("curl")
+        .args(["--silent", "--include", "--no-buffer", "--max-time", "5", "--http1.1", "--cacert"])
+        .arg(cluster.data_dir().join("tls/ca.crt"))
+        .args(arguments)
+        .arg(format!("https://127.0.0.1:{port}{path}"))
+        .output()
+        .context("running curl")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn the_kubelet_streams_to_those_who_may(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("kubelet-streams")?;
+    run(&kubectl, "talker", "echo first words; while :; do sleep 1; echo tick; done")?;
+    let tls = cluster.data_dir().join("tls");
+    let file = |name: &str| tls.join(name).display().to_string();
+    let (certificate, key) = (file("admin.crt"), file("admin.key"));
+    kubectl.ok(&["create", "serviceaccount", "caller"])?;
+    let token = kubectl.ok(&["create", "token", "caller"])?;
+    let token = format!("Authorization: Bearer {}", token.trim());
+    let (admin, account) = (["--cert", &certificate, "--key", &key], ["--header", &token]);
+    let web_socket: &[&str] = &[
+        "-HConnection: Upgrade",
+        "-HUpgrade: websocket",
+        "-HSec-WebSocket-Version: 13",
+        "-HSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "-HSec-WebSocket-Protocol: v5.channel.k8s.io",
+    ];
+    let spdy: &[&str] =
+        &["-XPOST", "-HConnection: Upgrade", "-HUpgrade: SPDY/3.1", "-HX-Stream-Protocol-Version: portforward.k8s.io"];
+    let pod = "kubelet-streams/talker";
+    let logs = format!("/containerLogs/{pod}/talker");
+    let exec = format!("/exec/{pod}/talker?output=1&command=echo&command=executed");
+    let attach = format!("/attach/{pod}/talker?output=1");
+    let forward = format!("/portForward/{pod}");
+    let calls: [(&str, &[&str], &str, &str); 4] = [
+        (&logs, &[], "200 OK", "first words"),
+        (&exec, web_socket, "101 Switching Protocols", "executed"),
+        (&attach, web_socket, "101 Switching Protocols", "tick"),
+        (&forward, spdy, "101 Switching Protocols", "SPDY/3.1"),
+    ];
+    let ask = |credentials: &[&str], path: &str, headers: &[&str]| {
+        stream_from_kubelet(cluster, path, &[credentials, headers].concat())
+    };
+    for (path, headers, _, _) in calls {
+        let said = ask(&account, path, headers)?;
+        let refused = "Forbidden (user=system:serviceaccount:kubelet-streams:caller, verb=";
+        ensure!(said.starts_with("HTTP/1.1 403") && said.contains(refused), "not everybody may {path}: {said}");
+        let said = ask(&[], path, headers)?;
+        ensure!(said.starts_with("HTTP/1.1 401"), "nobody may {path}: {said}");
+    }
+    for (path, headers, code, text) in calls {
+        let said = ask(&admin, path, headers)?;
+        ensure!(said.starts_with(&format!("HTTP/1.1 {code}")) && said.contains(text), "{path}: {said}");
+    }
     Ok(())
 }
 

@@ -6,3 +6,4 @@ pub mod backoff;
 pub mod clock;
 pub mod random;
 pub mod tasks;
+pub mod tls;

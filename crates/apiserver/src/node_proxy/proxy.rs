@@ -111,16 +111,19 @@ async fn to_address(backend: &Backend<'_>, address: &str, url: &str, request: Re
     if !is_proxyable(ip) {
         return Err(refuse());
     }
-    if backend.scheme == "https" {
-        return Err(Error::bad_request("only plain HTTP can be proxied; use port-forward for TLS"));
-    }
+    let secure = backend.scheme == "https";
     let port = match backend.port {
+        "" if secure => 443,
         "" => 80,
         digits => digits.parse().map_err(|_| Error::bad_request(format!("invalid port \"{digits}\"")))?,
     };
     debug!(%ip, port, url, "proxy to an address");
     let stream = TcpStream::connect((ip, port)).await.map_err(dial_failure)?;
     let host = std::net::SocketAddr::new(ip, port).to_string();
+    if secure {
+        let stream = platform::tls::connect_to_anybody(address, stream).await.map_err(dial_failure)?;
+        return exchange(TokioIo::new(stream), url, &host, request).await;
+    }
     exchange(TokioIo::new(stream), url, &host, request).await
 }
 

@@ -21,7 +21,7 @@ pub fn pressure(threshold: &Threshold, seen: &Observations, pod: &Pod, stats: Op
     let Some(stats) = stats else { return text };
     if threshold.signal == Signal::MemoryAvailable
         && let Some(request) = pod.spec.as_ref().and_then(|spec| of(spec.resources.as_ref(), resource))
-        && let Some(usage) = stats.memory.and_then(|memory| memory.working_set_bytes)
+        && let Some(usage) = stats.compute.memory.and_then(|memory| memory.working_set_bytes)
     {
         let (name, usage) = (pod::name(pod), in_kibibytes(bytes(usage)));
         let _ =
@@ -48,7 +48,7 @@ fn of(resources: Option<&ResourceRequirements>, resource: &str) -> Option<Quanti
 
 fn usage(container: &ContainerStats, signal: Signal) -> Option<Quantity> {
     match signal.resource() {
-        "memory" => Some(bytes(container.memory?.working_set_bytes?)),
+        "memory" => Some(bytes(container.compute.memory?.working_set_bytes?)),
         "ephemeral-storage" => Some(bytes(container.rootfs?.used_bytes + container.logs?.used_bytes)),
         _ => None,
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
     use crate::eviction::judge::Observation;
     use crate::eviction::{Limit, Thresholds};
-    use crate::stats::summary::MemoryStats;
+    use crate::stats::summary::{ComputeStats, MemoryStats};
     use crate::testing::{at, pod as spec_pod};
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         };
         let container = |name: &str, bytes| ContainerStats {
             name: name.to_owned(),
-            memory: Some(memory(bytes)),
+            compute: ComputeStats { memory: Some(memory(bytes)), ..ComputeStats::default() },
             ..ContainerStats::default()
         };
         let stats = PodStats {

@@ -45,7 +45,7 @@ fn usage(stats: &PodStats, signal: Signal, disks: Disks) -> i64 {
     let disk = |of: fn(&FsStats) -> u64| disk_usage(stats, signal, disks, of);
     let usage = match signal {
         Signal::MemoryAvailable | Signal::AllocatableMemoryAvailable => {
-            stats.memory.and_then(|memory| memory.working_set_bytes).unwrap_or(0)
+            stats.compute.memory.and_then(|memory| memory.working_set_bytes).unwrap_or(0)
         }
         Signal::NodefsAvailable | Signal::ImagefsAvailable | Signal::ContainerfsAvailable => disk(|fs| fs.used_bytes),
         Signal::NodefsInodesFree | Signal::ImagefsInodesFree | Signal::ContainerfsInodesFree => {

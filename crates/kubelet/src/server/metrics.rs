@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::probes::CountKey;
 use crate::stats::Detail;
-use crate::stats::summary::{ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, PodStats, Summary};
+use crate::stats::summary::{
+    ComputeStats, ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, PodStats, Summary,
+};
 
 /// What the text is.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -139,8 +141,8 @@ fn kubelet(text: &mut Text, summary: &Summary, pods: usize) {
     );
     let own = summary.node.system_containers.iter().find(|container| container.name == "kubelet");
     if let Some(own) = own {
-        let cpu = own.cpu.as_ref().and_then(seconds).unwrap_or(0.0);
-        let memory = own.memory.and_then(|memory| memory.usage_bytes).unwrap_or(0);
+        let cpu = own.compute.cpu.as_ref().and_then(seconds).unwrap_or(0.0);
+        let memory = own.compute.memory.and_then(|memory| memory.usage_bytes).unwrap_or(0);
         text.metric(
             "process_cpu_seconds_total",
             "counter",
@@ -228,12 +230,16 @@ impl<'a> Subject<'a> {
         summary.pods.iter().flat_map(of_pod).collect()
     }
 
-    fn cpu(&self) -> Option<&CpuStats> {
-        self.container.map_or(self.pod.cpu.as_ref(), |container| container.cpu.as_ref())
+    fn compute(&self) -> &'a ComputeStats {
+        self.container.map_or(&self.pod.compute, |container| &container.compute)
     }
 
-    fn memory(&self) -> Option<&MemoryStats> {
-        self.container.map_or(self.pod.memory.as_ref(), |container| container.memory.as_ref())
+    fn cpu(&self) -> Option<&'a CpuStats> {
+        self.compute().cpu.as_ref()
+    }
+
+    fn memory(&self) -> Option<&'a MemoryStats> {
+        self.compute().memory.as_ref()
     }
 
     /// The labels, with one more behind those that are sorted before it.
@@ -344,9 +350,9 @@ fn resource(text: &mut Text, summary: &Summary) {
     series("pod_memory_working_set_bytes", "gauge", help, true, &memory);
     let node = |value: Option<(f64, Timestamp)>| value.map(|(value, at)| (Vec::new(), value, Some(at)));
     let help = "[STABLE] Cumulative cpu time consumed by the node in core-seconds";
-    text.metric("node_cpu_usage_seconds_total", "counter", help, node(cpu_of(summary.node.cpu.as_ref())));
+    text.metric("node_cpu_usage_seconds_total", "counter", help, node(cpu_of(summary.node.compute.cpu.as_ref())));
     let help = "[STABLE] Current working set of the node in bytes";
-    text.metric("node_memory_working_set_bytes", "gauge", help, node(memory_of(summary.node.memory.as_ref())));
+    text.metric("node_memory_working_set_bytes", "gauge", help, node(memory_of(summary.node.compute.memory.as_ref())));
     let help = "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise";
     text.metric("resource_scrape_error", "gauge", help, [(Vec::new(), 0.0, None)]);
 }
@@ -364,7 +370,7 @@ mod tests {
         let container = ContainerStats {
             name: "app".to_owned(),
             start_time: at(2),
-            cpu: Some(cpu),
+            compute: ComputeStats { cpu: Some(cpu), ..ComputeStats::default() },
             identity: Identity { id: "c1".to_owned(), image: "busybox".to_owned() },
             ..ContainerStats::default()
         };

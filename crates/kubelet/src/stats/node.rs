@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::disk;
 use super::summary::{
-    ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, NetworkStats, NodeStats, RlimitStats, RuntimeStats,
+    ComputeStats, ContainerStats, CpuStats, FsStats, InterfaceStats, MemoryStats, NetworkStats, NodeStats, RlimitStats,
+    RuntimeStats,
 };
 use crate::context::NodeContext;
 use crate::machine::parse_meminfo;
@@ -30,11 +31,13 @@ pub(super) fn observe(context: &NodeContext, node_name: String, now: Timestamp) 
             .flatten()
             .collect(),
         start_time,
-        cpu: busy_nanoseconds(&stat).map(|used| cpu(now, used)),
-        memory: Some(memory(&meminfo, &vmstat, now)),
+        compute: ComputeStats {
+            cpu: busy_nanoseconds(&stat).map(|used| cpu(now, used)),
+            memory: Some(memory(&meminfo, &vmstat, now)),
+            swap: None,
+        },
         network: network(&text("/proc/net/dev"), &text("/proc/net/route"), now),
         rlimit: rlimit(&text("/proc/loadavg"), &text("/proc/sys/kernel/pid_max"), now),
-        swap: None,
         fs: None,
         runtime: None,
     }
@@ -135,16 +138,19 @@ fn own_process(now: Timestamp, boot: Timestamp) -> Option<ContainerStats> {
     Some(ContainerStats {
         name: "kubelet".to_owned(),
         start_time: boot + started,
-        cpu: Some(cpu(now, (field(14) + field(15)) * TICK_NANOSECONDS)),
-        memory: Some(MemoryStats {
-            time: now,
-            available_bytes: None,
-            usage_bytes: bytes("VmRSS"),
-            working_set_bytes: bytes("VmRSS"),
-            rss_bytes: bytes("RssAnon"),
-            page_faults: Some(field(10)),
-            major_page_faults: Some(field(12)),
-        }),
+        compute: ComputeStats {
+            cpu: Some(cpu(now, (field(14) + field(15)) * TICK_NANOSECONDS)),
+            memory: Some(MemoryStats {
+                time: now,
+                available_bytes: None,
+                usage_bytes: bytes("VmRSS"),
+                working_set_bytes: bytes("VmRSS"),
+                rss_bytes: bytes("RssAnon"),
+                page_faults: Some(field(10)),
+                major_page_faults: Some(field(12)),
+            }),
+            swap: None,
+        },
         ..ContainerStats::default()
     })
 }
@@ -154,16 +160,21 @@ fn all_pods(context: &NodeContext, now: Timestamp, boot: Timestamp) -> Option<Co
     Some(ContainerStats {
         name: "pods".to_owned(),
         start_time: boot,
-        cpu: Some(cpu(now, usage.cpu_nanoseconds)),
-        memory: Some(MemoryStats {
-            time: now,
-            available_bytes: usage.memory_limit_bytes.map(|limit| limit.saturating_sub(usage.memory_working_set_bytes)),
-            usage_bytes: Some(usage.memory_usage_bytes),
-            working_set_bytes: Some(usage.memory_working_set_bytes),
-            rss_bytes: Some(usage.memory_rss_bytes),
-            page_faults: Some(usage.page_faults),
-            major_page_faults: Some(usage.major_page_faults),
-        }),
+        compute: ComputeStats {
+            cpu: Some(cpu(now, usage.cpu_nanoseconds)),
+            memory: Some(MemoryStats {
+                time: now,
+                available_bytes: usage
+                    .memory_limit_bytes
+                    .map(|limit| limit.saturating_sub(usage.memory_working_set_bytes)),
+                usage_bytes: Some(usage.memory_usage_bytes),
+                working_set_bytes: Some(usage.memory_working_set_bytes),
+                rss_bytes: Some(usage.memory_rss_bytes),
+                page_faults: Some(usage.page_faults),
+                major_page_faults: Some(usage.major_page_faults),
+            }),
+            swap: None,
+        },
         ..ContainerStats::default()
     })
 }

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{Pod, Volume};
 use super::Detail;
 use super::disk::{DiskUsage, file_system, usage};
 use super::summary::{
-    ClaimReference, ContainerStats, CpuStats, FsStats, Identity, InterfaceStats, MemoryStats, NetworkStats,
-    PodReference, PodStats, ProcessStats, SwapStats, VolumeStats,
+    ClaimReference, ComputeStats, ContainerStats, CpuStats, FsStats, Identity, InterfaceStats, MemoryStats,
+    NetworkStats, PodReference, PodStats, ProcessStats, SwapStats, VolumeStats,
 };
 use crate::container_config::log_directory;
 use crate::context::NodeContext;
@@ -75,8 +75,11 @@ fn pod_stats(
         },
         start_time,
         containers,
-        cpu: linux.cpu.as_ref().map(cpu),
-        memory: linux.memory.as_ref().map(memory),
+        compute: ComputeStats {
+            cpu: linux.cpu.as_ref().map(cpu),
+            memory: linux.memory.as_ref().map(memory),
+            swap: None,
+        },
         network: linux.network.as_ref().map(network),
         process_stats: linux
             .process
@@ -94,13 +97,15 @@ fn container_stats(stats: &cri::ContainerStats, listed: &HashMap<&str, &cri::Con
     Some(ContainerStats {
         name,
         start_time: time(container.created_at),
-        cpu: stats.cpu.as_ref().map(cpu),
-        memory: stats.memory.as_ref().map(memory),
-        swap: stats.swap.as_ref().map(|swap| SwapStats {
-            time: time(swap.timestamp),
-            swap_available_bytes: number(&swap.swap_available_bytes),
-            swap_usage_bytes: number(&swap.swap_usage_bytes),
-        }),
+        compute: ComputeStats {
+            cpu: stats.cpu.as_ref().map(cpu),
+            memory: stats.memory.as_ref().map(memory),
+            swap: stats.swap.as_ref().map(|swap| SwapStats {
+                time: time(swap.timestamp),
+                swap_available_bytes: number(&swap.swap_available_bytes),
+                swap_usage_bytes: number(&swap.swap_usage_bytes),
+            }),
+        },
         rootfs: stats.writable_layer.as_ref().and_then(writable_layer),
         logs: None,
         identity: Identity {

@@ -34,14 +34,14 @@ impl Rates {
             cpu.usage_nano_cores = reading.nano_cores;
             self.readings.insert(key, reading);
         };
-        take(String::new(), &mut summary.node.cpu);
+        take(String::new(), &mut summary.node.compute.cpu);
         for container in &mut summary.node.system_containers {
-            take(container.name.clone(), &mut container.cpu);
+            take(container.name.clone(), &mut container.compute.cpu);
         }
         for pod in &mut summary.pods {
-            take(pod.pod_ref.uid.clone(), &mut pod.cpu);
+            take(pod.pod_ref.uid.clone(), &mut pod.compute.cpu);
             for container in &mut pod.containers {
-                take(container.identity.id.clone(), &mut container.cpu);
+                take(container.identity.id.clone(), &mut container.compute.cpu);
             }
         }
     }
@@ -87,9 +87,9 @@ mod tests {
             (900_000, 90_000, None),
         ];
         for (millis, cpu_millis, expected) in readings {
-            summary.node.cpu = Some(cpu(millis, cpu_millis));
+            summary.node.compute.cpu = Some(cpu(millis, cpu_millis));
             rates.fill(&mut summary);
-            let rate = summary.node.cpu.and_then(|cpu| cpu.usage_nano_cores).map(|rate| rate / 1_000_000);
+            let rate = summary.node.compute.cpu.and_then(|cpu| cpu.usage_nano_cores).map(|rate| rate / 1_000_000);
             assert_eq!(rate, expected, "at {millis}");
         }
     }

@@ -28,12 +28,9 @@ pub struct NodeStats {
     /// When it booted.
     #[serde(serialize_with = "rfc3339")]
     pub start_time: Timestamp,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<CpuStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryStats>,
+    /// CPU, memory and swap.
+    #[serde(flatten)]
+    pub compute: ComputeStats,
     /// Of the interface with the default route, and of all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkStats>,
@@ -46,9 +43,6 @@ pub struct NodeStats {
     /// Processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rlimit: Option<RlimitStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap: Option<SwapStats>,
 }
 
 /// A Pod.
@@ -62,12 +56,9 @@ pub struct PodStats {
     pub start_time: Timestamp,
     /// Those that run.
     pub containers: Vec<ContainerStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<CpuStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryStats>,
+    /// CPU, memory and swap.
+    #[serde(flatten)]
+    pub compute: ComputeStats,
     #[allow(missing_docs)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkStats>,
@@ -80,9 +71,6 @@ pub struct PodStats {
     /// Its processes.
     #[serde(rename = "process_stats", skip_serializing_if = "Option::is_none")]
     pub process_stats: Option<ProcessStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap: Option<SwapStats>,
     /// Its cgroup, which metrics name; not part of the document.
     #[serde(skip)]
     pub cgroup: String,
@@ -106,21 +94,15 @@ pub struct ContainerStats {
     /// Since when it is counted.
     #[serde(serialize_with = "rfc3339")]
     pub start_time: Timestamp,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<CpuStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<MemoryStats>,
+    /// CPU, memory and swap.
+    #[serde(flatten)]
+    pub compute: ComputeStats,
     /// Its writable layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rootfs: Option<FsStats>,
     /// Its logs, rotated ones included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<FsStats>,
-    #[allow(missing_docs)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap: Option<SwapStats>,
     /// What metrics call it besides; not part of the document.
     #[serde(skip)]
     pub identity: Identity,
@@ -133,6 +115,18 @@ pub struct Identity {
     pub id: String,
     /// The image it was made from.
     pub image: String,
+}
+
+/// What a node, a Pod or a container takes of CPU, memory and swap, as far as anybody could tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct ComputeStats {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<SwapStats>,
 }
 
 /// CPU.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stats::summary::{ContainerStats, MemoryStats, ProcessStats};
+use crate::stats::summary::{ComputeStats, ContainerStats, MemoryStats, ProcessStats};
 use crate::testing::{at, pod as spec_pod};
 
 fn candidate(name: &str, priority: i32, request_mebibytes: u64, used_mebibytes: u64) -> Candidate {
@@ -16,11 +16,9 @@ fn candidate(name: &str, priority: i32, request_mebibytes: u64, used_mebibytes: 
         page_faults: None,
         major_page_faults: None,
     };
+    let compute = ComputeStats { memory: Some(memory), ..ComputeStats::default() };
     let process_stats = Some(ProcessStats { process_count: used_mebibytes });
-    Candidate {
-        pod: Arc::new(pod),
-        stats: Some(PodStats { memory: Some(memory), process_stats, ..PodStats::default() }),
-    }
+    Candidate { pod: Arc::new(pod), stats: Some(PodStats { compute, process_stats, ..PodStats::default() }) }
 }
 
 fn order(mut candidates: Vec<Candidate>, signal: Signal) -> Vec<String> {
