@@ -83,8 +83,8 @@ fn stats_and_metrics_come_through_the_node_proxy(cluster: &Cluster) -> Result<()
     let proxy = |path: &str| raw(&kubectl, &format!("/api/v1/nodes/node-1/proxy/{path}"));
     let summary = || Ok::<Value, anyhow::Error>(serde_json::from_str(&proxy("stats/summary")?)?);
     let writer_of = |summary: &Value| {
-        let pods = summary["pods"].as_array().into_iter().flatten();
-        pods.cloned().find(|pod| pod["podRef"]["name"] == "writer").unwrap_or_default()
+        let mut pods = summary["pods"].as_array().into_iter().flatten();
+        pods.find(|pod| pod["podRef"]["name"] == "writer").cloned().unwrap_or_default()
     };
     // Some runtimes look at their file systems now and then only.
     let stored = |pod: &Value| pod["ephemeral-storage"]["usedBytes"].as_u64().unwrap_or(0);
