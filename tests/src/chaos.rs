@@ -149,7 +149,11 @@ impl<'a> Round<'a> {
                 self.delete(&name, grace_seconds)?;
                 true
             }
-            Fault::Delete { .. } => false,
+            Fault::Debug if self.injector.is_up() => {
+                let name = self.seed.pick(&self.plans).name.clone();
+                self.debug(&name)?
+            }
+            Fault::Debug | Fault::Delete { .. } => false,
             other => self.injector.inject(other, &mut self.seed)?,
         };
         if done {
@@ -163,6 +167,12 @@ impl<'a> Round<'a> {
             self.injector.revive()?;
         }
         Ok(())
+    }
+
+    /// Answers whether the Pod took the ephemeral container; one that is gone or over does not.
+    fn debug(&self, name: &str) -> Result<bool> {
+        let debug = ["debug", name, "--image=busybox", "--image-pull-policy=IfNotPresent", "--", "sleep", "1000"];
+        Ok(self.kubectl.run(&debug)?.code == Some(0))
     }
 
     fn delete(&mut self, name: &str, grace_seconds: u32) -> Result<()> {

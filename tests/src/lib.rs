@@ -14,6 +14,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod containerd;
 pub mod device_plugin;
+pub mod health_server;
 pub mod host;
 pub mod images;
 pub mod kubectl;

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use tests::health_server::HealthServer;
 use tests::{Cluster, Kubectl, Options, cases, suite};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         a_startup_probe_holds_back_the_others,
         a_container_that_never_starts_is_restarted,
         failures_are_told_in_upstreams_words,
+        a_grpc_server_says_how_it_is,
         a_request_can_go_elsewhere_and_over_tls,
         redirects_elsewhere_are_a_warning,
         readiness_gates_hold_back_ready,
@@ -153,6 +155,32 @@ fn failures_are_told_in_upstreams_words(cluster: &Cluster) -> Result<()> {
     wait_event(&kubectl, "Unhealthy", &[unknown])?;
     ensure!(kubectl.value("pod/b", RESTARTS)? == 0);
     Ok(())
+}
+
+/// The Pod shares the host's network, so a server of the test stands in for its own.
+fn a_grpc_server_says_how_it_is(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("grpc")?;
+    let address = kubectl.ok(&[
+        "get",
+        "nodes",
+        "-o",
+        "jsonpath={.items[0].status.addresses[?(@.type==\"InternalIP\")].address}",
+    ])?;
+    let health = HealthServer::start(address.trim())?;
+    health.turn("shop", HealthServer::SERVING);
+    let probe = format!(
+        "    readinessProbe:\n      grpc: {{port: {}, service: shop}}\n      periodSeconds: 1\n      \
+         failureThreshold: 1\n  hostNetwork: true\n",
+        health.port()
+    );
+    kubectl.apply(&pod("it", "exec sleep 1000", &probe))?;
+    kubectl.wait_ready("it")?;
+    health.turn("shop", HealthServer::NOT_SERVING);
+    wait_condition(&kubectl, "it", "Ready=False")?;
+    let unhealthy = "Readiness probe failed: service unhealthy (responded with \"NOT_SERVING\")";
+    wait_event(&kubectl, "Unhealthy", &[unhealthy])?;
+    health.turn("shop", HealthServer::SERVING);
+    kubectl.wait_ready("it")
 }
 
 fn a_request_can_go_elsewhere_and_over_tls(cluster: &Cluster) -> Result<()> {

@@ -3,7 +3,7 @@
 //! A call is one HTTP/2 request whose bodies are length-prefixed protobuf messages and whose outcome is in the
 //! trailers. Upon hyper and prost, which are here anyway, that is a few hundred lines; a framework for it would bring
 //! a dozen crates and code generation for services that we know by heart. Client streams, compression and reflection
-//! are left out: neither CRI, nor device plugins, nor health checks use them.
+//! are left out: neither CRI nor device plugins use them.
 //!
 //! - [`Router`] and [`serve`] answer calls: `Router::new().unary("/pkg.Service/Method", |request: Q| async { .. })`.
 //! - [`Channel`] makes them: `channel.unary::<Q, A>("/pkg.Service/Method", &request, timeout).await`.

@@ -24,6 +24,7 @@ use client::EventType;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use platform::backoff::{Backoff, Ladder};
+use platform::clock::SharedClock;
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -52,6 +53,9 @@ pub use room::Room;
 /// Attempts after something failed.
 const RETRY_LADDER: Ladder =
     Ladder { initial: Duration::from_millis(100), max: Duration::from_secs(10), reset_after: Duration::from_secs(60) };
+/// A pass that takes longer is seen while it lasts. One that is quicker says at once what came of it: the write of what
+/// was would only stand in the way of that.
+const FIRST_AFTER: Duration = Duration::from_millis(20);
 /// A pass that takes longer publishes what is known in between.
 const INTERIM_AFTER: Duration = Duration::from_millis(200);
 /// Plans in a row before others get their turn; each brings the Pod further, so only a wrong plan needs more.
@@ -276,9 +280,7 @@ impl PodWorker {
                 self.objects.follow(&pod);
                 return Some(self.pause_until(&pod, wake_at));
             }
-            // Watchers see that the containers are being made, while they are.
-            self.publish(&pod, status);
-            let report = self.execute(&pod, &observed, &actions).await;
+            let report = self.execute(&pod, &observed, &actions, status).await;
             if let Some(error) = &report.without_devices {
                 return self.end_without_devices(&pod, error);
             }
@@ -392,8 +394,15 @@ impl PodWorker {
         self.status.publish(pod, status);
     }
 
-    /// Executes a plan; meanwhile publishes what changes if it takes long, and cancels it when the Pod is to end.
-    async fn execute(&mut self, pod: &Arc<Pod>, observed: &ObservedPod, actions: &PodActions) -> SyncReport {
+    /// Executes a plan; meanwhile publishes the `status` it began with and what changes if it takes long, and cancels it
+    /// when the Pod is to end or has been active for too long.
+    async fn execute(
+        &mut self,
+        pod: &Arc<Pod>,
+        observed: &ObservedPod,
+        actions: &PodActions,
+        status: PodStatus,
+    ) -> SyncReport {
         let (context, objects) = (Arc::clone(&self.context), Arc::clone(&self.objects));
         let volumes = match self.volumes.as_ref() {
             None => PassVolumes::Missing,
@@ -413,7 +422,9 @@ impl PodWorker {
             cancel: &cancel,
         };
         let mut execution = std::pin::pin!(sync_pod(&pass));
-        let interim_at = Instant::now() + INTERIM_AFTER;
+        let mut overdue = std::pin::pin!(overdue(Arc::clone(&self.context.clock), deadline(pod, &status)));
+        let (first_at, interim_at) = (Instant::now() + FIRST_AFTER, Instant::now() + INTERIM_AFTER);
+        let mut first = Some(status);
         let mut inbox = self.inbox.clone();
         loop {
             let ending = async { inbox.wait_for(wants_end).await.is_ok() };
@@ -423,6 +434,9 @@ impl PodWorker {
             };
             tokio::select! {
                 report = &mut execution => return report,
+                () = tokio::time::sleep_until(first_at), if first.is_some() => {
+                    first.take().into_iter().for_each(|status| self.publish(pod, status));
+                }
                 () = woken => {
                     if let Some(mut observed) = self.observe().await {
                         post_starts.hide_from(&mut observed);
@@ -431,6 +445,7 @@ impl PodWorker {
                     }
                 }
                 true = ending, if !cancel.is_cancelled() => cancel.cancel(),
+                () = &mut overdue, if !cancel.is_cancelled() => cancel.cancel(),
             }
         }
     }
@@ -475,14 +490,18 @@ impl PodWorker {
     fn pause_until(&self, pod: &Pod, wake_at: Option<Instant>) -> Pause {
         let now = self.context.clock.now();
         let refresh = self.volumes.as_ref().and_then(|volumes| volumes.refresh_at);
-        let times = refresh.into_iter().chain(deadline(pod));
+        let times = refresh.into_iter().chain(self.deadline(pod));
         let instants = times.map(|time| Instant::now() + time.duration_since(now).try_into().unwrap_or(Duration::ZERO));
         instants.chain(wake_at).min().map_or(Pause::Forever, Pause::Until)
     }
 
+    fn deadline(&self, pod: &Pod) -> Option<Timestamp> {
+        deadline(pod, &pod_status::latest(pod, self.published.as_ref()))
+    }
+
     fn deadline_verdict(&self, pod: &Pod) -> Option<Verdict> {
         let message = "Pod was active on the node longer than the specified deadline".to_owned();
-        let over = deadline(pod).is_some_and(|deadline| deadline <= self.context.clock.now());
+        let over = self.deadline(pod).is_some_and(|deadline| deadline <= self.context.clock.now());
         over.then_some(Verdict { reason: "DeadlineExceeded".into(), message, kind: VerdictKind::Stopped })
     }
 }
@@ -512,9 +531,19 @@ fn wants_end(desired: &Desired) -> bool {
     }
 }
 
+/// Returns once the time has come, whatever happens to the clock; without one, never.
+async fn overdue(clock: SharedClock, time: Option<Timestamp>) {
+    let Some(time) = time else { return std::future::pending().await };
+    while let Ok(left) = Duration::try_from(time.duration_since(clock.now()))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left).await;
+    }
+}
+
 /// When the Pod has been active for as long as it may.
-fn deadline(pod: &Pod) -> Option<Timestamp> {
+fn deadline(pod: &Pod, status: &PodStatus) -> Option<Timestamp> {
     let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
-    let started = pod.status.as_ref()?.start_time.as_ref()?.0;
+    let started = status.start_time.as_ref()?.0;
     started.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     Garble,
     /// A file is removed.
     Remove,
+    /// A Pod gets an ephemeral container.
+    Debug,
     /// A Pod is deleted.
     Delete {
         /// With this grace period; 0 by force.
@@ -36,7 +38,7 @@ pub enum Fault {
 
 impl Fault {
     /// Everything.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Daemon,
         Self::Daemon,
         Self::Daemon,
@@ -47,6 +49,7 @@ impl Fault {
         Self::Truncate,
         Self::Garble,
         Self::Remove,
+        Self::Debug,
         Self::Delete { grace_seconds: 1 },
         Self::Delete { grace_seconds: 0 },
     ];
@@ -110,7 +113,7 @@ impl<'a> Injector<'a> {
             Fault::Pause => world.pauses().map(|process| process.pid).collect(),
             Fault::Container => world.inits().map(|process| process.pid).collect(),
             Fault::Truncate | Fault::Garble | Fault::Remove => return self.break_file(fault, seed),
-            Fault::Daemon | Fault::Delete { .. } => Vec::new(),
+            Fault::Daemon | Fault::Debug | Fault::Delete { .. } => Vec::new(),
         };
         if pids.is_empty() {
             return Ok(false);

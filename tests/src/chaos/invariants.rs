@@ -51,7 +51,8 @@ impl PodView {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let statuses = |kind: &str| pod["status"][kind].as_array().cloned().unwrap_or_default();
         let restarts = |kind: &str| statuses(kind).iter().filter_map(|status| status["restartCount"].as_u64()).sum();
-        let running = ["initContainerStatuses", "containerStatuses"].into_iter().flat_map(statuses);
+        let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+        let running = lists.into_iter().flat_map(statuses);
         let running = running.filter(|status| status["state"]["running"].is_object());
         let id = |status: &Value| text(&status["containerID"]).rsplit('/').next().unwrap_or_default().to_owned();
         let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();

@@ -74,7 +74,10 @@ impl PodPlan {
             "containers": main_containers(seed, deed),
             "volumes": volumes(),
         });
-        if seed.chance(10) {
+        for (field, value) in namespaces(seed) {
+            spec[field] = json!(value);
+        }
+        if seed.chance(10) && spec["hostUsers"].is_null() {
             spec["hostNetwork"] = json!(true);
         } else if seed.chance(15) {
             spec["containers"][0]["ports"] = json!([{"containerPort": 80, "hostPort": 42000 + index}]);
@@ -87,6 +90,21 @@ impl PodPlan {
         let end = if late { End::Failed } else { end(policy, deed, init_fails) };
         Self { name, manifest, end, policy }
     }
+}
+
+/// What the Pod shares with the host, or keeps from it, other than the network.
+fn namespaces(seed: &mut Seed) -> Vec<(&'static str, bool)> {
+    if seed.chance(15) {
+        return vec![("hostUsers", false)];
+    }
+    let shared = [("hostPID", 8), ("hostIPC", 8), ("shareProcessNamespace", 10)];
+    let chosen = shared.into_iter().filter(|(_, chance)| seed.chance(*chance)).map(|(field, _)| (field, true));
+    // Its own processes are not shared by a Pod that sees the host's.
+    let mut chosen: Vec<_> = chosen.collect();
+    if chosen.contains(&("hostPID", true)) {
+        chosen.retain(|(field, _)| *field != "shareProcessNamespace");
+    }
+    chosen
 }
 
 fn end(policy: Policy, deed: Deed, init_fails: bool) -> End {

@@ -190,7 +190,7 @@ fn one() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_starts_with_two_status_patches() {
+async fn a_pod_that_starts_quickly_needs_one_status_patch() {
     let node = Node::new();
     node.create(one());
     node.until_running().await;
@@ -198,8 +198,7 @@ async fn a_pod_starts_with_two_status_patches() {
     assert_eq!(node.status()["podIP"], "10.9.0.1");
     assert_eq!(node.container(0)["containerID"], "fake://c2");
     tokio::time::sleep(Duration::from_secs(60)).await;
-    // That its containers are being made, and that they run.
-    assert_eq!(node.status_patches(), 2);
+    assert_eq!(node.status_patches(), 1);
     assert_eq!(
         node.events.all(),
         [
@@ -208,6 +207,17 @@ async fn a_pod_starts_with_two_status_patches() {
             "Started: Container started",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_takes_longer_is_seen_while_its_containers_are_made() {
+    let node = Node::new();
+    node.cri.behave(|fake| fake.pull_time = Duration::from_millis(100));
+    node.create(json!({ "containers": [{ "name": "app", "image": "big" }] }));
+    node.until("ContainerCreating", |node| node.waiting_reason() == "ContainerCreating").await;
+    assert_eq!(node.status()["phase"], "Pending");
+    node.until_running().await;
+    assert_eq!(node.status_patches(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,8 +348,7 @@ async fn a_restarted_kubelet_adopts_what_runs() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert_eq!(node.cri.calls(), Vec::<String>::new());
     assert_eq!(node.container(0)["restartCount"], 0);
-    // That its containers are being made, and that they run.
-    assert_eq!(node.status_patches(), 2);
+    assert_eq!(node.status_patches(), 1);
     node.delete(5);
     node.until_gone().await;
     assert_eq!(node.cri.sandboxes(), 0);
@@ -563,6 +572,21 @@ async fn a_pod_past_its_deadline_fails() {
     node.until("Failed", |node| node.status()["phase"] == "Failed").await;
     assert_eq!(node.status()["reason"], "DeadlineExceeded");
     node.until("the stop", |node| !node.cri.is_running("app")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_does_not_wait_for_a_hook() {
+    let node = Node::new();
+    node.cri.behave(|fake| fake.command_times.extend([("slow".to_owned(), Duration::from_secs(300))]));
+    let hook = json!({ "postStart": { "exec": { "command": ["slow"] } } });
+    node.create(json!({ "activeDeadlineSeconds": 5, "containers": [
+        { "name": "app", "image": "nginx", "lifecycle": hook },
+        { "name": "next", "image": "nginx" },
+    ] }));
+    let before = Instant::now();
+    node.until("Failed", |node| node.status()["phase"] == "Failed").await;
+    assert!((5..7).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+    assert!(!node.cri.calls().contains(&"create next".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::random_pod::SimulatedPod;
 use super::scenario::Story;
+use super::settled::START_FAILED;
 use crate::labels;
 use backoff::Waits;
 
@@ -123,7 +124,7 @@ impl<'a> Checker<'a> {
             Happening::StartFailed => {
                 self.may_start(one)?;
                 self.waited(one)?;
-                self.exited(one, 128);
+                self.exited(one, START_FAILED);
                 Ok(())
             }
             Happening::StopAsked { timeout_seconds } => self.may_stop(one, *timeout_seconds),

@@ -11,6 +11,8 @@ use super::scenario::Story;
 
 /// The longest wait of a crash loop or a pull, and what is done after it.
 const PATIENCE: Duration = Duration::from_secs(330);
+/// The exit code of a container that could not be started.
+pub const START_FAILED: i32 = 128;
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,7 @@ fn has_settled(pod: &SimulatedPod, node: &Node, status: &Value, trace: &[Trace],
     if !node.cri.is_running(name) {
         let last = trace.iter().rev().find_map(|one| match &one.what {
             Happening::Exited(code) if one.name == name => Some(*code),
+            Happening::StartFailed if one.name == name => Some(START_FAILED),
             _ => None,
         });
         let done = last.is_some_and(|code| !pod.restarts(name, code));

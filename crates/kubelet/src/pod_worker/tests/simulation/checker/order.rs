@@ -5,7 +5,10 @@ use std::time::Duration;
 use testkit::fake_cri::Trace;
 
 use super::super::random_pod::Kind;
-use super::{Checker, Hook, SLACK, Step, deed, epoch_of};
+use super::{Checker, Hook, Step, deed, epoch_of};
+
+/// How long the word that a Pod is to end takes to reach its worker: nothing is pulled and no hook is waited for.
+const A_MOMENT: Duration = Duration::from_millis(50);
 
 impl Checker<'_> {
     pub(super) fn may_start(&self, one: &Trace) -> Result<(), String> {
@@ -37,7 +40,7 @@ impl Checker<'_> {
         let ending = self.story.deletes.first().map(|(at, _)| *at).or(self.story.vanished);
         let deadline = self.pod.deadline_seconds().filter(|_| self.story.jumps.is_empty());
         let deadline = deadline.map(|seconds| self.story.began + Duration::from_secs(seconds));
-        ending.into_iter().chain(deadline).any(|ending| one.at > ending + SLACK)
+        ending.into_iter().chain(deadline).any(|ending| one.at > ending + A_MOMENT)
     }
 
     fn may_start_again(&self, one: &Trace) -> Result<(), String> {
