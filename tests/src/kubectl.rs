@@ -18,6 +18,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// `kubectl` for one cluster and namespace.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
+    program: PathBuf,
     kubeconfig: PathBuf,
     namespace: String,
 }
@@ -43,7 +44,27 @@ impl Output {
 impl Kubectl {
     /// For this kubeconfig and namespace.
     pub fn new(kubeconfig: PathBuf, namespace: &str) -> Self {
-        Self { kubeconfig, namespace: namespace.to_owned() }
+        Self { program: PathBuf::from("kubectl"), kubeconfig, namespace: namespace.to_owned() }
+    }
+
+    /// The same with every `kubectl` there is: the default one, and those named `kubectl.<version>` beside it.
+    ///
+    /// # Errors
+    /// When the directory of the default one can't be read.
+    pub fn every_version(&self) -> Result<Vec<Self>> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|place| place.join("kubectl")).find(|file| file.exists());
+        let default = found.context("there is no kubectl")?.canonicalize()?;
+        let mut programs = Vec::new();
+        for file in default.parent().context("a program is in a directory")?.read_dir()? {
+            let file = file?;
+            if file.file_name().to_string_lossy().starts_with("kubectl.") {
+                programs.push(file.path());
+            }
+        }
+        programs.sort();
+        programs.push(self.program.clone());
+        Ok(programs.into_iter().map(|program| Self { program, ..self.clone() }).collect())
     }
 
     /// The namespace that commands are about.
@@ -191,7 +212,7 @@ impl Kubectl {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", COMMAND_SECONDS, "kubectl"]);
+        command.args(["--kill-after=5", COMMAND_SECONDS]).arg(&self.program);
         command.arg(format!("--kubeconfig={}", self.kubeconfig.display()));
         command.arg(format!("--namespace={}", self.namespace)).args(arguments);
         // Not the user's own settings, and no cache shared with another cluster on the same port; nor one inside the

@@ -25,7 +25,6 @@ fn main() -> ExitCode {
         label_annotate_patch_and_edit,
         create_makes_what_it_names,
         discovery_and_explain,
-        server_side_apply_works_or_says_so,
         collections_are_deleted,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
@@ -383,17 +382,6 @@ fn discovery_and_explain(cluster: &Cluster) -> Result<()> {
     ensure!(version.contains("\"gitVersion\": \"v1.36"), "{version}");
     for path in ["/healthz", "/livez", "/readyz"] {
         ensure!(kubectl.ok(&["get", "--raw", path])? == "ok", "{path}");
-    }
-    Ok(())
-}
-
-fn server_side_apply_works_or_says_so(cluster: &Cluster) -> Result<()> {
-    let kubectl = cluster.namespace("server-side")?;
-    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: applied\ndata:\n  a: b\n";
-    let output = kubectl.run_with_input(&["apply", "--server-side", "-f", "-"], manifest.as_bytes())?;
-    match output.code {
-        Some(0) => ensure!(kubectl.text("configmap/applied", "/data/a")? == "b"),
-        _ => ensure!(output.stderr.contains("server-side apply"), "{output:?}"),
     }
     Ok(())
 }

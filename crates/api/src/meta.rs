@@ -12,8 +12,8 @@ use crate::names::{self, NameCheck};
 mod tests;
 mod update;
 
-pub use update::validate_meta_update;
 pub(crate) use update::validate_plain_meta_update;
+pub use update::{validate_any_update, validate_meta_update};
 
 /// The path of every object's metadata.
 pub const METADATA: Path<'static> = Path::new("metadata");

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::field::ErrorList;
-use crate::meta::validate_plain_meta_update;
 
 /// Group, version and kind. The core group is the empty string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,11 +78,6 @@ pub trait Object: Any + Debug + Send + Sync {
     fn set_defaults(&mut self);
     /// See [`Kind::validate`].
     fn validate(&self) -> ErrorList;
-    /// See [`Kind::validate_update`]. `old` must be of the same kind. As upstream's generic part checks metadata before
-    /// the kind's own rules do it again, problems of metadata stand twice.
-    fn validate_update(&self, old: &dyn Object) -> ErrorList;
-    /// See [`Kind::validate_status_update`]. `old` must be of the same kind.
-    fn validate_status_update(&self, old: &dyn Object) -> ErrorList;
     /// See [`Kind::warnings`].
     fn warnings(&self) -> Vec<String>;
     /// See [`Kind::update_warnings`]. `old` must be of the same kind.
@@ -128,18 +122,6 @@ impl<K: Kind> Object for K {
 
     fn validate(&self) -> ErrorList {
         Kind::validate(self)
-    }
-
-    fn validate_update(&self, old: &dyn Object) -> ErrorList {
-        let mut errors = validate_plain_meta_update(Object::metadata(self), old.metadata());
-        errors.extend(Kind::validate_update(self, old.as_any().downcast_ref().expect(SAME_KIND)));
-        errors
-    }
-
-    fn validate_status_update(&self, old: &dyn Object) -> ErrorList {
-        let mut errors = validate_plain_meta_update(Object::metadata(self), old.metadata());
-        errors.extend(Kind::validate_status_update(self, old.as_any().downcast_ref().expect(SAME_KIND)));
-        errors
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -3,11 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    IMMUTABLE, METADATA, text, validate_annotations, validate_finalizers, validate_known_finalizers,
-    validate_managed_fields, validate_owners,
+    IMMUTABLE, METADATA, Scope, text, validate_annotations, validate_finalizers, validate_known_finalizers,
+    validate_managed_fields, validate_owners, validate_plain_meta,
 };
 use crate::field::{ErrorList, Json, Value, forbidden, invalid};
 use crate::labels::validate_labels;
+use crate::names::path_segment_name;
 
 /// Every problem of replacing `old` metadata by `new`.
 pub fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
@@ -16,7 +17,14 @@ pub fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
     errors
 }
 
-/// What upstream's generic part checks on each update, before the kind's own rules check it once more.
+/// What is checked on each update of any kind, before the kind's own rules check it once more.
+pub fn validate_any_update(new: &ObjectMeta, old: &ObjectMeta, scope: Scope) -> ErrorList {
+    let mut errors = validate_plain_meta(new, scope, path_segment_name);
+    errors.extend(validate_plain_meta_update(new, old));
+    errors
+}
+
+/// The same without what is checked of new objects, too, and without finalizers of upstream's own.
 pub(crate) fn validate_plain_meta_update(new: &ObjectMeta, old: &ObjectMeta) -> ErrorList {
     let mut errors = ErrorList::new();
     if old.deletion_timestamp.is_some() {

@@ -31,6 +31,7 @@ pub async fn update(target: Target<'_>, part: Part, mut request: Request) -> Res
     decode::fit_namespace(object.as_mut(), context.namespace)?;
     let tracker = Tracker::new(&target, &request, part);
     let make = |present: &dyn Object| {
+        context.check_uid(object.as_ref(), present, &target.path.name)?;
         let mut object = object.clone_object();
         tracker.track_update(present, object.as_mut());
         Ok(object)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::Object;
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use api::meta::Scope;
 use bytes::Bytes;
 use jiff::Timestamp;
 use store::{Expect, Op, Revision};
@@ -274,7 +275,7 @@ impl WriteContext<'_> {
         let served = entry.object();
         let mut old = self.kept.decode(&served)?;
         let mut new = make(old.as_ref())?;
-        self.check_preconditions(new.as_ref(), old.as_ref(), name, entry.revision)?;
+        self.check_revision(new.as_ref(), name, entry.revision)?;
         let attributes = self.attributes(Operation::Update, name, Some(old.as_ref()));
         admission::admit(&attributes, new.as_mut()).await?;
         if part == Part::Whole {
@@ -286,7 +287,7 @@ impl WriteContext<'_> {
         // Both sides carry the revision while they are compared.
         new.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
         metadata::ignore_times(new.as_mut(), old.as_ref());
-        self.invalid(new.as_ref(), self.kept.strategy.validate_update(part, new.as_ref(), old.as_ref()))?;
+        self.invalid(new.as_ref(), self.update_problems(part, new.as_ref(), old.as_ref()))?;
         if part == Part::Whole {
             self.warn(new.update_warnings(old.as_ref()));
         }
@@ -328,20 +329,41 @@ impl WriteContext<'_> {
         }
     }
 
-    /// The uid and revision an object to store may name must be those of the present object.
-    fn check_preconditions(&self, new: &dyn Object, old: &dyn Object, name: &str, revision: u64) -> Result<(), Error> {
-        let resource = self.kept.resource.group_resource();
-        let text = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (uid, present) = (text(&new.metadata().uid), text(&old.metadata().uid));
-        if !uid.is_empty() && uid != present {
-            let text = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
-                 failed: UID in precondition: {uid}, UID in object meta: {present}",
-                self.kept.store_key(self.namespace, name)
-            );
-            return Err(conflict(resource, name, text));
+    /// Metadata is checked for all kinds alike before the kind's own rules check it once more, so its problems stand twice.
+    fn update_problems(&self, part: Part, new: &dyn Object, old: &dyn Object) -> api::field::ErrorList {
+        let mut problems = match part {
+            Part::Binding => api::field::ErrorList::new(), // changed by this server, not by a client's object
+            _ if self.kept.resource.info.namespaced => {
+                api::meta::validate_any_update(new.metadata(), old.metadata(), Scope::Namespaced)
+            }
+            _ => api::meta::validate_any_update(new.metadata(), old.metadata(), Scope::Cluster),
+        };
+        problems.extend(self.kept.strategy.validate_update(part, new, old));
+        problems
+    }
+
+    /// The uid that a client names must be that of the present object.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`].
+    pub fn check_uid(&self, sent: &dyn Object, present: &dyn Object, name: &str) -> Result<(), Error> {
+        let text = |object: &dyn Object| object.metadata().uid.clone().unwrap_or_default();
+        let (uid, present) = (text(sent), text(present));
+        if uid.is_empty() || uid == present {
+            return Ok(());
         }
-        let wanted = text(&new.metadata().resource_version);
+        let text = format!(
+            "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {present}",
+            self.kept.store_key(self.namespace, name)
+        );
+        Err(conflict(self.kept.resource.group_resource(), name, text))
+    }
+
+    /// The revision an object to store may name must be that of the present object.
+    fn check_revision(&self, new: &dyn Object, name: &str, revision: u64) -> Result<(), Error> {
+        let resource = self.kept.resource.group_resource();
+        let wanted = new.metadata().resource_version.clone().unwrap_or_default();
         let wanted: u64 = match wanted.as_str() {
             "" => 0,
             text => text
