@@ -96,13 +96,29 @@ struct Allocated {
     mounts: Vec<Mount>,
     #[prost(message, repeated, tag = "3")]
     devices: Vec<DeviceSpec>,
+    #[prost(message, repeated, tag = "5")]
+    cdi_devices: Vec<CdiDevice>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct CdiDevice {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// How it behaves.
+#[derive(Debug, Default)]
+struct Manner {
+    calls: Vec<String>,
+    refuses: Option<&'static str>,
+    cdi_devices: Vec<String>,
 }
 
 /// A plugin that is registered, until it is dropped. Its containers find the ids of their devices in `$THINGS`, a
 /// directory at `/thing` and a device at `/dev/thing`. It prefers the last ones.
 pub struct DevicePlugin {
     list: watch::Sender<Devices>,
-    calls: Arc<Mutex<Vec<String>>>,
+    manner: Arc<Mutex<Manner>>,
     socket: PathBuf,
     /// Ends everything with it.
     _runtime: Runtime,
@@ -118,9 +134,9 @@ impl DevicePlugin {
         let sockets = data_dir.join("kubelet/device-plugins");
         let socket = sockets.join("test.sock");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let (list, calls) = (watch::channel(Devices::default()).0, Arc::default());
+        let (list, manner) = (watch::channel(Devices::default()).0, Arc::default());
         let server = CancellationToken::new();
-        let (router, stop) = (router(list.clone(), Arc::clone(&calls), shown.to_owned()), server.clone());
+        let (router, stop) = (router(list.clone(), Arc::clone(&manner), shown.to_owned()), server.clone());
         let listener = {
             let _entered = runtime.enter();
             grpc::socket::listen(&socket).context("listening as a device plugin")?
@@ -134,7 +150,7 @@ impl DevicePlugin {
         let kubelet = Channel::new(Endpoint::Unix(sockets.join("kubelet.sock")));
         let call = kubelet.unary::<_, ()>("/v1beta1.Registration/Register", &request, None);
         runtime.block_on(call).context("registering a device plugin")?;
-        Ok(Self { list, calls, socket, _runtime: runtime, _server: server.drop_guard() })
+        Ok(Self { list, manner, socket, _runtime: runtime, _server: server.drop_guard() })
     }
 
     /// Says which devices there are, and which of them are healthy.
@@ -148,7 +164,17 @@ impl DevicePlugin {
 
     /// What it was asked for.
     pub fn calls(&self) -> Vec<String> {
-        lock(&self.calls).clone()
+        lock(&self.manner).calls.clone()
+    }
+
+    /// From now on it says no to a call, `Allocate` or `PreStartContainer`, or to none.
+    pub fn refuse(&self, call: Option<&'static str>) {
+        lock(&self.manner).refuses = call;
+    }
+
+    /// From now on containers get these devices by name as well.
+    pub fn name_devices(&self, names: &[&str]) {
+        lock(&self.manner).cdi_devices = names.iter().map(|name| (*name).to_owned()).collect();
     }
 
     /// Where it listens.
@@ -157,12 +183,22 @@ impl DevicePlugin {
     }
 }
 
-fn lock(calls: &Mutex<Vec<String>>) -> MutexGuard<'_, Vec<String>> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(manner: &Mutex<Manner>) -> MutexGuard<'_, Manner> {
+    manner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn router(list: watch::Sender<Devices>, calls: Arc<Mutex<Vec<String>>>, shown: PathBuf) -> Router {
-    let (preferring, allocating, preparing) = (Arc::clone(&calls), Arc::clone(&calls), calls);
+/// Notes a call, and may refuse it.
+fn note(manner: &Mutex<Manner>, call: &str, line: String) -> Result<(), Status> {
+    let mut manner = lock(manner);
+    manner.calls.push(line);
+    match manner.refuses {
+        Some(refused) if refused == call => Err(Status::new(grpc::Code::Unknown, "no luck today")),
+        _ => Ok(()),
+    }
+}
+
+fn router(list: watch::Sender<Devices>, manner: Arc<Mutex<Manner>>, shown: PathBuf) -> Router {
+    let (preferring, allocating, preparing) = (Arc::clone(&manner), Arc::clone(&manner), manner);
     Router::new()
         .unary("/v1beta1.DevicePlugin/GetDevicePluginOptions", |(): ()| async {
             Ok(Options { pre_start_required: true, get_preferred_allocation_available: true })
@@ -181,7 +217,7 @@ fn router(list: watch::Sender<Devices>, calls: Arc<Mutex<Vec<String>>>, shown: P
         })
         .unary("/v1beta1.DevicePlugin/GetPreferredAllocation", move |request: Containers<Preference>| {
             let containers = request.containers.into_iter().map(|asked| {
-                lock(&preferring).push(format!("prefer [{}] {}", asked.available.join(" "), asked.size));
+                lock(&preferring).calls.push(format!("prefer [{}] {}", asked.available.join(" "), asked.size));
                 Ids { ids: asked.available.into_iter().rev().take(usize::try_from(asked.size).unwrap_or(0)).collect() }
             });
             let answer = Containers { containers: containers.collect() };
@@ -189,15 +225,19 @@ fn router(list: watch::Sender<Devices>, calls: Arc<Mutex<Vec<String>>>, shown: P
         })
         .unary("/v1beta1.DevicePlugin/Allocate", move |request: Containers<Ids>| {
             let containers = request.containers.iter().map(|asked| {
-                lock(&allocating).push(format!("allocate [{}]", asked.ids.join(" ")));
-                allocated(&asked.ids, &shown)
+                note(&allocating, "Allocate", format!("allocate [{}]", asked.ids.join(" ")))?;
+                let names = lock(&allocating).cdi_devices.clone();
+                Ok(Allocated {
+                    cdi_devices: names.into_iter().map(|name| CdiDevice { name }).collect(),
+                    ..allocated(&asked.ids, &shown)
+                })
             });
-            let answer = Containers { containers: containers.collect() };
-            async move { Ok(answer) }
+            let answer = containers.collect::<Result<_, Status>>().map(|containers| Containers { containers });
+            async move { answer }
         })
         .unary("/v1beta1.DevicePlugin/PreStartContainer", move |request: Ids| {
-            lock(&preparing).push(format!("prepare [{}]", request.ids.join(" ")));
-            async { Ok(()) }
+            let answer = note(&preparing, "PreStartContainer", format!("prepare [{}]", request.ids.join(" ")));
+            async move { answer }
         })
 }
 
@@ -214,5 +254,6 @@ fn allocated(ids: &[String], shown: &Path) -> Allocated {
             host_path: "/dev/zero".to_owned(),
             permissions: "rw".to_owned(),
         }],
+        cdi_devices: Vec::new(),
     }
 }

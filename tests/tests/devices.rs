@@ -17,6 +17,8 @@ fn main() -> ExitCode {
     let cases = cases![
         devices_of_a_plugin_go_to_one_pod_each,
         devices_outlive_kubelet_and_plugin,
+        a_plugin_can_say_no,
+        devices_can_be_had_by_name,
         a_resource_given_by_hand_is_scheduled,
     ];
     suite::run(|| Ok(()), cases, |()| String::new())
@@ -125,6 +127,96 @@ fn outlive(cluster: &Cluster) -> Result<()> {
     ensure!(kubectl.ok(&["exec", "second", "--", "sh", "-c", "echo $THINGS"])?.trim() == "a");
     ensure!(kubectl.ok(&["exec", "first", "--", "sh", "-c", "echo $THINGS"])?.trim() == "b");
     ensure!(plugin.calls() == ["prefer [a] 1", "allocate [a]", "prepare [a]"], "{:?}", plugin.calls());
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn a_plugin_can_say_no((): &()) -> Result<()> {
+    on_a_cluster(says_no)
+}
+
+fn says_no(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("refusals")?;
+    let plugin = DevicePlugin::start(&cluster.data_dir(), THING, &cluster.scratch("refusing")?)?;
+    plugin.list(&[("a", true)]);
+    wait_count(cluster, "allocatable", THING, "1".into())?;
+    plugin.refuse(Some("Allocate"));
+    kubectl.apply(&sleeper("unlucky", THINGS, ""))?;
+    kubectl.wait_value("pod/unlucky", "/status/reason", SOON, |reason| reason == "UnexpectedAdmissionError")?;
+    let message = kubectl.text("pod/unlucky", "/status/message")?;
+    let expected = "Pod was rejected: Allocate failed due to rpc error: code = Unknown desc = no luck today, which is \
+                    unexpected";
+    ensure!(message == expected, "{message}");
+
+    plugin.refuse(Some("PreStartContainer"));
+    kubectl.apply(&sleeper("patient", THINGS, ""))?;
+    let waiting = "/status/containerStatuses/0/state/waiting";
+    let waiting =
+        kubectl.wait_value("pod/patient", waiting, SOON, |state| state["reason"] == "CreateContainerConfigError")?;
+    let expected =
+        "device plugin PreStartContainer rpc failed with err: rpc error: code = Unknown desc = no luck today";
+    ensure!(waiting["message"] == expected, "{waiting}");
+    plugin.refuse(None);
+    kubectl.wait_ready("patient")?;
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+fn is_v1() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/devices/cgroup.procs").exists()
+}
+
+/// A description of devices, where every runtime looks for such; removed in the end.
+struct CdiFile(std::path::PathBuf);
+
+impl CdiFile {
+    fn write(kind: &str) -> Result<Self> {
+        let directory = std::path::Path::new("/var/run/cdi");
+        std::fs::create_dir_all(directory)?;
+        let file = Self(directory.join(format!("isopod-tests-{}.json", std::process::id())));
+        // Half a permission needs the devices controller of version 1.
+        let permissions = if is_v1() { "r" } else { "rw" };
+        let text = format!(
+            "{{\"cdiVersion\": \"0.6.0\", \"kind\": \"{kind}\", \"devices\": [{{\"name\": \"one\", \"containerEdits\": \
+             {{\"env\": [\"NAMED=yes\"], \"deviceNodes\": [{{\"path\": \"/dev/named\", \"hostPath\": \"/dev/zero\", \"permissions\": \
+             \"{permissions}\"}}]}}}}]}}"
+        );
+        std::fs::write(&file.0, text)?;
+        Ok(file)
+    }
+}
+
+impl Drop for CdiFile {
+    fn drop(&mut self) {
+        // What is left describes devices that nobody else names.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn devices_can_be_had_by_name((): &()) -> Result<()> {
+    on_a_cluster(by_name)
+}
+
+fn by_name(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("named-devices")?;
+    let kind = format!("tests-{}.example.com/thing", std::process::id());
+    let plugin = DevicePlugin::start(&cluster.data_dir(), THING, &cluster.scratch("named")?)?;
+    plugin.list(&[("a", true)]);
+    wait_count(cluster, "allocatable", THING, "1".into())?;
+    let name = format!("{kind}=one");
+    plugin.name_devices(&[&name]);
+    kubectl.apply(&sleeper("app", THINGS, ""))?;
+    let waiting = "/status/containerStatuses/0/state/waiting";
+    let waiting = kubectl.wait_value("pod/app", waiting, SOON, |state| state["reason"] == "CreateContainerError")?;
+    let expected = format!("CDI device injection failed: unresolvable CDI devices {name}");
+    ensure!(waiting["message"].as_str().is_some_and(|message| message.contains(&expected)), "{waiting}");
+    let _file = CdiFile::write(&kind)?;
+    kubectl.wait_ready("app")?;
+    let seen = kubectl.ok(&["exec", "app", "--", "sh", "-c", "echo $NAMED; test -c /dev/named && echo device"])?;
+    ensure!(seen.lines().eq(["yes", "device"]), "{seen}");
+    if is_v1() {
+        kubectl.ok(&["exec", "app", "--", "head", "-c1", "/dev/named"])?;
+        let refused = kubectl.fails(&["exec", "app", "--", "sh", "-c", "echo x > /dev/named"])?;
+        ensure!(refused.contains("Operation not permitted"), "{refused}");
+    }
     kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
 }
 

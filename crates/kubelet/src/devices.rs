@@ -48,14 +48,14 @@ pub enum AllocationError {
     #[error(transparent)]
     Shortage(#[from] Shortage),
     /// The plugin is gone.
-    #[error("endpoint not found in cache for a registered resource: {0}")]
+    #[error("unknown Device Plugin {0}")]
     NoPlugin(String),
     /// The plugin said no.
     #[error("rpc error: code = {code:?} desc = {status}", code = .0.code, status = .0)]
     Call(#[from] Status),
     /// The plugin said nothing of use.
-    #[error("no containers return in allocation response from device plugin for {0}")]
-    NoAnswer(String),
+    #[error("no containers return in allocation response")]
+    NoAnswer,
 }
 
 /// Capacity and allocatable that plugins add to the Node.
@@ -151,7 +151,7 @@ impl Devices {
     ///
     /// # Errors
     /// A plugin could not.
-    pub async fn for_start(&self, pod: &Pod, container: &str) -> Result<ContainerDevices, Status> {
+    pub async fn for_start(&self, pod: &Pod, container: &str) -> Result<ContainerDevices, AllocationError> {
         let grants: Vec<_> = {
             let state = self.state();
             let uid = pod::uid(pod);
@@ -237,7 +237,7 @@ impl Plugin {
         let request = AllocateRequest { container_requests };
         let response: AllocateResponse = self.channel.unary(messages::ALLOCATE, &request, None).await?;
         let first = response.container_responses.into_iter().next();
-        first.ok_or_else(|| AllocationError::NoAnswer(self.resource.clone()))
+        first.ok_or(AllocationError::NoAnswer)
     }
 
     async fn preferred(&self, offer: inventory::Offer) -> Result<Vec<String>, Status> {

@@ -2,8 +2,9 @@
 //!
 //! A cgroup is named by one relative path that is the same below every controller's mount point: Kubernetes' tree
 //! (`isopod-x/kubepods/burstable/pod<uid>/<container>`) never differs per controller. On version 1 four controllers are
-//! used (`cpu`, `cpuacct`, `memory`, `pids`), `cpuset` joins when a limit asks for it. Device access is not controlled
-//! here: containers get `nodev` mounts instead, which needs neither the `devices` controller nor a BPF program.
+//! used (`cpu`, `cpuacct`, `memory`, `pids`); `cpuset`, `hugetlb` and `devices` join when a limit asks for them. Which
+//! devices there are is not controlled here: containers get `nodev` mounts instead, which needs neither the `devices`
+//! controller nor a BPF program. Only a device that may be read but not written needs the former.
 //!
 //! What these calls decide is pure ([`limits`]); the rest reads and writes files.
 
@@ -79,6 +80,9 @@ pub enum Error {
     /// Files of version 2 on a version 1 host.
     #[error("invalid configuration: cannot use unified on cgroup v1")]
     NoUnified,
+    /// A device that may be used in part only, where nothing can see to that.
+    #[error("access to a device cannot be restricted ({0}) without the devices controller of cgroup v1")]
+    NoDeviceRules(String),
     /// A large page size the kernel does not account for.
     #[error("no limit for large pages: {0} is missing")]
     NoHugepages(String),
@@ -151,7 +155,8 @@ impl Cgroups {
                     match controller {
                         Controller::Cpuset if limits.needs_cpuset() => create_cpuset(root, path)?,
                         Controller::Hugetlb if !limits.hugepages.is_empty() => create_all(&root.join(path))?,
-                        Controller::Cpuset | Controller::Hugetlb => {}
+                        Controller::Devices if !limits.device_denials.is_empty() => create_all(&root.join(path))?,
+                        Controller::Cpuset | Controller::Hugetlb | Controller::Devices => {}
                         _ => create_all(&root.join(path))?,
                     }
                 }
@@ -169,6 +174,11 @@ impl Cgroups {
         let path = relative(path.as_ref())?;
         if self.version() == Version::V1 && !limits.unified.is_empty() {
             return Err(Error::NoUnified);
+        }
+        if self.layout.root(Controller::Devices).is_none_or(|_| self.version() == Version::V2)
+            && let Some(denial) = limits.device_denials.first()
+        {
+            return Err(Error::NoDeviceRules(denial.clone()));
         }
         self.refuse_memory_in_use(path, limits)?;
         self.settle(path, limits.writes(self.version()), limits)

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod attach;
+mod cdi;
 pub mod create;
 mod devices;
 pub mod exec;

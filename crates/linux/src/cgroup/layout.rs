@@ -28,10 +28,13 @@ pub enum Controller {
     Pids,
     /// Large memory pages.
     Hugetlb,
+    /// Access to devices (version 1 only).
+    Devices,
 }
 
 impl Controller {
-    const ALL: [Self; 6] = [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Hugetlb];
+    const ALL: [Self; 7] =
+        [Self::Cpu, Self::Cpuacct, Self::Cpuset, Self::Memory, Self::Pids, Self::Hugetlb, Self::Devices];
 
     /// The kernel's name.
     pub fn name(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Controller {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Hugetlb => "hugetlb",
+            Self::Devices => "devices",
         }
     }
 }
@@ -49,7 +53,7 @@ impl Controller {
 impl Controller {
     /// Whether a version 1 cgroup has this controller only when a limit asks for it.
     pub(super) fn is_optional(self) -> bool {
-        matches!(self, Self::Cpuset | Self::Hugetlb)
+        matches!(self, Self::Cpuset | Self::Hugetlb | Self::Devices)
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Limits {
     pub cpuset_mems: Option<String>,
     /// Bytes in large pages, by size as the kernel writes it (`2MB`).
     pub hugepages: BTreeMap<String, u64>,
+    /// Access to devices that is taken away, in the words of version 1: `c 1:5 w`. Version 2 cannot.
+    pub device_denials: Vec<String>,
     /// Files of version 2 and what to write to them; version 1 has none of them.
     pub unified: BTreeMap<String, String>,
 }
@@ -56,7 +58,7 @@ impl Limits {
     }
 
     fn writes_v1(&self) -> Vec<Write> {
-        use Controller::{Cpu, Cpuset, Memory, Pids};
+        use Controller::{Cpu, Cpuset, Devices, Memory, Pids};
         let number = |value: &i64| value.to_string();
         [
             (Cpu, "cpu.shares", self.cpu_shares.map(|shares| shares.to_string())),
@@ -71,6 +73,11 @@ impl Limits {
         .into_iter()
         .filter_map(|(controller, file, value)| Some(Write { controller, file: file.into(), value: value? }))
         .chain(self.hugepage_writes("limit_in_bytes"))
+        .chain(self.device_denials.iter().map(|denial| Write {
+            controller: Devices,
+            file: "devices.deny".to_owned(),
+            value: denial.clone(),
+        }))
         .collect()
     }
 

@@ -80,6 +80,7 @@ fn states_limits_in_each_versions_words() {
         memory_bytes: Some(64 << 20),
         pids: Some(-1),
         hugepages: [("2MB".to_owned(), 4 << 20)].into(),
+        device_denials: vec!["c 1:5 w".to_owned()],
         unified: [("memory.high".to_owned(), "1000".to_owned())].into(),
         ..Limits::default()
     };
@@ -90,7 +91,7 @@ fn states_limits_in_each_versions_words() {
     assert_eq!(
         words(Version::V1),
         "cpu.shares=1024 cpu.cfs_period_us=100000 cpu.cfs_quota_us=50000 memory.limit_in_bytes=67108864 pids.max=max \
-         hugetlb.2MB.limit_in_bytes=4194304"
+         hugetlb.2MB.limit_in_bytes=4194304 devices.deny=c 1:5 w"
     );
     assert_eq!(
         words(Version::V2),
@@ -140,6 +141,54 @@ fn limits_and_accounts_a_process() {
     scratch.cgroups.remove(&scratch.path).unwrap();
     assert!(!scratch.cgroups.exists(&scratch.path));
     scratch.cgroups.remove(&scratch.path).unwrap();
+}
+
+/// The hierarchy of large pages, mounted where only this thread sees it, and gone in the end.
+struct LargePages(PathBuf);
+
+impl LargePages {
+    fn mount() -> io::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("linux-test-{}-hugetlb", std::process::id()));
+        fs::create_dir_all(&directory)?;
+        let hierarchy = Self(directory);
+        crate::namespace::unshare(crate::namespace::Namespaces::MOUNT)?;
+        crate::mount::isolate()?;
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("none", &hierarchy.0, "cgroup", flags, c"hugetlb")?;
+        Ok(hierarchy)
+    }
+}
+
+impl Drop for LargePages {
+    fn drop(&mut self) {
+        let _ = crate::mount::unmount(&self.0);
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn limits_large_pages() {
+    if Cgroups::detect().unwrap().version() == Version::V2 {
+        return; // there the controller is one of all
+    }
+    let hierarchy = match LargePages::mount() {
+        Ok(hierarchy) => hierarchy,
+        // Somebody uses the controller in the version 2 tree.
+        Err(error) => return assert_eq!(error.raw_os_error(), Some(libc::EBUSY), "{error}"),
+    };
+    let mountinfo = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+    let cgroups = Cgroups { layout: Layout::from_mountinfo(&mountinfo).unwrap(), others: Vec::new() };
+    assert_eq!(cgroups.layout.root(Controller::Hugetlb), Some(hierarchy.0.as_path()));
+    let path = format!("linux-test-{}-pages", std::process::id());
+    let limits = |size: &str, bytes| Limits { hugepages: [(size.to_owned(), bytes)].into(), ..Limits::default() };
+    let file = cgroups.directory(Controller::Hugetlb, &path).unwrap().join("hugetlb.2MB.limit_in_bytes");
+    cgroups.create(&path, &limits("2MB", 4 << 20)).unwrap();
+    assert_eq!(read_file(&file).unwrap().trim(), "4194304");
+    cgroups.apply(&path, &limits("2MB", 2 << 20)).unwrap();
+    assert_eq!(read_file(&file).unwrap().trim(), "2097152");
+    assert!(matches!(cgroups.apply(&path, &limits("3MB", 1)), Err(Error::Write { .. })));
+    cgroups.remove(&path).unwrap();
+    assert!(!cgroups.exists(&path));
 }
 
 #[test]

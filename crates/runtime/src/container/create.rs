@@ -7,7 +7,7 @@ use cri::{ContainerConfig, ContainerEventType, PodSandboxConfig};
 
 use super::plan::{self, Given};
 use super::record::ContainerRecord;
-use super::{Container, devices, seccomp};
+use super::{Container, cdi, devices, seccomp};
 use crate::image::blocking::blocking;
 use crate::layout;
 use crate::runtime::Shared;
@@ -55,9 +55,11 @@ fn make(
     shared: &Shared,
     sandbox: &Sandbox,
     id: &str,
-    config: ContainerConfig,
+    mut config: ContainerConfig,
     sandbox_config: PodSandboxConfig,
 ) -> cri::Result<ContainerRecord> {
+    cdi::inject(&mut config, &cdi::DIRECTORIES)
+        .map_err(|error| cri::Error::Failed(format!("CDI device injection failed: {error}")))?;
     let image = config.image.as_ref().map(|image| image.image.as_str()).unwrap_or_default();
     let root = shared.root_filesystems.prepare(id, image)?;
     let images = config.mounts.iter().filter_map(|mount| mount.image.as_ref()).enumerate();
@@ -73,14 +75,20 @@ fn make(
         cgroup_root: &shared.cgroup_root,
         capabilities: shared.capabilities,
     })?;
-    let mut spec = plan.spec;
+    let (mut spec, mut limits) = (plan.spec, plan.limits);
+    if !spec.privileged {
+        let denials = config.devices.iter().filter_map(|device| devices::denial(device).transpose());
+        limits.device_denials = denials
+            .collect::<std::io::Result<_>>()
+            .map_err(|error| cri::Error::Failed(format!("look at the container's devices: {error}")))?;
+    }
     if spec.privileged {
         let devices = devices::below(Path::new("/dev"));
         spec.devices.extend(devices.map_err(|error| cri::Error::Failed(format!("list devices: {error}")))?);
     }
     spec.process.seccomp = seccomp::filter_file(&shared.root, &plan.seccomp, spec.process.capabilities)?;
     let failed = |act: &str, error: &dyn std::fmt::Display| cri::Error::Failed(format!("{act}: {error}"));
-    shared.cgroups.create(&spec.cgroup, &plan.limits).map_err(|error| failed("create cgroup", &Chain(&error)))?;
+    shared.cgroups.create(&spec.cgroup, &limits).map_err(|error| failed("create cgroup", &Chain(&error)))?;
     let record = ContainerRecord {
         id: id.to_owned(),
         created_at: shared.now(),

@@ -302,6 +302,7 @@ pub fn limits(resources: &LinuxContainerResources) -> Limits {
         memory_bytes: set(resources.memory_limit_in_bytes),
         memory_swap_bytes: set(resources.memory_swap_limit_in_bytes),
         pids: None,
+        device_denials: Vec::new(),
         cpuset_cpus: text(&resources.cpuset_cpus),
         cpuset_mems: text(&resources.cpuset_mems),
         hugepages: resources.hugepage_limits.iter().map(|limit| (limit.page_size.clone(), limit.limit)).collect(),
