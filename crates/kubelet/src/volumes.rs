@@ -148,6 +148,12 @@ pub enum VolumeProblem {
     /// A type this kubelet does not have.
     #[error("volume type {0} is not supported on this node")]
     Unsupported(&'static str),
+    /// Huge pages as files, and no container has any.
+    #[error("medium {0}: hugePages storage requested, but there is no resource request for huge pages")]
+    NoHugePages(String),
+    /// Huge pages of which size?
+    #[error("medium: {0} can't be used if container requests multiple huge page sizes")]
+    ManyHugePages(String),
     /// Its content could not be put together.
     #[error(transparent)]
     Payload(#[from] PayloadError),

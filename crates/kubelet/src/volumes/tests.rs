@@ -87,6 +87,47 @@ async fn an_empty_dir_is_for_everybody_or_for_its_group() {
     assert_eq!((fs::metadata(&path).unwrap().gid(), mode(&path)), (2000, 0o2777));
 }
 
+#[test]
+fn huge_pages_are_those_that_the_pod_requests() {
+    let plan = |medium: &str, requests: &str| {
+        let pod = crate::testing::pod(&format!(
+            "containers: [{{name: a, image: i, resources: {{requests: {{{requests}}}, limits: {{{requests}}}}}}}]"
+        ));
+        let source = serde_json::from_value(json!({ "medium": medium })).unwrap();
+        let planned = super::empty_dir::plan(&pod, &source, PathBuf::from("/d"));
+        planned.map(|plan| format!("{:?}", plan.medium)).map_err(|problem| problem.to_string())
+    };
+    let (one, both) = ("hugepages-2Mi: 4Mi", "hugepages-2Mi: 4Mi, hugepages-1Gi: 1Gi");
+    for (medium, requests, expected) in [
+        ("HugePages", one, Ok("HugePages(\"2Mi\")")),
+        ("HugePages-2Mi", one, Ok("HugePages(\"2Mi\")")),
+        ("HugePages-1Gi", both, Ok("HugePages(\"1Gi\")")),
+        ("HugePages", both, Err("medium: HugePages can't be used if container requests multiple huge page sizes")),
+        (
+            "HugePages-1Gi",
+            one,
+            Err("medium HugePages-1Gi: hugePages storage requested, but there is no resource request for huge pages"),
+        ),
+    ] {
+        assert_eq!(plan(medium, requests), expected.map(str::to_owned).map_err(str::to_owned));
+    }
+}
+
+#[tokio::test]
+async fn huge_pages_are_a_file_system_of_their_own() {
+    let volumes = Volumes::new(LinuxHost::detect().unwrap());
+    let directory = volumes.pod_dir().join("pages");
+    let plan = super::empty_dir::EmptyDir {
+        directory: directory.clone(),
+        medium: super::empty_dir::Medium::HugePages("2Mi".to_owned()),
+    };
+    for _ in 0..2 {
+        super::empty_dir::set_up(&plan, Some(2000), &volumes.host).unwrap();
+    }
+    assert_eq!(volumes.host.mounts_below(&volumes.pod_dir()).unwrap(), [directory.clone()]);
+    assert_eq!((fs::metadata(&directory).unwrap().gid(), mode(&directory)), (2000, 0o2777));
+}
+
 #[tokio::test]
 async fn memory_and_secrets_are_on_file_systems_of_their_own_and_go_without_a_trace() {
     let volumes = Volumes::new(LinuxHost::detect().unwrap());
