@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         a_container_grows_while_it_runs,
         a_resize_can_be_deferred_infeasible_and_restart,
         classes_give_priority_and_overhead,
+        a_pod_grows_as_a_whole,
         whole_cpus_can_be_a_containers_own,
         local_storage_over_its_limit_ends_the_pod,
         a_node_that_is_short_makes_pods_go,
@@ -358,6 +359,42 @@ fn classes_give_priority_and_overhead(cluster: &Cluster) -> Result<()> {
     ensure!(missing.contains("pod rejected: RuntimeClass \"x\" not found"), "{missing}");
     kubectl.ok(&["delete", "pod", "--all", "--now"])?;
     kubectl.ok(&["delete", "priorityclass/tests-high", "runtimeclass/tests-heavy"]).map(drop)
+}
+
+fn a_pod_grows_as_a_whole(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("whole")?;
+    let declared = kubectl.value("node/node-1", "/status/declaredFeatures")?.to_string();
+    ensure!(declared.contains("InPlacePodLevelResourcesVerticalScaling"), "{declared}");
+    let resources = "resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}";
+    kubectl.apply(&sleeper("app", "{}", resources))?;
+    kubectl.wait_ready("app")?;
+    ensure!(kubectl.text("pod/app", "/status/resources/limits/memory")? == "64Mi");
+    let grow = |resources: &str| {
+        let patch = format!("{{\"spec\":{{\"resources\":{resources}}}}}");
+        kubectl.ok(&["patch", "pod", "app", "--subresource=resize", "--patch", &patch])
+    };
+    grow(r#"{"requests":{"cpu":"150m"},"limits":{"cpu":"400m","memory":"128Mi"}}"#)?;
+    kubectl.wait_value("pod/app", "/status/resources/limits/memory", SOON, |has| has == "128Mi")?;
+    ensure!(kubectl.text("pod/app", "/status/allocatedResources/cpu")? == "150m");
+    if is_v1() {
+        let (memory, cpu) = (cgroup(&kubectl, "app", "memory")?, cgroup(&kubectl, "app", "cpu")?);
+        let id = kubectl.text("pod/app", "/status/containerStatuses/0/containerID")?;
+        let id = id.rsplit('/').next().context("an id")?;
+        for directory in [memory.clone(), memory.join(id)] {
+            ensure!(read(&directory, "memory.limit_in_bytes")? == (128 << 20).to_string());
+        }
+        ensure!(read(&cpu, "cpu.cfs_quota_us")? == "40000" && read(&cpu.join(id), "cpu.cfs_quota_us")? == "40000");
+        ensure!(read(&cpu, "cpu.shares")? == "153");
+    }
+    ensure!(kubectl.value("pod/app", "/status/containerStatuses/0/restartCount")? == 0);
+    grow(r#"{"limits":{"memory":"48Mi"}}"#)?;
+    kubectl.wait_value("pod/app", "/status/resources/limits/memory", SOON, |has| has == "48Mi")?;
+    grow(r#"{"requests":{"cpu":"1000"},"limits":{"cpu":"1000"}}"#)?;
+    kubectl.wait_value("pod/app", "", SOON, |pod| condition(pod, "PodResizePending")["reason"] == "Infeasible")?;
+    let removed = r#"{"spec":{"resources":{"limits":{"memory":null}}}}"#;
+    let refused = kubectl.fails(&["patch", "pod", "app", "--subresource=resize", "--patch", removed])?;
+    ensure!(refused.contains("spec.resources.limits: Forbidden: resource limits cannot be removed"), "{refused}");
+    kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
 }
 
 /// The CPUs that the first process of a Pod's container may run on.

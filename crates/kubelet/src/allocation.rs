@@ -52,7 +52,11 @@ impl Allocations {
     /// it asks for.
     pub fn begin(&self, pod: &Pod, pod_dir: &Path) {
         let path = pod_dir.join(record::FILE);
-        let record = record::read(&path).unwrap_or_else(|| Record { allocated: known(pod), ..Record::default() });
+        let record = record::read(&path).unwrap_or_else(|| Record {
+            allocated: known(pod),
+            allocated_pod: Some(known_pod(pod)),
+            ..Record::default()
+        });
         self.lock().insert(pod::uid(pod), PodAllocation { record, path, ..PodAllocation::default() });
     }
 
@@ -64,17 +68,19 @@ impl Allocations {
     /// The Pod with what is allocated to it in place of what it asks for.
     pub fn apply(&self, pod: Arc<Pod>) -> Arc<Pod> {
         let pods = self.lock();
-        let Some(allocated) = pods.get(&pod::uid(&pod)).map(|allocation| &allocation.record.allocated) else {
-            return pod;
-        };
-        let differs = resizable(&pod).any(|container| differs(container, allocated));
-        if differs { Arc::new(with_resources(&pod, allocated)) } else { pod }
+        let Some(record) = pods.get(&pod::uid(&pod)).map(|allocation| &allocation.record) else { return pod };
+        let differs = resizable(&pod).any(|container| differs(container, &record.allocated))
+            || record.allocated_pod.as_ref().is_some_and(|allocated| *allocated != pod_level(&pod));
+        if differs { Arc::new(with_resources(&pod, record)) } else { pod }
     }
 
     /// Allocates what the Pod asks for.
     pub fn allocate(&self, pod: &Pod) {
         self.change(&pod::uid(pod), |allocation| {
-            allocation.record.allocated = desired(pod);
+            let record = &mut allocation.record;
+            record.allocated = desired(pod);
+            let before = record.allocated_pod.replace(pod_level(pod));
+            record.actuated_pod = record.actuated_pod.take().or(before);
             allocation.pending = None;
             (allocation.in_progress, allocation.error) = (true, None);
         });
@@ -117,6 +123,18 @@ impl Allocations {
         self.lock().get(uid).map(|allocation| allocation.record.actuated.clone()).unwrap_or_default()
     }
 
+    /// What the Pod's cgroup has as a whole, where it is not what is allocated.
+    pub fn actuated_pod(&self, uid: &Uid) -> Option<ResourceRequirements> {
+        self.lock().get(uid)?.record.actuated_pod.clone()
+    }
+
+    /// Notes that the Pod's cgroup has what is allocated.
+    pub fn set_pod_actuated(&self, uid: &Uid) {
+        if self.actuated_pod(uid).is_some() {
+            self.change(uid, |allocation| allocation.record.actuated_pod = None);
+        }
+    }
+
     /// Notes what was set for a running container.
     pub fn set_actuated(&self, uid: &Uid, container_id: &str, resources: ResourceRequirements) {
         self.change(uid, |allocation| drop(allocation.record.actuated.insert(container_id.to_owned(), resources)));
@@ -140,6 +158,17 @@ pub fn resizable(pod: &Pod) -> impl Iterator<Item = &Container> {
 
 fn desired(pod: &Pod) -> Resources {
     resizable(pod).map(|one| (one.name.clone(), one.resources.clone().unwrap_or_default())).collect()
+}
+
+/// Resources of the Pod as a whole; empty for none.
+fn pod_level(pod: &Pod) -> ResourceRequirements {
+    pod.spec.as_ref().and_then(|spec| spec.resources.clone()).unwrap_or_default()
+}
+
+/// What a Pod had as a whole under an earlier kubelet, as its status tells.
+fn known_pod(pod: &Pod) -> ResourceRequirements {
+    let told = pod.status.as_ref().and_then(|status| status.resources.clone());
+    told.unwrap_or_else(|| pod_level(pod))
 }
 
 /// What a Pod had under an earlier kubelet, as its status tells.
@@ -166,13 +195,16 @@ fn differs(container: &Container, allocated: &Resources) -> bool {
     allocated.get(&container.name).is_some_and(|allocated| *allocated != own)
 }
 
-fn with_resources(pod: &Pod, resources: &Resources) -> Pod {
+fn with_resources(pod: &Pod, record: &Record) -> Pod {
     let mut pod = pod.clone();
     let Some(spec) = pod.spec.as_mut() else { return pod };
+    if let Some(allocated) = &record.allocated_pod {
+        spec.resources = Some(allocated.clone()).filter(|allocated| *allocated != ResourceRequirements::default());
+    }
     let sidecars =
         spec.init_containers.iter_mut().flatten().filter(|one| pod::init_kind(one) == ContainerKind::Sidecar);
     for container in spec.containers.iter_mut().chain(sidecars) {
-        if let Some(allocated) = resources.get(&container.name) {
+        if let Some(allocated) = record.allocated.get(&container.name) {
             container.resources = Some(allocated.clone());
         }
     }

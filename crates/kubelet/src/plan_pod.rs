@@ -19,7 +19,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 
 use crate::allocation::UpdateContainer;
 use crate::crash_backoff::{CrashBackoff, Wait};
@@ -64,6 +64,8 @@ pub struct PodActions {
     pub kill: Vec<KillContainer>,
     /// Running containers that get other resources.
     pub update: Vec<UpdateContainer>,
+    /// What the Pod's cgroup has as a whole, if it is to be brought after what is allocated.
+    pub update_pod: Option<ResourceRequirements>,
     /// What to do about the sandbox.
     pub sandbox: SandboxAction,
     /// Containers to create and start, in this order.
@@ -167,7 +169,11 @@ impl PodActions {
     /// Whether carrying them out does nothing.
     pub fn is_empty(&self) -> bool {
         let nothing_to_make = !matches!(self.sandbox, SandboxAction::Create { .. });
-        self.kill.is_empty() && self.update.is_empty() && self.start.is_empty() && nothing_to_make
+        self.kill.is_empty()
+            && self.update.is_empty()
+            && self.update_pod.is_none()
+            && self.start.is_empty()
+            && nothing_to_make
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use api::core::v1::pod::resources::has_pod_level;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodStatus, ResourceRequirements};
 
-use super::{Pending, Resources, changed_resources, needs_restart, resizable};
+use super::{Pending, Resources, changed_resources, needs_restart, pod_level, resizable};
 use crate::labels;
 use crate::observed::{ObservedContainer, ObservedPod};
 use crate::plan_pod::{KillContainer, KillReason};
@@ -36,23 +37,35 @@ pub struct Follow {
     pub update: Vec<UpdateContainer>,
     /// Containers that want to be restarted for it.
     pub kill: Vec<KillContainer>,
+    /// What the Pod's cgroup has as a whole, if that is to change.
+    pub pod_from: Option<ResourceRequirements>,
 }
 
 impl Follow {
     /// Whether every container has what is allocated.
     pub fn is_done(&self) -> bool {
-        self.update.is_empty() && self.kill.is_empty()
+        self.update.is_empty() && self.kill.is_empty() && self.pod_from.is_none()
     }
 }
 
-/// Compares what is allocated (the Pod as workers see it) with what its containers have.
-pub fn plan(pod: &Pod, observed: &ObservedPod, actuated: &Resources) -> Follow {
-    let mut follow = Follow::default();
+/// Compares what is allocated (the Pod as workers see it) with what its containers have, and the Pod as a whole where
+/// that is something else.
+pub fn plan(
+    pod: &Pod,
+    observed: &ObservedPod,
+    actuated: &Resources,
+    actuated_pod: Option<ResourceRequirements>,
+) -> Follow {
+    let pod_to = pod_level(pod);
+    let has_sandbox = observed.sandbox().is_some();
+    let pod_from = actuated_pod.filter(|from| has_sandbox && !changed_resources(from, &pod_to).is_empty());
+    let mut follow = Follow { pod_from: pod_from.clone(), ..Follow::default() };
     for container in resizable(pod) {
         let Some(latest) = observed.latest(&container.name).filter(|latest| latest.is_running()) else { continue };
         let Some(from) = running_resources(latest, actuated) else { continue };
         let to = container.resources.clone().unwrap_or_default();
-        let changed = changed_resources(&from, &to);
+        let pod_before = pod_from.as_ref().unwrap_or(&pod_to);
+        let changed = changed_resources(&inherit(&from, pod_before), &inherit(&to, &pod_to));
         if changed.is_empty() {
             continue;
         }
@@ -63,6 +76,15 @@ pub fn plan(pod: &Pod, observed: &ObservedPod, actuated: &Resources) -> Follow {
         }
     }
     follow
+}
+
+/// A container's resources with the Pod's limits where it has none of its own.
+fn inherit(own: &ResourceRequirements, pod: &ResourceRequirements) -> ResourceRequirements {
+    let mut limits = own.limits.clone().unwrap_or_default();
+    for (name, limit) in pod.limits.iter().flatten() {
+        limits.entry(name.clone()).or_insert_with(|| limit.clone());
+    }
+    ResourceRequirements { limits: Some(limits), ..own.clone() }
 }
 
 /// What a container has: what was set last, else what it was created with. Nothing if nobody can tell.
@@ -90,6 +112,11 @@ pub fn show(status: &mut PodStatus, pod: &Pod, observed: &ObservedPod, actuated:
     for one in lists.filter(|one| specs.contains_key(one.name.as_str())) {
         show_resources(one, observed, actuated);
     }
+    if has_pod_level(pod) {
+        let allocated = pod_level(pod);
+        status.allocated_resources.clone_from(&allocated.requests);
+        status.resources = Some(shown.actuated_pod.cloned().unwrap_or(allocated));
+    }
     let old = status.conditions.take().unwrap_or_default();
     let (ours, others): (Vec<_>, Vec<_>) =
         old.into_iter().partition(|one| one.type_ == PENDING || one.type_ == IN_PROGRESS);
@@ -101,6 +128,8 @@ pub fn show(status: &mut PodStatus, pod: &Pod, observed: &ObservedPod, actuated:
 pub struct Shown<'a> {
     /// How far the resize is.
     pub progress: &'a Progress,
+    /// What the Pod's cgroup has as a whole, where it is not what is allocated.
+    pub actuated_pod: Option<&'a ResourceRequirements>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -114,7 +143,7 @@ fn show_resources(status: &mut ContainerStatus, observed: &ObservedPod, actuated
 }
 
 fn conditions(pod: &Pod, old: &[PodCondition], shown: Shown<'_>) -> Vec<PodCondition> {
-    let Shown { progress, now } = shown;
+    let Shown { progress, now, .. } = shown;
     let condition = |type_: &str, reason: Option<&str>, message: Option<&str>, generation, since| PodCondition {
         type_: type_.to_owned(),
         status: "True".to_owned(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -16,6 +17,12 @@ pub(super) const FILE: &str = "allocation.json";
 pub(super) struct Record {
     /// By container name.
     pub allocated: Resources,
+    /// Of the Pod as a whole; empty if it has none, nothing if nobody wrote it down.
+    #[serde(default)]
+    pub allocated_pod: Option<ResourceRequirements>,
+    /// What the Pod's cgroup has instead, while it does not follow yet.
+    #[serde(default)]
+    pub actuated_pod: Option<ResourceRequirements>,
     /// By CRI id of running containers.
     #[serde(default)]
     pub actuated: Resources,

@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::json;
 
 use super::*;
@@ -101,7 +102,7 @@ fn observed(created_as: &Pod) -> ObservedPod {
 fn running_containers_follow_by_update_or_restart() {
     let before = sized("1", "1Gi", "RestartContainer");
     let follow = |cpu: &str, memory: &str| {
-        plan_follow(&sized(cpu, memory, "RestartContainer"), &observed(&before), &Resources::new())
+        plan_follow(&sized(cpu, memory, "RestartContainer"), &observed(&before), &Resources::new(), None)
     };
     assert!(follow("1", "1Gi").is_done());
     assert!(follow("1000m", "1024Mi").is_done(), "the same amounts in other words");
@@ -110,7 +111,7 @@ fn running_containers_follow_by_update_or_restart() {
     let memory = follow("2", "2Gi");
     assert_eq!((memory.update.len(), memory.kill[0].reason), (0, KillReason::Resize));
     let set = Resources::from([("app-0".to_owned(), cpu.update[0].to.clone())]);
-    assert!(plan_follow(&sized("2", "1Gi", "RestartContainer"), &observed(&before), &set).is_done());
+    assert!(plan_follow(&sized("2", "1Gi", "RestartContainer"), &observed(&before), &set, None).is_done());
 }
 
 #[test]
@@ -130,7 +131,13 @@ fn status_shows_what_containers_have_and_what_the_resize_waits_for() {
     }))
     .unwrap();
     let before = sized("1", "1Gi", "NotRequired");
-    show(&mut status, &pod, &observed(&before), &Resources::new(), Shown { progress: &progress, now: at(9) });
+    show(
+        &mut status,
+        &pod,
+        &observed(&before),
+        &Resources::new(),
+        Shown { progress: &progress, actuated_pod: None, now: at(9) },
+    );
     let value = serde_json::to_value(&status).unwrap();
     assert_eq!(value["containerStatuses"][0]["resources"]["requests"]["cpu"], "1");
     let conditions: Vec<String> = value["conditions"]
@@ -140,6 +147,46 @@ fn status_shows_what_containers_have_and_what_the_resize_waits_for() {
         .map(|one| format!("{} {} {}", one["type"], one["reason"], one["message"]).replace('"', ""))
         .collect();
     assert_eq!(conditions, ["Ready null null", "PodResizePending Deferred m", "PodResizeInProgress Error e"]);
+}
+
+/// A Pod with a limit on CPU as a whole, one container that shares it and one with a limit of its own.
+fn shared_limit(cpu: &str, policy: &str) -> Pod {
+    spec_pod(&format!(
+        "{{resources: {{limits: {{cpu: {cpu}}}, requests: {{cpu: {cpu}}}}}, containers: [{{name: app, image: x, \
+         resizePolicy: [{{resourceName: cpu, restartPolicy: {policy}}}]}}]}}"
+    ))
+}
+
+#[test]
+fn what_a_pod_has_as_a_whole_is_followed_by_its_cgroup_and_by_who_shares_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (small, large) = (shared_limit("1", "NotRequired"), Arc::new(shared_limit("2", "NotRequired")));
+    let uid = pod::uid(&small);
+    let allocations = Allocations::default();
+    allocations.begin(&small, directory.path());
+    assert_eq!(allocations.apply(large.clone()).spec, small.spec, "what is asked for is not what there is");
+    allocations.allocate(&large);
+    assert!(Arc::ptr_eq(&allocations.apply(large.clone()), &large));
+    let next = Allocations::default();
+    next.begin(&small, directory.path());
+    assert_eq!(next.actuated_pod(&uid), small.spec.as_ref().unwrap().resources);
+    let mut observed = observed(&small);
+    observed.sandboxes = vec![crate::testing::sandbox(0, true)];
+    let follow = |pod: &Pod| plan_follow(pod, &observed, &Resources::new(), next.actuated_pod(&uid));
+    let updated = follow(&large);
+    assert_eq!((updated.update.len(), updated.kill.len(), updated.pod_from.is_some()), (1, 0, true));
+    let restarted = follow(&shared_limit("2", "RestartContainer"));
+    assert_eq!((restarted.update.len(), restarted.kill.len(), restarted.pod_from.is_some()), (0, 1, true));
+    assert!(follow(&small).is_done(), "taken back before anything followed");
+
+    let mut status = PodStatus::default();
+    let actuated = next.actuated_pod(&uid);
+    let shown = Shown { progress: &Progress::default(), actuated_pod: actuated.as_ref(), now: at(9) };
+    show(&mut status, &large, &observed, &Resources::new(), shown);
+    let value = serde_json::to_value(&status).unwrap();
+    assert_eq!((&value["allocatedResources"]["cpu"], &value["resources"]["limits"]["cpu"]), (&json!("2"), &json!("1")));
+    next.set_pod_actuated(&uid);
+    assert_eq!(next.actuated_pod(&uid), None);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::qos::{self, CPU_PERIOD_US, PodTotals};
 
 /// Resources of one container.
 pub fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: i64) -> cri::LinuxContainerResources {
-    let cpu_limit = qos::limit(container, "cpu").map_or(0, Quantity::milli_value);
-    let memory_limit = qos::limit(container, "memory").map_or(0, Quantity::value);
+    let cpu_limit = limit(pod, container, "cpu").map_or(0, Quantity::milli_value);
+    let memory_limit = limit(pod, container, "memory").map_or(0, Quantity::value);
     cri::LinuxContainerResources {
         cpu_shares: qos::cpu_shares(qos::request(container, "cpu").map_or(0, Quantity::milli_value)),
         cpu_period: CPU_PERIOD_US,
@@ -24,6 +24,15 @@ pub fn container_resources(pod: &Pod, container: &Container, node_memory_bytes: 
         hugepage_limits: container_hugepages(container),
         ..cri::LinuxContainerResources::default()
     }
+}
+
+/// A container's limit, or that of its Pod as a whole: programs that look at their cgroup see what they can have.
+fn limit(pod: &Pod, container: &Container, resource: &str) -> Option<Quantity> {
+    let of_pod = || {
+        let resources = pod.spec.as_ref()?.resources.as_ref()?;
+        resources.limits.as_ref()?.get(resource).map(Quantity::of)
+    };
+    qos::limit(container, resource).or_else(of_pod)
 }
 
 /// Limits of the Pod's own cgroup, which holds its containers together. The number of processes is the node's to limit.

@@ -22,7 +22,8 @@ use crate::resources::{Amounts, NodeResources};
 /// Upstream lists no more images than this, the largest first.
 const MAX_IMAGES: usize = 50;
 /// What this node does that nodes of other versions may not, by upstream's names and in their order.
-const DECLARED_FEATURES: [&str; 2] = [CPU_RESIZE, "RestartAllContainersOnContainerExits"];
+const DECLARED_FEATURES: [&str; 3] =
+    [CPU_RESIZE, "InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits"];
 /// Resizing the CPUs of Guaranteed Pods, which is not done where they have CPUs of their own.
 const CPU_RESIZE: &str = "GuaranteedQoSPodCPUResize";
 const MAX_NAMES_PER_IMAGE: usize = 5;

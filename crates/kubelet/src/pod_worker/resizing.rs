@@ -11,8 +11,14 @@ impl PodWorker {
     /// Adds what the allocation asks for to a plan. Says so once when nothing is left to do.
     pub(super) fn plan_resize(&self, pod: &Pod, observed: &ObservedPod, actions: &mut PodActions) {
         let allocations = &self.context.allocations;
-        let follow = allocation::plan_follow(pod, observed, &allocations.actuated(&self.uid));
+        let follow = allocation::plan_follow(
+            pod,
+            observed,
+            &allocations.actuated(&self.uid),
+            allocations.actuated_pod(&self.uid),
+        );
         if follow.is_done() {
+            allocations.set_pod_actuated(&self.uid);
             if allocations.progress(&self.uid).in_progress {
                 allocations.set_progress(&self.uid, false, None);
                 let message = format!("Pod resize completed: {}", allocation::summary(pod, None));
@@ -24,6 +30,7 @@ impl PodWorker {
         let update: Vec<_> = follow.update.into_iter().filter(|update| !doomed(&update.id)).collect();
         let kill: Vec<_> = follow.kill.into_iter().filter(|kill| !doomed(&kill.id)).collect();
         actions.update = update;
+        actions.update_pod = follow.pod_from;
         actions.kill.extend(kill);
     }
 
@@ -44,7 +51,8 @@ impl PodWorker {
     pub(super) fn show_resize(&self, status: &mut PodStatus, pod: &Pod, observed: &ObservedPod) {
         let allocations = &self.context.allocations;
         let (progress, actuated) = (allocations.progress(&self.uid), allocations.actuated(&self.uid));
-        let shown = Shown { progress: &progress, now: self.context.clock.now() };
+        let actuated_pod = allocations.actuated_pod(&self.uid);
+        let shown = Shown { progress: &progress, actuated_pod: actuated_pod.as_ref(), now: self.context.clock.now() };
         allocation::show(status, pod, observed, &actuated, shown);
     }
 }

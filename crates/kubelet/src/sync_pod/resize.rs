@@ -6,6 +6,7 @@ use linux::cgroup::Limits;
 use super::{SyncPass, describe};
 use crate::allocation::UpdateContainer;
 use crate::container_config::container_resources;
+use crate::plan_pod::KillReason;
 use crate::pod;
 
 /// Updates the plan's containers. On error, what is done stays done and the rest is tried again.
@@ -13,7 +14,9 @@ use crate::pod;
 /// # Errors
 /// In words for the Pod's condition.
 pub(super) async fn update_containers(pass: &SyncPass<'_>) -> Result<(), String> {
-    if pass.actions.update.is_empty() {
+    let actions = pass.actions;
+    let restarts = actions.kill.iter().any(|kill| kill.reason == KillReason::Resize);
+    if actions.update.is_empty() && actions.update_pod.is_none() && !restarts {
         return Ok(());
     }
     let context = pass.context;
@@ -25,13 +28,18 @@ pub(super) async fn update_containers(pass: &SyncPass<'_>) -> Result<(), String>
     for update in &pass.actions.update {
         update_container(pass, update).await?;
     }
-    set(&open_ended(&before, after))
+    set(&open_ended(&before, after))?;
+    context.allocations.set_pod_actuated(&pod::uid(pass.pod));
+    Ok(())
 }
 
 /// The Pod as its containers have it.
 fn before(pass: &SyncPass<'_>) -> Pod {
     let mut pod = Pod::clone(pass.pod);
     let Some(spec) = pod.spec.as_mut() else { return pod };
+    if let Some(resources) = &pass.actions.update_pod {
+        spec.resources = Some(resources.clone());
+    }
     for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
         if let Some(update) = pass.actions.update.iter().find(|update| update.name == container.name) {
             container.resources = Some(update.from.clone());
@@ -71,7 +79,7 @@ async fn update_container(pass: &SyncPass<'_>, update: &UpdateContainer) -> Resu
     let mut resources = container_resources(pass.pod, spec, memory);
     // Zero means "as it is" to the runtime; a limit that is gone has to be lifted.
     let had =
-        container_resources(pass.pod, &Container { resources: Some(update.from.clone()), ..spec.clone() }, memory);
+        container_resources(&before(pass), &Container { resources: Some(update.from.clone()), ..spec.clone() }, memory);
     if resources.cpu_quota == 0 && had.cpu_quota != 0 {
         resources.cpu_quota = -1;
     }

@@ -122,7 +122,7 @@ async fn huge_pages_are_a_file_system_of_their_own() {
         medium: super::empty_dir::Medium::HugePages("2Mi".to_owned()),
     };
     for _ in 0..2 {
-        super::empty_dir::set_up(&plan, Some(2000), &volumes.host).unwrap();
+        super::empty_dir::set_up(&plan, Some(2000), &*volumes.host).unwrap();
     }
     assert_eq!(volumes.host.mounts_below(&volumes.pod_dir()).unwrap(), [directory.clone()]);
     assert_eq!((fs::metadata(&directory).unwrap().gid(), mode(&directory)), (2000, 0o2777));

@@ -153,6 +153,7 @@ pub fn keep_resize_only(new: &mut Pod, old: &Pod) {
     kept.metadata.resource_version.clone_from(&new.metadata.resource_version);
     kept.metadata.managed_fields.clone_from(&new.metadata.managed_fields);
     let (Some(sent), Some(spec)) = (new.spec.take(), kept.spec.as_mut()) else { return };
+    spec.resources = sent.resources;
     take_resources(sent.containers, &mut spec.containers, |_| true);
     let init_containers = spec.init_containers.as_deref_mut().unwrap_or_default();
     take_resources(sent.init_containers.unwrap_or_default(), init_containers, is_sidecar);

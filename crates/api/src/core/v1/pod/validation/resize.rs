@@ -8,10 +8,10 @@ use crate::core::v1::resource_list::{ResourceList, get};
 use crate::field::{ErrorList, Path, forbidden, invalid};
 use crate::meta::{text, validate_meta_update};
 
-/// Every problem of resizing a Pod. Only the resources of containers may differ between both Pods.
+/// Every problem of resizing a Pod. Only the resources of containers and of the Pod as a whole may differ between both.
 pub fn validate_resize(new: &Pod, old: &Pod) -> ErrorList {
     let (new_spec, old_spec) = (spec_of(new), spec_of(old));
-    if let Some(message) = unsupported(new_spec, old) {
+    if let Some(message) = unsupported(old) {
         return vec![forbidden(&Path::new(""), message)];
     }
     let mut errors = validate_meta_update(&new.metadata, &old.metadata);
@@ -31,19 +31,11 @@ pub fn validate_resize(new: &Pod, old: &Pod) -> ErrorList {
 }
 
 /// Why a Pod can never be resized.
-fn unsupported(new_spec: &PodSpec, old: &Pod) -> Option<&'static str> {
-    let old_spec = spec_of(old);
-    let is_set = |list: &Option<ResourceList>| list.as_ref().is_some_and(|list| !list.is_empty());
-    let pod_level = |spec: &PodSpec| {
-        spec.resources.as_ref().is_some_and(|resources| is_set(&resources.requests) || is_set(&resources.limits))
-    };
-    if pod_level(old_spec) || pod_level(new_spec) {
-        return Some("pods with pod-level resources cannot be resized");
-    }
+fn unsupported(old: &Pod) -> Option<&'static str> {
     if old.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)) {
         return Some("static pods cannot be resized");
     }
-    let windows = old_spec.os.as_ref().is_some_and(|os| os.name == "windows");
+    let windows = spec_of(old).os.as_ref().is_some_and(|os| os.name == "windows");
     windows.then_some("windows pods cannot be resized")
 }
 
@@ -58,6 +50,7 @@ fn is_supported_by_node(pod: &Pod) -> bool {
 }
 
 fn validate_lists(new: &PodSpec, old: &PodSpec, errors: &mut ErrorList) {
+    validate_kept(new.resources.as_ref(), old.resources.as_ref(), &SPEC.child("resources"), errors);
     let init_containers = (new.init_containers.as_deref(), old.init_containers.as_deref());
     let (new_init, old_init) = (init_containers.0.unwrap_or_default(), init_containers.1.unwrap_or_default());
     if new_init.len() != old_init.len() || new.containers.len() != old.containers.len() {
@@ -87,14 +80,22 @@ fn validate_lists(new: &PodSpec, old: &PodSpec, errors: &mut ErrorList) {
 }
 
 fn validate_container(new: &Container, old: &Container, path: &Path<'_>, errors: &mut ErrorList) {
-    let path = path.child("resources");
+    validate_kept(new.resources.as_ref(), old.resources.as_ref(), &path.child("resources"), errors);
+}
+
+/// Amounts may change, but not go.
+fn validate_kept(
+    new: Option<&ResourceRequirements>,
+    old: Option<&ResourceRequirements>,
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
     let empty = ResourceRequirements::default();
-    let (new_resources, old_resources) =
-        (new.resources.as_ref().unwrap_or(&empty), old.resources.as_ref().unwrap_or(&empty));
-    if is_removed(new_resources.requests.as_ref(), old_resources.requests.as_ref()) {
+    let (new, old) = (new.unwrap_or(&empty), old.unwrap_or(&empty));
+    if is_removed(new.requests.as_ref(), old.requests.as_ref()) {
         errors.push(forbidden(&path.child("requests"), "resource requests cannot be removed"));
     }
-    if is_removed(new_resources.limits.as_ref(), old_resources.limits.as_ref()) {
+    if is_removed(new.limits.as_ref(), old.limits.as_ref()) {
         errors.push(forbidden(&path.child("limits"), "resource limits cannot be removed"));
     }
 }
@@ -105,6 +106,16 @@ fn is_removed(new: Option<&ResourceList>, old: Option<&ResourceList>) -> bool {
 
 /// The container with the CPU and memory of the old one, and its resize policy.
 fn keep_compute(new: &Container, old: &Container) -> Container {
+    let resources = keep_amounts(new.resources.as_ref(), old.resources.as_ref());
+    let resize_policy: Option<Vec<ContainerResizePolicy>> = old.resize_policy.clone();
+    Container { resources, resize_policy, ..new.clone() }
+}
+
+/// Resources with the CPU and memory of the old ones.
+fn keep_amounts(
+    new: Option<&ResourceRequirements>,
+    old: Option<&ResourceRequirements>,
+) -> Option<ResourceRequirements> {
     fn keep(new: &Option<ResourceList>, old: &Option<ResourceList>) -> Option<ResourceList> {
         let mut kept = new.clone().unwrap_or_default();
         for name in ["cpu", "memory"] {
@@ -116,15 +127,12 @@ fn keep_compute(new: &Container, old: &Container) -> Container {
         (!kept.is_empty()).then_some(kept)
     }
     let empty = ResourceRequirements::default();
-    let (new_resources, old_resources) =
-        (new.resources.as_ref().unwrap_or(&empty), old.resources.as_ref().unwrap_or(&empty));
-    let resources = ResourceRequirements {
-        limits: keep(&new_resources.limits, &old_resources.limits),
-        requests: keep(&new_resources.requests, &old_resources.requests),
-        claims: new_resources.claims.clone(),
-    };
-    let resize_policy: Option<Vec<ContainerResizePolicy>> = old.resize_policy.clone();
-    Container { resources: old.resources.is_some().then_some(resources), resize_policy, ..new.clone() }
+    let (new, old) = (new.unwrap_or(&empty), old?);
+    Some(ResourceRequirements {
+        limits: keep(&new.limits, &old.limits),
+        requests: keep(&new.requests, &old.requests),
+        claims: new.claims.clone(),
+    })
 }
 
 fn frozen(new: &PodSpec, old: &PodSpec) -> PodSpec {
@@ -132,5 +140,6 @@ fn frozen(new: &PodSpec, old: &PodSpec) -> PodSpec {
     let containers = containers.map(|(new, old)| keep_compute(new, old)).collect();
     let init = new.init_containers.as_ref().zip(old.init_containers.as_ref());
     let init_containers = init.map(|(new, old)| new.iter().zip(old).map(|(new, old)| keep_compute(new, old)).collect());
-    PodSpec { containers, init_containers, ..new.clone() }
+    let resources = keep_amounts(new.resources.as_ref(), old.resources.as_ref());
+    PodSpec { containers, init_containers, resources, ..new.clone() }
 }
