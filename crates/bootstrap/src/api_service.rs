@@ -36,7 +36,11 @@ pub struct ApiEndpoint {
 pub async fn ensure(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> kube::Result<()> {
     ensure_service_cidr(client, endpoint, now).await?;
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
-    unless_there(services.create(&PostParams::default(), &service(endpoint)).await)
+    // One that is there has its address already: asking for that once more is refused before the name is looked at.
+    if services.get_opt(NAME).await?.is_none() {
+        unless_there(services.create(&PostParams::default(), &service(endpoint)).await)?;
+    }
+    Ok(())
 }
 
 async fn ensure_service_cidr(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> kube::Result<()> {
