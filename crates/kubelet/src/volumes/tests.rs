@@ -124,7 +124,7 @@ async fn huge_pages_are_a_file_system_of_their_own() {
     for _ in 0..2 {
         super::empty_dir::set_up(&plan, Some(2000), &*volumes.host).unwrap();
     }
-    assert_eq!(volumes.host.mounts_below(&volumes.pod_dir()).unwrap(), [directory.clone()]);
+    assert_eq!(volumes.host.mounts_below(&volumes.pod_dir()).unwrap(), std::slice::from_ref(&directory));
     assert_eq!((fs::metadata(&directory).unwrap().gid(), mode(&directory)), (2000, 0o2777));
 }
 
