@@ -152,7 +152,7 @@ fn status_shows_what_containers_have_and_what_the_resize_waits_for() {
 /// A Pod with a limit on CPU as a whole, one container that shares it and one with a limit of its own.
 fn shared_limit(cpu: &str, policy: &str) -> Pod {
     spec_pod(&format!(
-        "{{resources: {{limits: {{cpu: {cpu}}}, requests: {{cpu: {cpu}}}}}, containers: [{{name: app, image: x, \
+        "{{resources: {{limits: {{cpu: {cpu}}}, requests: {{cpu: {cpu}}}}}, containers: [{{name: app, image: x, resources: {{}}, \
          resizePolicy: [{{resourceName: cpu, restartPolicy: {policy}}}]}}]}}"
     ))
 }
