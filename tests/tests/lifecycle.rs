@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         last_words_are_kept,
         the_stop_signal_can_be_chosen,
         names_and_environment_are_as_written,
+        services_are_told_by_environment,
         a_full_name_has_to_fit,
         termination_survives_a_crash_of_the_server,
     ];
@@ -412,6 +413,34 @@ fn versions(said: &str) -> Vec<Value> {
 fn condition<'a>(pod: &'a Value, type_: &str) -> &'a Value {
     let conditions = pod["status"]["conditions"].as_array();
     conditions.and_then(|all| all.iter().find(|one| one["type"] == type_)).unwrap_or(&Value::Null)
+}
+
+fn services_are_told_by_environment(cluster: &Cluster) -> Result<()> {
+    let (kubectl, other) = (cluster.namespace("links")?, cluster.namespace("links-other")?);
+    kubectl.ok(&["create", "service", "clusterip", "my-web", "--tcp=80:8080"])?;
+    kubectl.ok(&["create", "service", "clusterip", "quiet", "--clusterip=None"])?;
+    other.ok(&["create", "service", "clusterip", "elsewhere", "--tcp=80"])?;
+    let address = kubectl.text("service/my-web", "/spec/clusterIP")?;
+    let once = |name: &str, more: &str| {
+        pod(name, &format!("restartPolicy: Never, containers: [{}]{more}", shell("c", "env", "")))
+    };
+    kubectl.apply(&once("linked", ""))?;
+    kubectl.apply(&once("unlinked", ", enableServiceLinks: false"))?;
+    phase(&kubectl, "linked", "Succeeded")?;
+    phase(&kubectl, "unlinked", "Succeeded")?;
+    let linked = kubectl.ok(&["logs", "linked"])?;
+    for want in [
+        format!("MY_WEB_SERVICE_HOST={address}"),
+        "MY_WEB_SERVICE_PORT=80".to_owned(),
+        format!("MY_WEB_PORT_80_TCP=tcp://{address}:80"),
+        "KUBERNETES_SERVICE_PORT_HTTPS=443".to_owned(),
+    ] {
+        ensure!(linked.lines().any(|line| line == want), "{want} in {linked}");
+    }
+    ensure!(!linked.contains("QUIET_") && !linked.contains("ELSEWHERE_"), "{linked}");
+    let unlinked = kubectl.ok(&["logs", "unlinked"])?;
+    ensure!(unlinked.contains("KUBERNETES_SERVICE_HOST=") && !unlinked.contains("MY_WEB_"), "{unlinked}");
+    Ok(())
 }
 
 fn a_full_name_has_to_fit(cluster: &Cluster) -> Result<()> {

@@ -17,6 +17,7 @@ use forward::{Forward, Wrapped};
 /// The fields upstream writes as `null` when they are unset, by struct.
 fn always_written(name: &str) -> &'static [&'static str] {
     match name {
+        "EndpointSlice" => &["endpoints", "ports"],
         "Event" => CORE_EVENT,
         "PodCondition" => &["lastProbeTime", "lastTransitionTime"],
         "NodeCondition" => &["lastHeartbeatTime", "lastTransitionTime"],

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod coordination;
 pub mod core;
 pub mod decode;
+pub mod discovery;
 pub mod encode;
 pub mod events;
 pub mod field;

@@ -13,6 +13,7 @@ mod tests;
 
 pub use dns::{
     dns1035_label, dns1123_label, dns1123_subdomain, dns1123_subdomain_with_underscore, fully_qualified_domain_name,
+    wildcard_dns1123_subdomain,
 };
 pub use generate::{GENERATED_SUFFIX_LENGTH, generate};
 pub use keys::{

@@ -1,7 +1,7 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, coordination, core, events, networking, node, policy, rbac, scheduling, storage,
+    apps, autoscaling, batch, coordination, core, discovery, events, networking, node, policy, rbac, scheduling, storage,
 };
 use serde_json::Value;
 
@@ -25,12 +25,17 @@ pub struct KindEntry {
 pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Binding>(),
     entry::<core::v1::ConfigMap>(),
+    entry::<core::v1::Endpoints>(),
     entry::<core::v1::Event>(),
+    entry::<core::v1::LimitRange>(),
     entry::<core::v1::Namespace>(),
     entry::<core::v1::Node>(),
     entry::<core::v1::PersistentVolume>(),
     entry::<core::v1::PersistentVolumeClaim>(),
     entry::<core::v1::Pod>(),
+    entry::<core::v1::PodTemplate>(),
+    entry::<core::v1::ReplicationController>(),
+    entry::<core::v1::ResourceQuota>(),
     entry::<core::v1::Secret>(),
     entry::<core::v1::Service>(),
     entry::<core::v1::ServiceAccount>(),
@@ -45,8 +50,12 @@ pub static KINDS: &[KindEntry] = &[
     entry::<batch::v1::CronJob>(),
     entry::<batch::v1::Job>(),
     entry::<coordination::v1::Lease>(),
+    entry::<discovery::v1::EndpointSlice>(),
     entry::<events::v1::Event>(),
+    entry::<networking::v1::Ingress>(),
+    entry::<networking::v1::IngressClass>(),
     entry::<networking::v1::IPAddress>(),
+    entry::<networking::v1::NetworkPolicy>(),
     entry::<networking::v1::ServiceCIDR>(),
     entry::<node::v1::RuntimeClass>(),
     entry::<policy::v1::PodDisruptionBudget>(),

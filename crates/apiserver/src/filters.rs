@@ -2,7 +2,7 @@
 //! authorization, a deadline, the handler behind a panic boundary, and the finish of the response.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderName};
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::handlers;
 use crate::negotiate;
 use crate::query::{Query, decode_path};
+use crate::registry::deprecated;
 use crate::request::{Request, Response};
 
 mod compression;
@@ -51,6 +52,7 @@ where
     let accept_encoding = request.headers.get(http::header::ACCEPT_ENCODING).cloned();
     let compressible = request.method == Method::GET && !request.info.is_long_running();
     let errors = negotiate::ErrorFormat::of(&request);
+    let deprecation = request.info.resource.as_ref().and_then(deprecated::warning);
     let outcome = AssertUnwindSafe(chain(server, peer, request)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
         error!(path, "a handler panicked");
@@ -59,6 +61,9 @@ where
     let mut response = outcome.unwrap_or_else(|error| errors.response(&error));
     if compressible {
         response = compression::compress(response, accept_encoding.as_ref());
+    }
+    if let Some(text) = deprecation {
+        handlers::add_warnings(&mut response, &Mutex::new(vec![text.to_owned()]));
     }
     finish(&mut response, audit_id);
     response

@@ -34,6 +34,8 @@ mod token;
 mod update;
 mod watch;
 
+pub use forms::add_warnings;
+
 /// A resource request on its way to a handler.
 pub struct Target<'a> {
     /// The server.

@@ -11,6 +11,8 @@ pub mod autoscaling;
 pub mod batch;
 pub mod coordination;
 pub mod core;
+pub mod deprecated;
+pub mod discovery;
 mod entry;
 pub mod events;
 mod kept;
@@ -33,12 +35,17 @@ pub use resource::{ResourceInfo, SubresourceInfo};
 pub static RESOURCES: &[&Resource] = &[
     &core::binding::BINDINGS,
     &core::config_map::CONFIG_MAPS,
+    &core::endpoints::ENDPOINTS,
     &core::event::EVENTS,
+    &core::limit_range::LIMIT_RANGES,
     &core::namespace::NAMESPACES,
     &core::node::NODES,
     &core::persistent_volume_claim::PERSISTENT_VOLUME_CLAIMS,
     &core::persistent_volume::PERSISTENT_VOLUMES,
     &core::pod::PODS,
+    &core::pod_template::POD_TEMPLATES,
+    &core::replication_controller::REPLICATION_CONTROLLERS,
+    &core::resource_quota::RESOURCE_QUOTAS,
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
     &core::service::SERVICES,
@@ -58,7 +65,10 @@ pub static RESOURCES: &[&Resource] = &[
     &autoscaling::HORIZONTAL_POD_AUTOSCALERS_V1,
     &batch::cron_job::CRON_JOBS,
     &batch::job::JOBS,
+    &networking::ingress_class::INGRESS_CLASSES,
+    &networking::ingress::INGRESSES,
     &networking::ip_address::IP_ADDRESSES,
+    &networking::network_policy::NETWORK_POLICIES,
     &networking::service_cidr::SERVICE_CIDRS,
     &policy::pod_disruption_budget::POD_DISRUPTION_BUDGETS,
     &rbac::CLUSTER_ROLE_BINDINGS,
@@ -70,6 +80,7 @@ pub static RESOURCES: &[&Resource] = &[
     &scheduling::priority_class::PRIORITY_CLASSES,
     &coordination::lease::LEASES,
     &node::runtime_class::RUNTIME_CLASSES,
+    &discovery::endpoint_slice::ENDPOINT_SLICES,
     &metrics::NODE_METRICS,
     &metrics::POD_METRICS,
 ];

@@ -11,12 +11,14 @@ mod coordination;
 mod core;
 #[rustfmt::skip]
 mod descriptions;
+mod endpoints;
 mod event;
 mod networking;
 mod node;
 mod pod;
 mod policy;
 mod rbac;
+mod quota;
 mod service;
 mod storage;
 pub mod write;
@@ -77,12 +79,16 @@ impl From<Vec<Value>> for Row {
 pub fn columns_for(gvk: Gvk) -> &'static Columns {
     match (gvk.group, gvk.version, gvk.kind) {
         ("", "v1", "ConfigMap") => &core::CONFIG_MAP,
+        ("", "v1", "Endpoints") => &endpoints::ENDPOINTS,
         ("", "v1", "Event") => &event::CORE,
         ("", "v1", "Namespace") => &core::NAMESPACE,
         ("", "v1", "Node") => &node::COLUMNS,
         ("", "v1", "PersistentVolume") => &storage::PERSISTENT_VOLUME,
         ("", "v1", "PersistentVolumeClaim") => &storage::PERSISTENT_VOLUME_CLAIM,
         ("", "v1", "Pod") => &pod::COLUMNS,
+        ("", "v1", "PodTemplate") => &apps::POD_TEMPLATE,
+        ("", "v1", "ReplicationController") => &apps::REPLICATION_CONTROLLER,
+        ("", "v1", "ResourceQuota") => &quota::RESOURCE_QUOTA,
         ("", "v1", "Secret") => &core::SECRET,
         ("", "v1", "Service") => &service::COLUMNS,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
@@ -97,7 +103,11 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("batch", "v1", "CronJob") => &batch::CRON_JOB,
         ("batch", "v1", "Job") => &batch::JOB,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
+        ("discovery.k8s.io", "v1", "EndpointSlice") => &endpoints::ENDPOINT_SLICE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
+        ("networking.k8s.io", "v1", "Ingress") => &networking::INGRESS,
+        ("networking.k8s.io", "v1", "IngressClass") => &networking::INGRESS_CLASS,
+        ("networking.k8s.io", "v1", "NetworkPolicy") => &networking::NETWORK_POLICY,
         ("networking.k8s.io", "v1", "IPAddress") => &networking::IP_ADDRESS,
         ("networking.k8s.io", "v1", "ServiceCIDR") => &networking::SERVICE_CIDR,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
@@ -153,12 +163,6 @@ fn name(object: &dyn Object) -> Value {
 
 fn age(object: &dyn Object, now: Timestamp) -> Value {
     age::since(object.metadata().creation_timestamp.as_ref().map(|time| time.0), now).into()
-}
-
-/// Labels as `key=value,key=value`.
-fn labels(labels: Option<&api::labels::Labels>) -> Value {
-    let pairs: Vec<String> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
-    or_none(Some(&pairs.join(",")))
 }
 
 /// A text, or what stands for a missing one.

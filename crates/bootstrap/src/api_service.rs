@@ -2,7 +2,13 @@
 
 use std::net::IpAddr;
 
-use api::k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use api::Kind;
+use api::discovery::v1::endpoint_slice::SERVICE_NAME_LABEL;
+use api::k8s_openapi::api::core::v1::{
+    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service, ServicePort, ServiceSpec,
+};
+use api::k8s_openapi::api::discovery::v1 as discovery;
+use api::k8s_openapi::api::discovery::v1::EndpointSlice;
 use api::k8s_openapi::api::networking::v1::{ServiceCIDR, ServiceCIDRSpec, ServiceCIDRStatus};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use api::k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -29,18 +35,93 @@ pub struct ApiEndpoint {
     pub service_ranges: Vec<Cidr>,
 }
 
-/// Makes the ServiceCIDR and the Service that are missing.
+/// Makes the ServiceCIDR and the Service that are missing, and lets the Service lead here.
 ///
 /// # Errors
 /// The first request that failed for another reason than that its object is there.
 pub async fn ensure(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> kube::Result<()> {
     ensure_service_cidr(client, endpoint, now).await?;
     let services: Api<Service> = Api::namespaced(client.clone(), NAMESPACE);
-    // One that is there has its address already: asking for that once more is refused before the name is looked at.
-    if services.get_opt(NAME).await?.is_none() {
-        unless_there(services.create(&PostParams::default(), &service(endpoint)).await)?;
+    ensure_service(&services, service(endpoint)).await?;
+    let (old, new): (Api<Endpoints>, Api<EndpointSlice>) =
+        (Api::namespaced(client.clone(), NAMESPACE), Api::namespaced(client.clone(), NAMESPACE));
+    put(&old, endpoints(endpoint), |there, wanted| there.subsets == wanted.subsets).await?;
+    put(&new, endpoint_slice(endpoint), |there, wanted| {
+        there.endpoints == wanted.endpoints && there.ports == wanted.ports
+    })
+    .await
+}
+
+/// One that is there has its address already: asking for that once more is refused before the name is looked at.
+async fn ensure_service(services: &Api<Service>, wanted: Service) -> kube::Result<()> {
+    let Some(mut there) = services.get_opt(NAME).await? else {
+        return unless_there(services.create(&PostParams::default(), &wanted).await);
+    };
+    let ports = wanted.spec.and_then(|spec| spec.ports);
+    let spec = there.spec.get_or_insert_default();
+    if spec.ports == ports {
+        return Ok(());
     }
-    Ok(())
+    spec.ports = ports;
+    services.replace(NAME, &PostParams::default(), &there).await.map(drop)
+}
+
+/// Creates an object, or brings the one that is there in line.
+async fn put<K: Kind>(objects: &Api<K>, mut wanted: K, same: impl Fn(&K, &K) -> bool) -> kube::Result<()> {
+    match objects.create(&PostParams::default(), &wanted).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {}
+        outcome => return outcome.map(drop),
+    }
+    let there = objects.get(NAME).await?;
+    if same(&there, &wanted) {
+        return Ok(());
+    }
+    wanted.metadata_mut().resource_version.clone_from(&there.metadata().resource_version);
+    objects.replace(NAME, &PostParams::default(), &wanted).await.map(drop)
+}
+
+fn metadata(labels: &[(&str, &str)]) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(NAME.to_owned()),
+        namespace: Some(NAMESPACE.to_owned()),
+        labels: Some(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
+        ..ObjectMeta::default()
+    }
+}
+
+fn endpoints(endpoint: &ApiEndpoint) -> Endpoints {
+    Endpoints {
+        // Its EndpointSlice is not made from it.
+        metadata: metadata(&[("endpointslice.kubernetes.io/skip-mirror", "true")]),
+        subsets: Some(vec![EndpointSubset {
+            addresses: Some(vec![EndpointAddress { ip: endpoint.address.to_string(), ..EndpointAddress::default() }]),
+            not_ready_addresses: None,
+            ports: Some(vec![EndpointPort {
+                name: Some(PORT_NAME.to_owned()),
+                port: endpoint.port.into(),
+                protocol: Some("TCP".to_owned()),
+                app_protocol: None,
+            }]),
+        }]),
+    }
+}
+
+fn endpoint_slice(endpoint: &ApiEndpoint) -> EndpointSlice {
+    EndpointSlice {
+        metadata: metadata(&[(SERVICE_NAME_LABEL, NAME)]),
+        address_type: if endpoint.address.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned(),
+        endpoints: Some(vec![discovery::Endpoint {
+            addresses: vec![endpoint.address.to_string()],
+            conditions: Some(discovery::EndpointConditions { ready: Some(true), ..Default::default() }),
+            ..discovery::Endpoint::default()
+        }]),
+        ports: Some(vec![discovery::EndpointPort {
+            name: Some(PORT_NAME.to_owned()),
+            port: Some(endpoint.port.into()),
+            protocol: Some("TCP".to_owned()),
+            app_protocol: None,
+        }]),
+    }
 }
 
 async fn ensure_service_cidr(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> kube::Result<()> {
@@ -71,16 +152,7 @@ async fn ensure_service_cidr(client: &Client, endpoint: &ApiEndpoint, now: Times
 fn service(endpoint: &ApiEndpoint) -> Service {
     let address = endpoint.service_ranges.first().and_then(|range| range.nth(1)).map(|address| address.to_string());
     Service {
-        metadata: ObjectMeta {
-            name: Some(NAME.to_owned()),
-            namespace: Some(NAMESPACE.to_owned()),
-            labels: Some(
-                [("component", "apiserver"), ("provider", "kubernetes")]
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .into(),
-            ),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata(&[("component", "apiserver"), ("provider", "kubernetes")]),
         spec: Some(ServiceSpec {
             cluster_ips: address.clone().map(|address| vec![address]),
             cluster_ip: address,

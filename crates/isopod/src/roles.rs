@@ -204,7 +204,6 @@ impl Node {
             paths: kubelet::Paths::below(settings.data_dir.path()),
             pods: kubelet::PodConfig {
                 cgroup_root: cgroup_root(&id),
-                api_service: settings.api_service(),
                 max_container_restart_period: Duration::from_secs(settings.kubelet.max_container_restart_period.into()),
                 static_pods: settings.static_pods.clone(),
                 security: kubelet::NodeSecurity {

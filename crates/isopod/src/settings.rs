@@ -115,11 +115,6 @@ impl Settings {
         format!("https://{}", SocketAddr::new(address, self.listen.port()))
     }
 
-    /// The Service of the API server, as Pods know it: the first address of the first Service range.
-    pub fn api_service(&self) -> Option<SocketAddr> {
-        Some(SocketAddr::new(self.service_ranges.first()?.nth(1)?, 443))
-    }
-
     /// The Service ranges, in the API's terms.
     pub fn api_service_ranges(&self) -> Vec<api::net::Cidr> {
         let ranges = self.service_ranges.iter().map(ToString::to_string);

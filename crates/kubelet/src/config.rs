@@ -1,7 +1,7 @@
 //! What a kubelet is told when it starts.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,8 +97,6 @@ pub struct PodConfig {
     pub cgroup_root: String,
     /// Addresses of the cluster DNS; Pods with `dnsPolicy: ClusterFirst` use the host's resolvers while there are none.
     pub cluster_dns: Vec<IpAddr>,
-    /// Where Pods reach the API server: its Service, if there is one.
-    pub api_service: Option<SocketAddr>,
     /// The cluster's DNS domain.
     pub cluster_domain: String,
     /// The longest wait before a container that keeps exiting is started again.
@@ -123,7 +121,6 @@ impl Default for PodConfig {
             static_pods: StaticPodConfig::default(),
             cgroup_root: String::new(),
             cluster_dns: Vec::new(),
-            api_service: None,
             cluster_domain: "cluster.local".to_owned(),
             max_container_restart_period: crash_backoff::MAX,
             container_log_max_bytes: 10 << 20,

@@ -29,6 +29,9 @@ pub use security::{container_security, run_as_user, sandbox_security};
 /// Why a container cannot be created as it is written: the message of `CreateContainerConfigError`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// The API has not told of its Services yet.
+    #[error("services have not yet been read at least once, cannot construct envvars")]
+    ServicesUnread,
     /// `configMapKeyRef` or `configMapRef` to nothing.
     #[error("configmap \"{0}\" not found")]
     ConfigMapNotFound(String),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::core::v1::pod::QosClass;
-use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod};
+use client::Lister;
+use k8s_openapi::api::core::v1::{Node, NodeStatus, Pod, Service};
 use linux::cgroup::Limits;
 use platform::clock::SharedClock;
 use tokio::sync::watch;
@@ -14,7 +15,6 @@ use crate::allocation::Allocations;
 use crate::config::{Config, Paths, PodConfig};
 use crate::container_config::dns::ResolvConf;
 use crate::container_config::field_ref::Allocatable;
-use crate::container_config::service_env::api_server_env;
 use crate::container_config::{log_directory, pod_limits};
 use crate::cpu_manager::CpuManager;
 use crate::devices::Devices;
@@ -93,8 +93,8 @@ pub struct NodeContext {
     pub burstable_cpu_milli: watch::Sender<i64>,
     /// The most processes of one Pod; none for no limit.
     pub pod_pids_limit: Option<i64>,
-    /// What containers are told about Services.
-    pub service_env: Vec<(String, String)>,
+    /// All Services, for what containers are told of them.
+    pub services: Lister<Service>,
     /// The host's resolver configuration.
     pub resolv_conf: ResolvConf,
 }
@@ -143,9 +143,15 @@ impl NodeContext {
             pressure: watch::channel(Vec::new()).0,
             burstable_cpu_milli: watch::channel(0).0,
             pod_pids_limit: config.resources.pod_pids_limit,
-            service_env: config.pods.api_service.map(api_server_env).unwrap_or_default(),
+            services: Lister::of_objects([]),
             resolv_conf: ResolvConf::parse(&resolv_conf),
         }
+    }
+
+    /// With the Services of a cluster.
+    #[must_use]
+    pub fn with_services(self, services: Lister<Service>) -> Self {
+        Self { services, ..self }
     }
 
     /// With a policy about CPUs.

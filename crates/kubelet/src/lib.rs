@@ -61,7 +61,9 @@ mod volumes;
 use std::future::Future;
 use std::sync::Arc;
 
-use client::{EventFormat, EventRecorder, EventSource, EventType};
+use client::{EventFormat, EventRecorder, EventSource, EventType, Reflector};
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
 use platform::tasks::{TaskKind, spawn};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -125,6 +127,7 @@ pub struct Kubelet {
     pods: watch::Sender<KnownPods>,
     ready: Arc<Notify>,
     shutdown: NodeShutdown,
+    services: Reflector<Service>,
 }
 
 impl Kubelet {
@@ -148,7 +151,9 @@ impl Kubelet {
         let runtime_name = version.runtime_name.clone();
         let reserved_milli = config.resources.reserved("cpu").milli_value();
         let cpus = CpuManager::open(&config.resources.cpu_manager, reserved_milli, &config.paths.root)?;
-        let context = Arc::new(NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder)).with_cpus(cpus));
+        let services = Reflector::new(Api::<Service>::all(config.client.clone()));
+        let context = NodeContext::new(&config, &machine, runtime_name, Arc::new(recorder));
+        let context = Arc::new(context.with_cpus(cpus).with_services(services.lister()));
         let kubepods = context.kubepods();
         for (path, limits) in resources::cgroups::plan(&context.resources) {
             let path = format!("{kubepods}{path}");
@@ -163,6 +168,7 @@ impl Kubelet {
             config,
             context,
             machine,
+            services,
         })
     }
 
@@ -214,6 +220,7 @@ impl Kubelet {
         background("node lease", &cancel, async move { node_lease::run(lease_client, &lease_name, clock).await });
         let (node_client, own_name, node) = (client.clone(), node_name.clone(), self.context.node.clone());
         background("node source", &cancel, async move { node_source::run(node_client, &own_name, node).await });
+        background("services", &cancel, self.services.run(cancel.clone()));
         let burstable = self.context.burstable_cpu_milli.subscribe();
         background("qos cgroups", &cancel, resources::cgroups::follow(Arc::clone(&self.context), burstable));
         let image_gc = ImageGc::new(Arc::clone(&self.context), node_name.clone(), self.pods.subscribe());

@@ -13,6 +13,7 @@ const BATCH: &str = "io.k8s.api.batch.v1.";
 const POLICY: &str = "io.k8s.api.policy.v1.";
 const RBAC: &str = "io.k8s.api.rbac.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
+const DISCOVERY: &str = "io.k8s.api.discovery.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Package, type and field.
@@ -102,6 +103,15 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (STORAGE, "StorageClass", "reclaimPolicy"),
     (STORAGE, "StorageClass", "volumeBindingMode"),
     (STORAGE, "VolumeAttributesClass", "driverName"),
+    (CORE, "Endpoints", "subsets"),
+    (CORE, "ReplicationControllerSpec", "replicas"),
+    (CORE, "ReplicationControllerSpec", "selector"),
+    (CORE, "ReplicationControllerStatus", "readyReplicas"),
+    (CORE, "ReplicationControllerStatus", "replicas"),
+    (DISCOVERY, "EndpointSlice", "addressType"),
+    (DISCOVERY, "EndpointSlice", "endpoints"),
+    (DISCOVERY, "EndpointSlice", "ports"),
+    (NETWORKING, "NetworkPolicySpec", "podSelector"),
 ];
 
 /// The source of `table/descriptions.rs`.

@@ -5,6 +5,6 @@ pub mod daemon_set;
 pub mod deployment;
 pub mod replica_set;
 pub mod stateful_set;
-mod workload;
+pub(crate) mod workload;
 
 pub use workload::selector_of;

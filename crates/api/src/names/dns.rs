@@ -9,6 +9,7 @@ const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-
 const SUBDOMAIN_TEXT: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 const UNDERSCORE_SUBDOMAIN: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*";
 const UNDERSCORE_SUBDOMAIN_TEXT: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character";
+const WILDCARD_TEXT: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
 const DNS1035: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const DNS1035_TEXT: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
 
@@ -36,6 +37,19 @@ pub fn dns1123_subdomain(value: &str) -> Problems {
     }
     if !is_subdomain(value) {
         problems.push(pattern(SUBDOMAIN_TEXT, SUBDOMAIN, &["example.com"]));
+    }
+    problems
+}
+
+/// A subdomain with a star for its first label, such as `*.example.com`.
+pub fn wildcard_dns1123_subdomain(value: &str) -> Problems {
+    let mut problems = Problems::new();
+    if value.len() > SUBDOMAIN_MAX_LENGTH {
+        problems.push(too_long(SUBDOMAIN_MAX_LENGTH).into());
+    }
+    if !value.strip_prefix("*.").is_some_and(is_subdomain) {
+        let expression = format!("\\*\\.{SUBDOMAIN}");
+        problems.push(pattern(WILDCARD_TEXT, &expression, &["*.example.com"]));
     }
     problems
 }

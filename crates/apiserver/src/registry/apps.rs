@@ -12,7 +12,7 @@ use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use api::labels::Selector;
 
 /// What the `scale` subresource of every resource here reads and writes.
-const SCALE: Gvk = Gvk { group: "autoscaling", version: "v1", kind: "Scale" };
+pub(super) const SCALE: Gvk = Gvk { group: "autoscaling", version: "v1", kind: "Scale" };
 
 /// A selector as text; one that is none selects nothing, which has no text.
 fn selector_text(selector: &LabelSelector) -> String {

@@ -3,7 +3,7 @@
 use api::apps::v1::selector_of;
 use api::core::v1::pod::template;
 use api::k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use api::k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use api::k8s_openapi::api::core::v1::{Container, PodTemplate, PodTemplateSpec, ReplicationController};
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use api::labels::{Labels, Selector};
 use serde_json::Value;
@@ -71,6 +71,52 @@ pub(super) static REPLICA_SET: Columns = Columns {
             container_names(spec.template.as_ref()),
             container_images(spec.template.as_ref()),
             selector(selector_of(&spec.selector)),
+        ])
+    },
+};
+
+pub(super) static REPLICATION_CONTROLLER: Columns = Columns {
+    definitions: &[
+        NAME,
+        integer("Desired", descriptions::REPLICATION_CONTROLLER_SPEC_REPLICAS),
+        integer("Current", descriptions::REPLICATION_CONTROLLER_STATUS_REPLICAS),
+        integer("Ready", descriptions::REPLICATION_CONTROLLER_STATUS_READY_REPLICAS),
+        AGE,
+        CONTAINERS,
+        IMAGES,
+        wide("Selector", descriptions::REPLICATION_CONTROLLER_SPEC_SELECTOR),
+    ],
+    row: |object, now| {
+        let controller = typed::<ReplicationController>(object);
+        let (spec, status) =
+            (controller.spec.clone().unwrap_or_default(), controller.status.clone().unwrap_or_default());
+        Row::from(vec![
+            name(object),
+            spec.replicas.unwrap_or(0).into(),
+            status.replicas.into(),
+            status.ready_replicas.unwrap_or(0).into(),
+            age(object, now),
+            container_names(spec.template.as_ref()),
+            container_images(spec.template.as_ref()),
+            labels(spec.selector.as_ref()),
+        ])
+    },
+};
+
+pub(super) static POD_TEMPLATE: Columns = Columns {
+    definitions: &[
+        NAME,
+        Column { priority: 0, ..CONTAINERS },
+        Column { priority: 0, ..IMAGES },
+        column("Pod Labels", "The labels for the pod template"),
+    ],
+    row: |object, _| {
+        let pods = typed::<PodTemplate>(object).template.as_ref();
+        Row::from(vec![
+            name(object),
+            container_names(pods),
+            container_images(pods),
+            labels(pods.and_then(template::labels_of)),
         ])
     },
 };

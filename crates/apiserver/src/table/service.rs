@@ -4,7 +4,8 @@ use api::core::v1::service::{TYPE_CLUSTER_IP, TYPE_EXTERNAL_NAME, TYPE_LOAD_BALA
 use api::k8s_openapi::api::core::v1::{LoadBalancerIngress, Service, ServicePort, ServiceSpec};
 use serde_json::Value;
 
-use super::{AGE, Columns, NAME, Row, age, column, descriptions, labels, name, or_none, typed, wide};
+use super::apps::labels;
+use super::{AGE, Columns, NAME, Row, age, column, descriptions, name, or_none, typed, wide};
 
 pub(super) static COLUMNS: Columns = Columns {
     definitions: &[

@@ -1,6 +1,7 @@
 //! Creating and starting containers, one after the other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use client::EventType;
 use k8s_openapi::api::core::v1::Container;
@@ -9,6 +10,7 @@ use tracing::info;
 use super::{ImageFetches, Sandbox, SyncPass, SyncReport, image_volumes, post_start, starting};
 use crate::container_config::env::{EnvFacts, EnvObjects, environment};
 use crate::container_config::etc_hosts::etc_hosts;
+use crate::container_config::service_env::service_env;
 use crate::container_config::{ConfigError, ContainerInputs, container_config};
 use crate::images::PresentImage;
 use crate::plan_pod::StartContainer;
@@ -16,6 +18,9 @@ use crate::pod;
 use crate::volumes::MountedVolumes;
 use crate::volumes::devices::container_devices;
 use crate::volumes::mounts::{MountContext, container_mounts};
+
+/// So long a container waits for the first list of Services.
+const SERVICES_WAIT: Duration = Duration::from_secs(10);
 
 /// Why a container did not start: its waiting reason and message.
 struct StartProblem {
@@ -118,7 +123,9 @@ async fn start_container(
         event(EventType::Warning, "Failed", &format!("Error: {}", problem.message));
         problem
     };
-    let mut config = configure(pass, container, start, parts).map_err(|error| failed(StartProblem::config(&error)))?;
+    let services = services_of(pass).await.map_err(|error| failed(StartProblem::config(&error)))?;
+    let config = configure(pass, container, start, parts, &services);
+    let mut config = config.map_err(|error| failed(StartProblem::config(&error)))?;
     let devices = context.devices.for_start(pass.pod, &container.name).await;
     let devices = devices.map_err(|error| failed(StartProblem::config(&ConfigError::PreStart(error.to_string()))))?;
     devices.add_to(&mut config);
@@ -144,12 +151,24 @@ async fn start_container(
     })
 }
 
+/// What the Pod's containers are told of Services. Static Pods do not wait for an API that may never come.
+async fn services_of(pass: &SyncPass<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let services = &pass.context.services;
+    if !pod::is_static(pass.pod) && tokio::time::timeout(SERVICES_WAIT, services.synced()).await.is_err() {
+        return Err(ConfigError::ServicesUnread);
+    }
+    let links = pass.pod.spec.as_ref().and_then(|spec| spec.enable_service_links).unwrap_or(true);
+    let namespace = pass.pod.metadata.namespace.as_deref().unwrap_or_default();
+    Ok(service_env(&services.all(), namespace, links))
+}
+
 /// The container's configuration; files and mounts it needs are made on the way.
 fn configure(
     pass: &SyncPass<'_>,
     container: &Container,
     start: &StartContainer,
     parts: &Parts<'_>,
+    services: &[(String, String)],
 ) -> Result<cri::ContainerConfig, ConfigError> {
     let context = pass.context;
     let objects = parts.env.as_ref().map_err(|error| ConfigError::Read(error.clone()))?;
@@ -157,7 +176,7 @@ fn configure(
         pod: pass.pod,
         pod_ips: &parts.sandbox.ips,
         host_ips: &context.host_ips,
-        services: &context.service_env,
+        services,
         allocatable: &context.allocatable,
     };
     let env = environment(container, objects, facts)?;

@@ -54,7 +54,7 @@ pub(super) fn matcher(selector: &LabelSelector) -> Option<Selector> {
 }
 
 /// Checks that a selector selects the Pods of the template at `path`.
-pub(super) fn check_selects(selector: &Selector, pods: &PodTemplateSpec, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_selects(selector: &Selector, pods: &PodTemplateSpec, path: &Path<'_>, errors: &mut ErrorList) {
     let labels = template::labels_of(pods);
     if !selector.is_everything() && !selector.matches(labels) {
         let path = path.child("metadata");
@@ -64,7 +64,7 @@ pub(super) fn check_selects(selector: &Selector, pods: &PodTemplateSpec, path: &
 }
 
 /// Pods that are replaced when they end start their containers again, too.
-pub(super) fn check_restart_policy(pods: &PodTemplateSpec, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_restart_policy(pods: &PodTemplateSpec, path: &Path<'_>, errors: &mut ErrorList) {
     let policy = text(&template::spec_of(pods).restart_policy);
     if policy != "Always" {
         let path = path.child("spec");
@@ -73,7 +73,7 @@ pub(super) fn check_restart_policy(pods: &PodTemplateSpec, path: &Path<'_>, erro
 }
 
 /// And they have no end of their own.
-pub(super) fn forbid_deadline(pods: &PodTemplateSpec, kind: &str, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn forbid_deadline(pods: &PodTemplateSpec, kind: &str, path: &Path<'_>, errors: &mut ErrorList) {
     if template::spec_of(pods).active_deadline_seconds.is_some() {
         let path = path.child("spec");
         let message = format!("activeDeadlineSeconds in {kind} is not Supported");

@@ -18,6 +18,7 @@ mod validation;
 
 pub use addresses::validate_addresses;
 pub use transition::{drop_type_dependent, patch_allocated, sync_cluster_ips};
+pub(crate) use validation::validate_host_name;
 
 /// The `type` of Services that have an address inside the cluster.
 pub const TYPE_CLUSTER_IP: &str = "ClusterIP";
