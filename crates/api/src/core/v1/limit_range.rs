@@ -130,7 +130,7 @@ fn validate_amounts(item: &LimitRangeItem, name: &str, path: &Path<'_>, errors: 
     let (default, request) =
         if item.type_ == TYPE_POD { (None, None) } else { (amount(&item.default), amount(&item.default_request)) };
     // The smaller one, the larger one, what they are called, which field is blamed, and with which of them.
-    let orders: [(&Option<ApiQuantity>, &Option<ApiQuantity>, &str, &str, &str, bool); 6] = [
+    let orders = [
         (&min, &max, "min", "max", "min", false),
         (&min, &request, "min", "default request", "defaultRequest", true),
         (&request, &max, "default request", "max", "defaultRequest", false),

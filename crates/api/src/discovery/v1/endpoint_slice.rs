@@ -156,23 +156,22 @@ fn validate_endpoint(endpoint: &Endpoint, path: &Path<'_>, errors: &mut ErrorLis
 fn validate_hints(hints: &EndpointHints, path: &Path<'_>, errors: &mut ErrorList) {
     let zones = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str()).collect::<Vec<_>>();
     let nodes = hints.for_nodes.iter().flatten().map(|node| node.name.as_str()).collect::<Vec<_>>();
-    let lists: [(&str, Vec<&str>, fn(&str) -> names::Problems); 2] =
-        [("forZones", zones, names::label_value), ("forNodes", nodes, names::dns1123_subdomain)];
-    for (field, list, check) in lists {
-        let path = path.child(field);
-        if list.len() > MAX_HINTS {
-            errors.push(too_many(&path, list.len(), MAX_HINTS));
-            continue;
+    validate_hint_names(&zones, names::label_value, &path.child("forZones"), errors);
+    validate_hint_names(&nodes, names::dns1123_subdomain, &path.child("forNodes"), errors);
+}
+
+fn validate_hint_names(list: &[&str], check: fn(&str) -> names::Problems, path: &Path<'_>, errors: &mut ErrorList) {
+    if list.len() > MAX_HINTS {
+        return errors.push(too_many(path, list.len(), MAX_HINTS));
+    }
+    let mut known = BTreeSet::new();
+    for (position, &name) in list.iter().enumerate() {
+        let path = path.index(position);
+        let path = path.child("name");
+        if !known.insert(name) {
+            errors.push(duplicate(&path, name));
         }
-        let mut known = BTreeSet::new();
-        for (position, name) in list.into_iter().enumerate() {
-            let path = path.index(position);
-            let path = path.child("name");
-            if !known.insert(name) {
-                errors.push(duplicate(&path, name));
-            }
-            extend_invalid(errors, &path, name, check(name));
-        }
+        extend_invalid(errors, &path, name, check(name));
     }
 }
 
