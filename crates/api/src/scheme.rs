@@ -1,7 +1,8 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, coordination, core, discovery, events, networking, node, policy, rbac, scheduling, storage,
+    apps, autoscaling, batch, coordination, core, discovery, events, networking, node, policy, rbac, scheduling,
+    storage,
 };
 use serde_json::Value;
 
