@@ -9,6 +9,8 @@ pub mod batch;
 pub mod coordination;
 pub mod core;
 pub mod decode;
+#[cfg(test)]
+mod dice;
 pub mod discovery;
 pub mod encode;
 pub mod events;

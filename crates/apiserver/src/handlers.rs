@@ -154,7 +154,7 @@ async fn below(target: Target<'_>, action: Action, request: Request) -> Result<R
         (Action::Part(_) | Action::Read, "get") => get::get(target, request).await,
         (Action::Part(part), "update") => update::update(target, part, request).await,
         (Action::Part(part), "patch") => patch::patch(target, part, request).await,
-        (Action::Scale(resource), "get") => scale::get(target, resource, request).await,
+        (Action::Scale(_), "get") => scale::get(target, request).await,
         (Action::Scale(resource), "update") => scale::update(target, resource, request).await,
         (Action::Scale(resource), "patch") => scale::patch(target, resource, request).await,
         (Action::Binding, _) => binding::bind(target, request).await,

@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+mod properties;
+
 const POD: Gvk = Gvk { group: "", version: "v1", kind: "Pod" };
 const CONFIG_MAP: Gvk = Gvk { group: "", version: "v1", kind: "ConfigMap" };
 const SERVICE: Gvk = Gvk { group: "", version: "v1", kind: "Service" };

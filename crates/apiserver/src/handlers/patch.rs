@@ -28,6 +28,8 @@ const PATCH_TYPES: &[&str] = &[
     "application/apply-patch+yaml",
 ];
 
+const MANAGED_FIELDS: &str = "managedFields";
+
 /// Patches an object.
 ///
 /// # Errors
@@ -45,7 +47,7 @@ pub async fn patch(target: Target<'_>, part: Part, mut request: Request) -> Resu
         options,
     };
     let updated = match body {
-        Body::Patch(patch) => patching.patch(&patch).await?,
+        Body::Patch { patch, names_managed_fields } => patching.patch(&patch, names_managed_fields).await?,
         Body::Configuration(applied) => patching.apply(&applied).await?,
     };
     let code = if updated.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -55,7 +57,12 @@ pub async fn patch(target: Target<'_>, part: Part, mut request: Request) -> Resu
 /// The body of a patch request.
 pub enum Body {
     /// A change.
-    Patch(Patch),
+    Patch {
+        /// What changes.
+        patch: Patch,
+        /// Whether it is about managed fields, too.
+        names_managed_fields: bool,
+    },
     /// A configuration to apply.
     Configuration(Configuration),
 }
@@ -85,7 +92,10 @@ pub async fn read(request: &mut Request) -> Result<(Body, WriteOptions), Error> 
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
     let (options, force) = options::patch_options(&request.query, patch_type.is_none())?;
     let body = match patch_type {
-        Some(patch_type) => Body::Patch(Patch::parse(patch_type, &body, options.field_validation).map_err(refusal)?),
+        Some(patch_type) => Body::Patch {
+            patch: Patch::parse(patch_type, &body, options.field_validation).map_err(refusal)?,
+            names_managed_fields: body.windows(MANAGED_FIELDS.len()).any(|text| text == MANAGED_FIELDS.as_bytes()),
+        },
         None => Body::Configuration(Configuration::parse(&body, force)?),
     };
     Ok((body, options))
@@ -102,10 +112,15 @@ struct Patching<'a> {
 }
 
 impl Patching<'_> {
-    async fn patch(&self, patch: &Patch) -> Result<Updated, Error> {
+    /// Managed fields, often half of an object, are spared the way through the patch unless it names them.
+    async fn patch(&self, patch: &Patch, names_managed_fields: bool) -> Result<Updated, Error> {
         let gvk = *self.target.kept.resource.gvk();
         let make = |present: &dyn Object| {
-            let patched = patch.apply(present.to_value(), gvk).map_err(refusal)?;
+            let mut tree = present.to_value();
+            if !names_managed_fields && let Some(Value::Object(metadata)) = tree.get_mut("metadata") {
+                metadata.remove(MANAGED_FIELDS);
+            }
+            let patched = patch.apply(tree, gvk).map_err(refusal)?;
             self.warn(patched.warnings);
             let mut object = patched.object;
             object.set_defaults();

@@ -27,11 +27,12 @@ const GVK: Gvk = Gvk { group: "autoscaling", version: "v1", kind: "Scale" };
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn get(target: Target<'_>, resource: GroupResource, request: Request) -> Result<Response, Error> {
+pub async fn get(target: Target<'_>, request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
     target.server.caches.fresh().await;
     let key = target.kept.cache_key(&target.path.namespace, &target.path.name);
-    let entry = target.kept.cache.get(&key).ok_or_else(|| Error::not_found(resource, &target.path.name))?;
+    let missing = || Error::not_found(target.kept.resource.group_resource(), &target.path.name);
+    let entry = target.kept.cache.get(&key).ok_or_else(missing)?;
     answer(&target, accepted, &entry.object(), &Mutex::default())
 }
 
@@ -65,7 +66,7 @@ pub async fn patch(target: Target<'_>, resource: GroupResource, mut request: Req
     let context = write_context(&target, &request, options.dry_run, &warnings);
     let tracker = Tracker::new(&target, &request, Part::Whole);
     let patch = match body {
-        Body::Patch(patch) => patch,
+        Body::Patch { patch, .. } => patch,
         Body::Configuration(applied) => {
             let written = apply(&target, resource, &context, &tracker, &applied).await?;
             return answer(&target, accepted, &written, &warnings);

@@ -3,28 +3,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{POD, World, structure};
+use crate::dice::Dice;
 use crate::managed_fields::PathElement;
 use crate::managed_fields::typed::{self, Place};
-
-/// A small generator of numbers, the same on every run.
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).expect("below the limit")
-    }
-
-    fn text(&mut self) -> String {
-        ["x", "y", "z"][self.below(3)].to_owned()
-    }
-}
 
 /// A configuration whose names all begin with `prefix`.
 fn random_config(dice: &mut Dice, prefix: &str) -> Json {

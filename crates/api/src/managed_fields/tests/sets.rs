@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use super::properties::Dice;
+use crate::dice::Dice;
 use crate::managed_fields::{PathElement, Set, fields_v1};
 
 fn random_set(dice: &mut Dice) -> Set {
