@@ -21,6 +21,7 @@ fn always_written(name: &str) -> &'static [&'static str] {
         "Event" => CORE_EVENT,
         "PodCondition" => &["lastProbeTime", "lastTransitionTime"],
         "NodeCondition" => &["lastHeartbeatTime", "lastTransitionTime"],
+        "CustomResourceDefinitionStatus" => &["conditions"],
         "ContainerStateRunning" => &["startedAt"],
         "ContainerStateTerminated" => &["startedAt", "finishedAt"],
         "Role" | "ClusterRole" => &["rules"],

@@ -3,9 +3,12 @@
 //! One representation per kind. Nothing here does I/O or reads a clock, and nothing here knows how objects are stored
 //! or served.
 
+pub mod apiextensions;
+pub mod apiregistration;
 pub mod apps;
 pub mod autoscaling;
 pub mod batch;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod decode;
@@ -16,6 +19,7 @@ pub mod encode;
 pub mod events;
 pub mod field;
 pub mod fields;
+pub mod flowcontrol;
 pub mod int_or_percent;
 pub mod labels;
 pub mod managed_fields;

@@ -1,9 +1,11 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, coordination, core, discovery, events, networking, node, policy, rbac, scheduling,
-    storage,
+    apps, autoscaling, batch, certificates, coordination, core, discovery, events, flowcontrol, networking, node,
+    policy, rbac, scheduling, storage,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration;
 use serde_json::Value;
 
 use crate::object::{Gvk, Kind, Object};
@@ -40,6 +42,8 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Secret>(),
     entry::<core::v1::Service>(),
     entry::<core::v1::ServiceAccount>(),
+    entry::<apiextensions::v1::CustomResourceDefinition>(),
+    entry::<apiregistration::v1::APIService>(),
     entry::<apps::v1::ControllerRevision>(),
     entry::<apps::v1::DaemonSet>(),
     entry::<apps::v1::Deployment>(),
@@ -50,6 +54,7 @@ pub static KINDS: &[KindEntry] = &[
     entry::<autoscaling::v2::HorizontalPodAutoscaler>(),
     entry::<batch::v1::CronJob>(),
     entry::<batch::v1::Job>(),
+    entry::<certificates::v1::CertificateSigningRequest>(),
     entry::<coordination::v1::Lease>(),
     entry::<discovery::v1::EndpointSlice>(),
     entry::<events::v1::Event>(),
@@ -58,6 +63,8 @@ pub static KINDS: &[KindEntry] = &[
     entry::<networking::v1::IPAddress>(),
     entry::<networking::v1::NetworkPolicy>(),
     entry::<networking::v1::ServiceCIDR>(),
+    entry::<flowcontrol::v1::FlowSchema>(),
+    entry::<flowcontrol::v1::PriorityLevelConfiguration>(),
     entry::<node::v1::RuntimeClass>(),
     entry::<policy::v1::PodDisruptionBudget>(),
     entry::<rbac::v1::ClusterRole>(),
@@ -65,7 +72,11 @@ pub static KINDS: &[KindEntry] = &[
     entry::<rbac::v1::Role>(),
     entry::<rbac::v1::RoleBinding>(),
     entry::<scheduling::v1::PriorityClass>(),
+    entry::<storage::v1::CSIDriver>(),
+    entry::<storage::v1::CSINode>(),
+    entry::<storage::v1::CSIStorageCapacity>(),
     entry::<storage::v1::StorageClass>(),
+    entry::<storage::v1::VolumeAttachment>(),
     entry::<storage::v1::VolumeAttributesClass>(),
 ];
 

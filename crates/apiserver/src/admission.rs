@@ -11,6 +11,7 @@ use crate::error::{Cause, Error};
 use crate::identity::UserInfo;
 use crate::registry::Resource;
 
+mod certificate_requester;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod node_restriction;
@@ -112,6 +113,7 @@ static PLUGINS: &[&dyn Plugin] = &[
     &storage::PersistentVolumeClaimResize,
     &runtime_class::RuntimeClass,
     &role_escalation::RoleEscalation,
+    &certificate_requester::CertificateRequester,
 ];
 
 /// Lets plugins change an object that is to be created or updated.

@@ -9,16 +9,20 @@ pub mod authentication;
 pub mod authorization;
 pub mod autoscaling;
 pub mod batch;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod deprecated;
 pub mod discovery;
 mod entry;
 pub mod events;
+pub mod extensions;
+pub mod flowcontrol;
 mod kept;
 pub mod metrics;
 pub mod networking;
 pub mod node;
+mod plain;
 pub mod policy;
 pub mod rbac;
 pub mod resource;
@@ -49,6 +53,15 @@ pub static RESOURCES: &[&Resource] = &[
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
     &core::service::SERVICES,
+    &extensions::CUSTOM_RESOURCE_DEFINITIONS,
+    &extensions::API_SERVICES,
+    &certificates::CERTIFICATE_SIGNING_REQUESTS,
+    &flowcontrol::FLOW_SCHEMAS,
+    &flowcontrol::PRIORITY_LEVEL_CONFIGURATIONS,
+    &storage::csi::DRIVERS,
+    &storage::csi::NODES,
+    &storage::csi::CAPACITIES,
+    &storage::csi::ATTACHMENTS,
     &apps::controller_revision::CONTROLLER_REVISIONS,
     &apps::daemon_set::DAEMON_SETS,
     &apps::deployment::DEPLOYMENTS,

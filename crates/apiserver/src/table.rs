@@ -6,13 +6,17 @@ mod age;
 mod apps;
 mod autoscaling;
 mod batch;
+mod certificates;
 mod classes;
 mod coordination;
 mod core;
 #[rustfmt::skip]
 mod descriptions;
+mod csi;
 mod endpoints;
 mod event;
+mod extensions;
+mod flowcontrol;
 mod networking;
 mod node;
 mod pod;
@@ -92,6 +96,7 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "Secret") => &core::SECRET,
         ("", "v1", "Service") => &service::COLUMNS,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
+        ("apiregistration.k8s.io", "v1", "APIService") => &extensions::API_SERVICE,
         ("apps", "v1", "ControllerRevision") => &apps::CONTROLLER_REVISION,
         ("apps", "v1", "DaemonSet") => &apps::DAEMON_SET,
         ("apps", "v1", "Deployment") => &apps::DEPLOYMENT,
@@ -102,6 +107,7 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("autoscaling", "v2", "HorizontalPodAutoscaler") => &autoscaling::HORIZONTAL_POD_AUTOSCALER,
         ("batch", "v1", "CronJob") => &batch::CRON_JOB,
         ("batch", "v1", "Job") => &batch::JOB,
+        ("certificates.k8s.io", "v1", "CertificateSigningRequest") => &certificates::CERTIFICATE_SIGNING_REQUEST,
         ("coordination.k8s.io", "v1", "Lease") => &coordination::LEASE,
         ("discovery.k8s.io", "v1", "EndpointSlice") => &endpoints::ENDPOINT_SLICE,
         ("events.k8s.io", "v1", "Event") => &event::EVENTS,
@@ -111,10 +117,17 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("networking.k8s.io", "v1", "IPAddress") => &networking::IP_ADDRESS,
         ("networking.k8s.io", "v1", "ServiceCIDR") => &networking::SERVICE_CIDR,
         ("node.k8s.io", "v1", "RuntimeClass") => &classes::RUNTIME_CLASS,
+        ("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema") => &flowcontrol::FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration") => {
+            &flowcontrol::PRIORITY_LEVEL_CONFIGURATION
+        }
         ("policy", "v1", "PodDisruptionBudget") => &policy::POD_DISRUPTION_BUDGET,
         ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding") => &rbac::CLUSTER_ROLE_BINDING,
         ("rbac.authorization.k8s.io", "v1", "RoleBinding") => &rbac::ROLE_BINDING,
         ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
+        ("storage.k8s.io", "v1", "CSIDriver") => &csi::CSI_DRIVER,
+        ("storage.k8s.io", "v1", "CSINode") => &csi::CSI_NODE,
+        ("storage.k8s.io", "v1", "VolumeAttachment") => &csi::VOLUME_ATTACHMENT,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,
         _ => &DEFAULT,

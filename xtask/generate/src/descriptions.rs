@@ -5,6 +5,8 @@ use std::fmt::Write;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
+const CERTIFICATES: &str = "io.k8s.api.certificates.v1.";
+const FLOW_CONTROL: &str = "io.k8s.api.flowcontrol.v1.";
 const CORE: &str = "io.k8s.api.core.v1.";
 const APPS: &str = "io.k8s.api.apps.v1.";
 const NETWORKING: &str = "io.k8s.api.networking.v1.";
@@ -91,6 +93,28 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (BATCH, "JobStatus", "succeeded"),
     (POLICY, "PodDisruptionBudgetSpec", "maxUnavailable"),
     (POLICY, "PodDisruptionBudgetSpec", "minAvailable"),
+    (CERTIFICATES, "CertificateSigningRequestSpec", "expirationSeconds"),
+    (CERTIFICATES, "CertificateSigningRequestSpec", "request"),
+    (CERTIFICATES, "CertificateSigningRequestSpec", "signerName"),
+    (CERTIFICATES, "CertificateSigningRequestStatus", "conditions"),
+    (FLOW_CONTROL, "FlowSchemaSpec", "distinguisherMethod"),
+    (FLOW_CONTROL, "FlowSchemaSpec", "matchingPrecedence"),
+    (FLOW_CONTROL, "LimitedPriorityLevelConfiguration", "nominalConcurrencyShares"),
+    (FLOW_CONTROL, "PriorityLevelConfigurationReference", "name"),
+    (FLOW_CONTROL, "PriorityLevelConfigurationSpec", "type"),
+    (FLOW_CONTROL, "QueuingConfiguration", "handSize"),
+    (FLOW_CONTROL, "QueuingConfiguration", "queueLengthLimit"),
+    (FLOW_CONTROL, "QueuingConfiguration", "queues"),
+    (STORAGE, "CSIDriverSpec", "attachRequired"),
+    (STORAGE, "CSIDriverSpec", "podInfoOnMount"),
+    (STORAGE, "CSIDriverSpec", "requiresRepublish"),
+    (STORAGE, "CSIDriverSpec", "storageCapacity"),
+    (STORAGE, "CSIDriverSpec", "tokenRequests"),
+    (STORAGE, "CSIDriverSpec", "volumeLifecycleModes"),
+    (STORAGE, "VolumeAttachmentSource", "persistentVolumeName"),
+    (STORAGE, "VolumeAttachmentSpec", "attacher"),
+    (STORAGE, "VolumeAttachmentSpec", "nodeName"),
+    (STORAGE, "VolumeAttachmentStatus", "attached"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
     (RBAC, "ClusterRoleBinding", "roleRef"),

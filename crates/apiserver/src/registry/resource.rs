@@ -2,6 +2,8 @@
 
 use api::Gvk;
 
+use super::ALL_VERBS;
+
 /// A resource as discovery shows it.
 #[derive(Debug)]
 pub struct ResourceInfo {
@@ -21,6 +23,22 @@ pub struct ResourceInfo {
     pub verbs: &'static [&'static str],
     /// What can be reached below one object.
     pub subresources: &'static [SubresourceInfo],
+}
+
+impl ResourceInfo {
+    /// A cluster-wide resource with every verb and nothing special.
+    pub const fn plain(gvk: Gvk, plural: &'static str, singular: &'static str) -> Self {
+        Self {
+            gvk,
+            plural,
+            singular,
+            short_names: &[],
+            categories: &[],
+            namespaced: false,
+            verbs: ALL_VERBS,
+            subresources: &[],
+        }
+    }
 }
 
 /// A subresource as discovery shows it.

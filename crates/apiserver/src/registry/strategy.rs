@@ -20,6 +20,8 @@ pub enum Part {
     Status,
     /// The finalizers of a namespace's content: the `finalize` subresource.
     Finalize,
+    /// Whether a certificate shall be signed: the `approval` subresource.
+    Approval,
     /// The node of a Pod: the `binding` subresource.
     Binding,
     /// CPU and memory of a Pod's containers: the `resize` subresource.
@@ -53,7 +55,7 @@ pub trait Strategy: Send + Sync + 'static {
     fn validate_update(&self, part: Part, new: &Self::Kind, old: &Self::Kind) -> ErrorList {
         match part {
             Part::Whole => Kind::validate_update(new, old),
-            Part::Status | Part::Finalize | Part::Resize | Part::EphemeralContainers => {
+            Part::Status | Part::Finalize | Part::Approval | Part::Resize | Part::EphemeralContainers => {
                 Kind::validate_status_update(new, old)
             }
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be

@@ -100,9 +100,8 @@ pub(super) fn spec_warnings(spec: &JobSpec, path: &Path<'_>) -> Vec<String> {
     let many = spec.completions.unwrap_or(0) > MANY_COMPLETIONS && spec.parallelism.unwrap_or(0) > MANY_PODS;
     if spec.completion_mode.as_deref() == Some(INDEXED) && many {
         warnings.push(format!(
-            "{}: In Indexed Jobs with a number of completions higher than {MANY_COMPLETIONS} and a parallelism higher \
-             than {MANY_PODS}, Kubernetes might not be able to track completedIndexes when a big number of indexes fail",
-            path.child("completions")
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
         ));
     }
     warnings.extend(template::warnings(&spec.template, &path.child("template")));

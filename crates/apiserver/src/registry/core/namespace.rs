@@ -57,7 +57,7 @@ impl Strategy for Rules {
                 new.spec.clone_from(&old.spec);
                 new.status.clone_from(&old.status);
             }
-            Part::Status | Part::Binding | Part::Resize | Part::EphemeralContainers => {
+            Part::Status | Part::Approval | Part::Binding | Part::Resize | Part::EphemeralContainers => {
                 new.spec.clone_from(&old.spec);
             }
             Part::Finalize => new.status.clone_from(&old.status),

@@ -48,7 +48,12 @@ impl Strategy for Rules {
     fn prepare_for_update(&self, part: Part, new: &mut Node, old: &Node) {
         match part {
             Part::Whole => new.status.clone_from(&old.status),
-            Part::Status | Part::Finalize | Part::Binding | Part::Resize | Part::EphemeralContainers => {
+            Part::Status
+            | Part::Finalize
+            | Part::Approval
+            | Part::Binding
+            | Part::Resize
+            | Part::EphemeralContainers => {
                 new.spec.clone_from(&old.spec);
             }
         }

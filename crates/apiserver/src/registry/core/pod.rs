@@ -124,7 +124,7 @@ impl Strategy for Rules {
             Part::Binding => {}
             Part::Resize => prepare::keep_resize_only(new, old),
             Part::EphemeralContainers => prepare::keep_ephemeral_containers_only(new, old),
-            Part::Status | Part::Finalize => {
+            Part::Status | Part::Finalize | Part::Approval => {
                 new.spec.clone_from(&old.spec);
                 new.metadata.owner_references.clone_from(&old.metadata.owner_references);
                 let before = old.status.as_ref().and_then(|status| status.qos_class.clone());
@@ -137,7 +137,7 @@ impl Strategy for Rules {
     fn validate_update(&self, part: Part, new: &Pod, old: &Pod) -> ErrorList {
         match part {
             Part::Whole => Kind::validate_update(new, old),
-            Part::Status | Part::Finalize => Kind::validate_status_update(new, old),
+            Part::Status | Part::Finalize | Part::Approval => Kind::validate_status_update(new, old),
             Part::Resize => pod::validate_resize(new, old),
             Part::EphemeralContainers => pod::validate_ephemeral_containers_update(new, old),
             Part::Binding => ErrorList::new(), // the handler makes the change and knows what it may be

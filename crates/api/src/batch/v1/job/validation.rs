@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Affinity, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use super::{INDEXED, NON_INDEXED, generated_labels, label_map, policies};
@@ -23,7 +24,7 @@ const COMPLETIONS_SOFT_LIMIT: i32 = 100_000;
 const LIMIT_FOR_HIGH_COMPLETIONS: i32 = 10_000;
 
 pub(super) fn validate_job(job: &Job) -> ErrorList {
-    let mut errors = validate_meta(&job.metadata, Scope::Namespaced, subdomain_name);
+    let mut errors = validate_own_meta(job);
     let Some(spec) = &job.spec else { return errors };
     validate_generated_selector(job, spec, &mut errors);
     validate_spec(spec, &mut errors);
@@ -38,6 +39,16 @@ pub(super) fn validate_job(job: &Job) -> ErrorList {
         }
     }
     errors
+}
+
+/// Labels that a Job has from its Pods are looked at there.
+fn validate_own_meta(job: &Job) -> ErrorList {
+    let inherited = job.spec.as_ref().and_then(|spec| template::labels_of(&spec.template));
+    if inherited.is_some() && inherited == job.metadata.labels.as_ref() {
+        let own = ObjectMeta { labels: None, ..job.metadata.clone() };
+        return validate_meta(&own, Scope::Namespaced, subdomain_name);
+    }
+    validate_meta(&job.metadata, Scope::Namespaced, subdomain_name)
 }
 
 pub(super) fn is_indexed(spec: &JobSpec) -> bool {

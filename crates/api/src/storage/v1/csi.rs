@@ -1,0 +1,263 @@
+//! What tells of storage drivers (CSI): CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
+
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSIDriverSpec, CSINode, CSINodeDriver, CSIStorageCapacity, VolumeAttachment, VolumeAttachmentSpec,
+};
+
+use crate::core::v1::resource_list::canonicalize_one;
+use crate::field::{
+    ErrorList, Json, Path, check_not_negative, duplicate, extend_invalid, forbidden, invalid, not_supported, required,
+    too_long,
+};
+use crate::labels::{SelectorRules, validate_label_selector};
+use crate::meta::{IMMUTABLE, METADATA, NOT_NEGATIVE, Scope, text, validate_meta, validate_meta_update};
+use crate::names::{dns1123_subdomain, qualified_name, subdomain_name};
+use crate::object::Kind;
+use crate::omit_empty::{self, omit_empty};
+use crate::quantity::Quantity;
+
+#[cfg(test)]
+mod tests;
+
+const SPEC: Path<'static> = Path::new("spec");
+const MAX_DRIVER_NAME: usize = 63;
+const MAX_NODE_ID: usize = 192;
+const FS_GROUP_POLICIES: &[&str] = &["File", "None", "ReadWriteOnceWithFSType"];
+const MODES: &[&str] = &["Persistent", "Ephemeral"];
+/// The shortest life of a token.
+const MIN_TOKEN_SECONDS: i64 = 600;
+
+impl Kind for CSIDriver {
+    fn set_defaults(&mut self) {
+        omit_empty::metadata(&mut self.metadata);
+        let spec = &mut self.spec;
+        omit_empty!(spec => token_requests, volume_lifecycle_modes);
+        spec.attach_required.get_or_insert(true);
+        for flag in [
+            &mut spec.pod_info_on_mount,
+            &mut spec.storage_capacity,
+            &mut spec.requires_republish,
+            &mut spec.se_linux_mount,
+        ] {
+            flag.get_or_insert(false);
+        }
+        spec.fs_group_policy.get_or_insert_with(|| "ReadWriteOnceWithFSType".to_owned());
+        spec.volume_lifecycle_modes.get_or_insert_with(|| vec!["Persistent".to_owned()]);
+    }
+
+    fn validate(&self) -> ErrorList {
+        let mut errors = validate_meta(&self.metadata, Scope::Cluster, subdomain_name);
+        if text(&self.metadata.name).len() > MAX_DRIVER_NAME {
+            errors.push(too_long(&METADATA.child("name"), MAX_DRIVER_NAME));
+        }
+        validate_driver(&self.spec, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, old: &Self) -> ErrorList {
+        let mut errors = validate_meta_update(&self.metadata, &old.metadata);
+        validate_driver(&self.spec, &mut errors);
+        if self.spec.attach_required != old.spec.attach_required {
+            errors.push(invalid(&SPEC.child("attachedRequired"), self.spec.attach_required, IMMUTABLE));
+        }
+        let modes = &self.spec.volume_lifecycle_modes;
+        if *modes != old.spec.volume_lifecycle_modes {
+            errors.push(invalid(&SPEC.child("volumeLifecycleModes"), Json(modes), IMMUTABLE));
+        }
+        errors
+    }
+
+    fn validate_status_update(&self, old: &Self) -> ErrorList {
+        Kind::validate_update(self, old)
+    }
+}
+
+fn validate_driver(spec: &CSIDriverSpec, errors: &mut ErrorList) {
+    let path = SPEC.child("fsGroupPolicy");
+    match text(&spec.fs_group_policy) {
+        "" => errors.push(required(&path, "")),
+        policy if !FS_GROUP_POLICIES.contains(&policy) => {
+            errors.push(not_supported(&path, policy, FS_GROUP_POLICIES));
+        }
+        _ => {}
+    }
+    let list_path = SPEC.child("tokenRequests");
+    let requests = spec.token_requests.as_deref().unwrap_or_default();
+    for (position, request) in requests.iter().enumerate() {
+        let path = list_path.index(position);
+        if requests[..position].iter().any(|other| other.audience == request.audience) {
+            errors.push(duplicate(&path.child("audience"), &request.audience));
+        }
+        let path = path.child("expirationSeconds");
+        match request.expiration_seconds {
+            Some(seconds) if seconds < MIN_TOKEN_SECONDS => {
+                errors.push(invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+            }
+            Some(seconds) if seconds > 1 << 32 => {
+                errors.push(invalid(&path, seconds, "may not specify a duration larger than 2^32 seconds"));
+            }
+            _ => {}
+        }
+    }
+    let path = SPEC.child("volumeLifecycleModes");
+    for mode in spec.volume_lifecycle_modes.iter().flatten().filter(|mode| !MODES.contains(&mode.as_str())) {
+        errors.push(not_supported(&path, mode, MODES));
+    }
+}
+
+/// A driver's name wherever it stands.
+fn check_driver_name(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    if name.is_empty() {
+        errors.push(required(path, ""));
+        return;
+    }
+    if name.len() > MAX_DRIVER_NAME {
+        errors.push(too_long(path, MAX_DRIVER_NAME));
+    }
+    extend_invalid(errors, path, name, dns1123_subdomain(&name.to_lowercase()));
+}
+
+impl Kind for CSINode {
+    fn set_defaults(&mut self) {
+        omit_empty::metadata(&mut self.metadata);
+    }
+
+    fn validate(&self) -> ErrorList {
+        let mut errors = validate_meta(&self.metadata, Scope::Cluster, subdomain_name);
+        validate_drivers(&self.spec.drivers, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, old: &Self) -> ErrorList {
+        let mut errors = validate_meta_update(&self.metadata, &old.metadata);
+        // Only how many volumes fit may change while a driver stays.
+        let comparable = |driver: &CSINodeDriver| CSINodeDriver { allocatable: None, ..driver.clone() };
+        for driver in &self.spec.drivers {
+            let before = old.spec.drivers.iter().find(|before| before.name == driver.name);
+            if before.is_some_and(|before| comparable(before) != comparable(driver)) {
+                errors.push(invalid(&SPEC.child("drivers"), Json(driver), IMMUTABLE));
+            }
+        }
+        validate_drivers(&self.spec.drivers, &mut errors);
+        errors
+    }
+
+    fn validate_status_update(&self, old: &Self) -> ErrorList {
+        Kind::validate_update(self, old)
+    }
+}
+
+fn validate_drivers(drivers: &[CSINodeDriver], errors: &mut ErrorList) {
+    let list_path = SPEC.child("drivers");
+    for (position, driver) in drivers.iter().enumerate() {
+        let path = list_path.index(position);
+        check_driver_name(&driver.name, &path.child("name"), errors);
+        let id_path = path.child("nodeID");
+        if driver.node_id.is_empty() {
+            errors.push(required(&id_path, ""));
+        } else if driver.node_id.len() > MAX_NODE_ID {
+            errors.push(invalid(&id_path, &driver.node_id, format!("must be {MAX_NODE_ID} characters or less")));
+        }
+        let count = driver.allocatable.as_ref().and_then(|allocatable| allocatable.count);
+        check_not_negative(errors, &path.child("allocatable").child("count"), count);
+        if drivers[..position].iter().any(|other| other.name == driver.name) {
+            errors.push(duplicate(&path.child("name"), &driver.name));
+        }
+        let keys_path = path.child("topologyKeys");
+        let keys = driver.topology_keys.as_deref().unwrap_or_default();
+        for (position, key) in keys.iter().enumerate() {
+            if key.is_empty() {
+                errors.push(required(&keys_path, ""));
+            } else {
+                extend_invalid(errors, &keys_path, key, qualified_name(key));
+            }
+            if keys[..position].contains(key) {
+                errors.push(duplicate(&keys_path, key));
+            }
+        }
+    }
+}
+
+impl Kind for CSIStorageCapacity {
+    fn set_defaults(&mut self) {
+        omit_empty::metadata(&mut self.metadata);
+        for amount in [&mut self.capacity, &mut self.maximum_volume_size].into_iter().flatten() {
+            canonicalize_one(amount, false);
+        }
+    }
+
+    fn validate(&self) -> ErrorList {
+        let mut errors = validate_meta(&self.metadata, Scope::Namespaced, subdomain_name);
+        validate_capacity(self, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, old: &Self) -> ErrorList {
+        let mut errors = validate_meta_update(&self.metadata, &old.metadata);
+        validate_capacity(self, &mut errors);
+        if self.node_topology != old.node_topology {
+            errors.push(invalid(&Path::new("nodeTopology"), Json(&self.node_topology), IMMUTABLE));
+        }
+        if self.storage_class_name != old.storage_class_name {
+            errors.push(invalid(&Path::new("storageClassName"), &self.storage_class_name, IMMUTABLE));
+        }
+        errors
+    }
+
+    fn validate_status_update(&self, old: &Self) -> ErrorList {
+        Kind::validate_update(self, old)
+    }
+}
+
+fn validate_capacity(capacity: &CSIStorageCapacity, errors: &mut ErrorList) {
+    let path = Path::new("nodeTopology");
+    errors.extend(validate_label_selector(capacity.node_topology.as_ref(), SelectorRules::Strict, &path));
+    let name = capacity.storage_class_name.as_str();
+    extend_invalid(errors, &Path::new("storageClassName"), name, subdomain_name(name, false));
+    for (field, amount) in [("capacity", &capacity.capacity), ("maximumVolumeSize", &capacity.maximum_volume_size)] {
+        if let Some(amount) = amount.as_ref().filter(|amount| Quantity::of(amount).is_negative()) {
+            errors.push(invalid(&Path::new(field), &amount.0, NOT_NEGATIVE));
+        }
+    }
+}
+
+impl Kind for VolumeAttachment {
+    fn set_defaults(&mut self) {
+        omit_empty::metadata(&mut self.metadata);
+        omit_empty!(self.status.get_or_insert_default() => attachment_metadata);
+    }
+
+    fn validate(&self) -> ErrorList {
+        let mut errors = validate_meta(&self.metadata, Scope::Cluster, subdomain_name);
+        validate_attachment(&self.spec, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, old: &Self) -> ErrorList {
+        let mut errors = validate_meta_update(&self.metadata, &old.metadata);
+        errors.extend(self.validate());
+        if self.spec != old.spec {
+            errors.push(invalid(&SPEC, Json(&self.spec), IMMUTABLE));
+        }
+        errors
+    }
+
+    fn validate_status_update(&self, old: &Self) -> ErrorList {
+        Kind::validate_update(self, old)
+    }
+}
+
+fn validate_attachment(spec: &VolumeAttachmentSpec, errors: &mut ErrorList) {
+    check_driver_name(&spec.attacher, &SPEC.child("attacher"), errors);
+    let path = SPEC.child("source");
+    let one = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+    match (&spec.source.inline_volume_spec, &spec.source.persistent_volume_name) {
+        (None, None) => errors.push(required(&path, one)),
+        (Some(_), Some(_)) => errors.push(forbidden(&path, one)),
+        (None, Some(name)) if name.is_empty() => {
+            errors.push(required(&path.child("persistentVolumeName"), "must specify non empty persistentVolumeName"));
+        }
+        _ => {}
+    }
+    extend_invalid(errors, &SPEC.child("nodeName"), &spec.node_name, subdomain_name(&spec.node_name, false));
+}

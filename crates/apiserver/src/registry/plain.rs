@@ -1,0 +1,36 @@
+//! Rules of kinds that others act on: little more than counting the changes of what they say.
+
+/// Rules of a kind whose generation counts the changes of its spec, and whose status is written apart.
+macro_rules! counted_with_status {
+    ($rules:ident, $kind:ty) => {
+        /// The rules of the kind: its generation counts changes, and its status is written apart.
+        #[derive(Debug)]
+        pub struct $rules;
+
+        impl $crate::registry::strategy::Strategy for $rules {
+            type Kind = $kind;
+
+            fn prepare_for_create(
+                &self,
+                object: &mut $kind,
+                _preparation: &mut $crate::registry::strategy::Preparation,
+            ) {
+                object.metadata.generation = Some(1);
+                object.status = Some(Default::default());
+            }
+
+            fn prepare_for_update(&self, part: $crate::registry::strategy::Part, new: &mut $kind, old: &$kind) {
+                if part != $crate::registry::strategy::Part::Whole {
+                    new.spec.clone_from(&old.spec);
+                    return;
+                }
+                new.status.clone_from(&old.status);
+                if new.spec != old.spec {
+                    new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
+                }
+            }
+        }
+    };
+}
+
+pub(super) use counted_with_status;
