@@ -321,12 +321,6 @@ pub(super) const STORAGE_CLASS_VOLUME_BINDING_MODE: &str =
 /// `io.k8s.api.storage.v1.VolumeAttributesClass.driverName`
 pub(super) const VOLUME_ATTRIBUTES_CLASS_DRIVER_NAME: &str =
     "Name of the CSI driver This field is immutable.";
-/// `io.k8s.api.autoscaling.v1.ScaleSpec.replicas`
-pub(super) const SCALE_SPEC_REPLICAS: &str =
-    "replicas is the desired number of instances for the scaled object.";
-/// `io.k8s.api.autoscaling.v1.ScaleStatus.replicas`
-pub(super) const SCALE_STATUS_REPLICAS: &str =
-    "replicas is the actual number of observed instances of the scaled object.";
 /// `io.k8s.api.core.v1.Endpoints.subsets`
 pub(super) const ENDPOINTS_SUBSETS: &str =
     "The set of all endpoints is the union of all subsets. Addresses are placed into subsets according to the IPs they share. A single address with multiple ports, some of which are ready and some of which are not (because they come from different containers) will result in the address being displayed in different subsets for the different ports. No address will appear in both Addresses and NotReadyAddresses in the same subset. Sets of addresses and ports that comprise a service.";
