@@ -24,6 +24,7 @@ use crate::request::{Request, Response};
 mod container;
 mod kubelet_url;
 pub mod proxy;
+mod service;
 pub mod story;
 
 use container::choose_container;

@@ -1,15 +1,17 @@
-//! `nodes/NAME/proxy` and `pods/NAME/proxy`: the request goes on to the kubelet, or to whatever listens in the Pod.
+//! `nodes/NAME/proxy`, `pods/NAME/proxy` and `services/NAME/proxy`: the request goes on to the kubelet, to whatever listens
+//! in the Pod, or to one of the Service's endpoints.
 
 use std::net::IpAddr;
 
 use api::k8s_openapi::api::core::v1::{Node, Pod, Service};
+use api::k8s_openapi::api::discovery::v1::EndpointSlice;
 use http::header::LOCATION;
 use http::{HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::{Exchange, PODS, dial_failure, exchange, pass_on};
+use super::{Exchange, PODS, dial_failure, exchange, pass_on, service};
 use crate::body::Body;
 use crate::error::{Error, GroupResource};
 use crate::handlers::Target;
@@ -39,23 +41,23 @@ impl<'a> Backend<'a> {
     }
 }
 
-/// Forwards a request to the node or Pod in the path.
+/// Forwards a request to the node, Pod or Service in the path.
 ///
 /// # Errors
-/// [`Error::NotFound`] for node or Pod, [`Error::BadRequest`] for a name that is none, [`Error::Internal`] when nobody
+/// [`Error::NotFound`] for those, [`Error::BadRequest`] for a name that is none, [`Error::Internal`] when nobody
 /// answers there.
 pub async fn forward(target: Target<'_>, request: Request) -> Result<Response, Error> {
     let namespaced = target.kept.resource.info.namespaced;
-    if target.kept.resource.info.plural == SERVICES.resource {
-        return to_service(&target).await;
-    }
     let Some(rest) = rest_of(request.uri.path(), namespaced).map(str::to_owned) else {
         return redirect_to_directory(&request);
     };
     let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let url = format!("{rest}{query}");
-    let answer =
-        if namespaced { to_pod(&target, &url, request).await? } else { to_node(&target, &url, request).await? };
+    let answer = match target.kept.resource.info.plural {
+        "services" => to_service(&target, &url, request).await?,
+        "pods" => to_pod(&target, &url, request).await?,
+        _ => to_node(&target, &url, request).await?,
+    };
     match answer {
         Exchange::Switched(response) => Ok(response),
         Exchange::Answered(sender, answer) => Ok(pass_on(sender, answer)),
@@ -80,12 +82,15 @@ async fn to_node(target: &Target<'_>, url: &str, request: Request) -> Result<Exc
     to_address(&backend, &address, url, request).await
 }
 
-async fn to_service(target: &Target<'_>) -> Result<Response, Error> {
-    let id = &target.path.name;
+async fn to_service(target: &Target<'_>, url: &str, request: Request) -> Result<Exchange, Error> {
+    let (server, id) = (target.server, &target.path.name);
     let backend = Backend::parse(id).ok_or_else(|| Error::bad_request(format!("invalid service request \"{id}\"")))?;
-    let service = target.server.typed::<Service>("services", &target.path.namespace, backend.name).await?;
-    service.ok_or_else(|| Error::not_found(SERVICES, backend.name))?;
-    Err(Error::Unavailable(format!("no endpoints available for service \"{id}\"")))
+    let service = server.typed::<Service>("services", &target.path.namespace, backend.name).await?;
+    let service = service.ok_or_else(|| Error::not_found(SERVICES, backend.name))?;
+    let slices: Vec<EndpointSlice> = server.all("discovery.k8s.io", "endpointslices").await?;
+    let (address, port) = service::choose(&service, &slices, backend.port, server.random.bits())?;
+    let port = port.to_string();
+    to_address(&Backend { port: &port, ..backend }, &address, url, request).await
 }
 
 async fn to_pod(target: &Target<'_>, url: &str, request: Request) -> Result<Exchange, Error> {

@@ -108,7 +108,7 @@ pub(super) static POD_TEMPLATE: Columns = Columns {
         NAME,
         Column { priority: 0, ..CONTAINERS },
         Column { priority: 0, ..IMAGES },
-        column("Pod Labels", "The labels for the pod template"),
+        column("Pod Labels", "The labels for the pod template."),
     ],
     row: |object, _| {
         let pods = typed::<PodTemplate>(object).template.as_ref();

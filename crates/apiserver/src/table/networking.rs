@@ -54,7 +54,7 @@ fn addresses(ingress: &Ingress) -> Value {
 pub(super) static INGRESS_CLASS: Columns = Columns {
     definitions: &[
         NAME,
-        column("Controller", "Controller that is responsible for handling matching Ingress resources"),
+        column("Controller", "Controller that is responsible for handling this class"),
         column("Parameters", "A reference to a resource with additional parameters"),
         AGE,
     ],
