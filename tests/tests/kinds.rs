@@ -49,7 +49,7 @@ fn services_have_addresses_and_ports(cluster: &Cluster) -> Result<()> {
         kubectl.fails(&["create", "service", "nodeport", "other", "--tcp=80", &format!("--node-port={port}")])?;
     ensure!(taken.contains("provided port is already allocated"), "{taken}");
     kubectl.ok(&["patch", "svc", "web", "-p", r#"{"spec":{"type":"ExternalName","externalName":"example.com"}}"#])?;
-    ensure!(kubectl.value("service/web", "/spec/clusterIP").is_err());
+    ensure!(kubectl.ok(&["get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}"])?.is_empty());
     kubectl.ok(&["create", "service", "nodeport", "other", "--tcp=80", &format!("--node-port={port}")])?;
     let headless = kubectl.ok(&["create", "service", "clusterip", "quiet", "--clusterip=None"])?;
     ensure!(headless.contains("created"), "{headless}");
@@ -95,8 +95,8 @@ apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {name: e}
 addressType: IPv4
-endpoints: [{addresses: [192.0.2.1]}, {addresses: [192.0.2.2]}]
-ports: [{port: 80}]
+endpoints: [{addresses: [192.0.2.1], conditions: {}}, {addresses: [192.0.2.2], conditions: {ready: true}}]
+ports: [{name: web, port: 80, protocol: TCP}]
 ";
     shows(&kubectl, slice, "endpointslice/e", &["e", "IPv4", "80", "192.0.2.1,192.0.2.2"])?;
     let old = "
