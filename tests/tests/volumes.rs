@@ -25,8 +25,15 @@ fn main() -> ExitCode {
         claims_stay_while_pods_use_them_and_grow,
         ephemeral_claims_go_with_their_pod,
         claims_that_cannot_be_had_say_why,
+        trust_bundles_are_shown_by_name_and_by_signer,
     ];
-    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+    suite::run(|| Cluster::start(options()), cases, Cluster::diagnose)
+}
+
+/// ClusterTrustBundles are not served unless asked for.
+fn options() -> Options {
+    let bundles = "--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true";
+    Options { flags: vec![bundles.to_owned()], ..Options::default() }
 }
 
 /// A Pod whose one container mounts these volumes and sleeps; `volumes` and `mounts` are flow sequences.
@@ -288,4 +295,48 @@ fn claims_that_cannot_be_had_say_why(cluster: &Cluster) -> Result<()> {
     kubectl.apply(&claim("late", "1Gi", ""))?;
     kubectl.wait_ready("early")?;
     Ok(())
+}
+
+/// A bundle with the cluster's own authority in it; each once more than needed.
+fn bundle(name: &str, signer: &str, labels: &str, certificate: &str) -> String {
+    let indented = certificate.trim_end().replace('\n', "\n    ");
+    format!(
+        "apiVersion: certificates.k8s.io/v1beta1\nkind: ClusterTrustBundle\nmetadata: {{name: '{name}', labels: \
+         {{{labels}}}}}\nspec:\n  signerName: {signer}\n  trustBundle: |\n    {indented}\n"
+    )
+}
+
+fn trust_bundles_are_shown_by_name_and_by_signer(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("trust-bundles")?;
+    let certificate = kubectl.text("configmap/kube-root-ca.crt", "/data/ca.crt")?;
+    let signer = "tests.example/signer";
+    let (named, of_signer) = ("plain", "tests.example:signer:v1");
+    let wrong = kubectl.fails_with_input(&["apply", "-f", "-"], bundle("v1", signer, "", &certificate).as_bytes())?;
+    ensure!(wrong.contains("must be named with prefix tests.example:signer:"), "{wrong}");
+    let wrong = kubectl.fails_with_input(&["apply", "-f", "-"], bundle(named, "", "", "nothing").as_bytes())?;
+    ensure!(wrong.contains("at least one trust anchor must be provided"), "{wrong}");
+    let volumes = "[{name: t, projected: {sources: [{clusterTrustBundle: {name: plain, path: named.pem}}, \
+         {clusterTrustBundle: {signerName: tests.example/signer, labelSelector: {matchLabels: {live: 'yes'}}, path: \
+         signer.pem, optional: true}}]}}]";
+    kubectl.apply(&sleeper("shows", volumes, "[{name: t, mountPath: /t}]"))?;
+    event(&kubectl, "pod/shows", "clustertrustbundle.certificates.k8s.io \"plain\" not found")?;
+    kubectl.apply(&bundle(named, "", "", &format!("# ours\n{certificate}")))?;
+    kubectl.wait_ready("shows")?;
+    let seen = shell(&kubectl, "shows", "cat /t/named.pem")?;
+    ensure!(seen == certificate, "the comment is gone, the certificate is not: {seen}");
+    ensure!(shell(&kubectl, "shows", "cat /t/signer.pem")?.is_empty(), "the signer has none yet");
+    let file = volume_dir(cluster, &kubectl, "shows", "projected", "t")?.join("signer.pem");
+    kubectl.apply(&bundle(of_signer, signer, "live: 'yes'", &certificate))?;
+    arrives(&file, &certificate, REFRESH_LIMIT)?;
+    kubectl.ok(&["label", "clustertrustbundle", of_signer, "live-"])?;
+    arrives(&file, "", REFRESH_LIMIT)?;
+    let listed = kubectl.ok(&[
+        "get",
+        "clustertrustbundles",
+        "--no-headers",
+        "--field-selector",
+        &format!("spec.signerName={signer}"),
+    ])?;
+    ensure!(listed.split_whitespace().collect::<Vec<_>>() == [of_signer, signer], "{listed}");
+    kubectl.ok(&["delete", "clustertrustbundles", named, of_signer]).map(drop)
 }

@@ -1,3 +1,5 @@
 //! The `certificates.k8s.io` group.
 
+pub mod pem;
 pub mod v1;
+pub mod v1beta1;

@@ -55,6 +55,7 @@ pub static KINDS: &[KindEntry] = &[
     entry::<batch::v1::CronJob>(),
     entry::<batch::v1::Job>(),
     entry::<certificates::v1::CertificateSigningRequest>(),
+    entry::<certificates::v1beta1::ClusterTrustBundle>(),
     entry::<coordination::v1::Lease>(),
     entry::<discovery::v1::EndpointSlice>(),
     entry::<events::v1::Event>(),

@@ -22,7 +22,7 @@ use crate::identity::UserInfo;
 use crate::in_process::InProcess;
 use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
-use crate::registry::{self, Kept, Resource};
+use crate::registry::{self, Kept, Resource, RuntimeConfig};
 use crate::server;
 use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
 use crate::watch_cache::{Caches, FeedError, ListRequest};
@@ -55,6 +55,8 @@ pub struct Config {
     pub service_account_issuer: String,
     /// The way to kubelets.
     pub node_dialer: Arc<dyn NodeDialer>,
+    /// Resources to serve that are not by default.
+    pub runtime_config: RuntimeConfig,
     /// The ranges Services get addresses from, the preferred family first.
     pub service_ranges: Vec<Cidr>,
 }
@@ -84,6 +86,7 @@ pub struct Server {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) rbac: Arc<Rbac>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
+    pub(crate) runtime_config: RuntimeConfig,
     pub(crate) service_ranges: Vec<Cidr>,
     pub(crate) node_ports: NodePorts,
     pub(crate) usage: NodeUsages,
@@ -198,6 +201,7 @@ impl ApiServer {
             authorizer,
             rbac,
             node_dialer: config.node_dialer,
+            runtime_config: config.runtime_config,
             service_ranges: config.service_ranges,
             node_ports: NodePorts::default(),
             usage: NodeUsages::default(),

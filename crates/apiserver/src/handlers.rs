@@ -52,7 +52,8 @@ pub struct Target<'a> {
 /// Whatever refuses it.
 pub async fn handle(server: &Arc<Server>, request: Request) -> Result<Response, Error> {
     let Some(path) = request.info.resource.clone() else { return paths::answer(server, &request).await };
-    let resource = registry::lookup(&path.group, &path.version, &path.resource).ok_or(Error::UnknownPath)?;
+    let resource = registry::lookup(&path.group, &path.version, &path.resource);
+    let resource = resource.filter(|resource| server.runtime_config.serves(resource)).ok_or(Error::UnknownPath)?;
     let action = find_action(resource, &path)?;
     let proxied = action == Some(Action::Proxy);
     if !proxied && (request.method == Method::HEAD || request.method == Method::OPTIONS) {

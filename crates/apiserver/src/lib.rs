@@ -39,4 +39,5 @@ mod tests;
 pub use api_server::{ApiServer, Config, NodeDialer, NodeStream, StartError};
 pub use identity::UserInfo;
 pub use in_process::InProcess;
+pub use registry::RuntimeConfig;
 pub use server::tls::{TlsError, config as tls_config};

@@ -26,6 +26,7 @@ mod plain;
 pub mod policy;
 pub mod rbac;
 pub mod resource;
+mod runtime_config;
 pub mod scheduling;
 pub mod storage;
 pub mod store;
@@ -34,6 +35,7 @@ pub mod strategy;
 pub use entry::{Action, Backing, Metrics, NodeCall, Resource, Stored, Virtual};
 pub use kept::{Kept, all_kept, cache_specs};
 pub use resource::{ResourceInfo, SubresourceInfo};
+pub use runtime_config::RuntimeConfig;
 
 /// All resources, in the order discovery lists them.
 pub static RESOURCES: &[&Resource] = &[
@@ -91,6 +93,7 @@ pub static RESOURCES: &[&Resource] = &[
     &storage::storage_class::STORAGE_CLASSES,
     &storage::volume_attributes_class::VOLUME_ATTRIBUTES_CLASSES,
     &scheduling::priority_class::PRIORITY_CLASSES,
+    &certificates::cluster_trust_bundle::CLUSTER_TRUST_BUNDLES,
     &coordination::lease::LEASES,
     &node::runtime_class::RUNTIME_CLASSES,
     &discovery::endpoint_slice::ENDPOINT_SLICES,

@@ -128,6 +128,7 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("storage.k8s.io", "v1", "CSIDriver") => &csi::CSI_DRIVER,
         ("storage.k8s.io", "v1", "CSINode") => &csi::CSI_NODE,
         ("storage.k8s.io", "v1", "VolumeAttachment") => &csi::VOLUME_ATTACHMENT,
+        ("certificates.k8s.io", "v1beta1", "ClusterTrustBundle") => &certificates::CLUSTER_TRUST_BUNDLE,
         ("storage.k8s.io", "v1", "StorageClass") => &storage::STORAGE_CLASS,
         ("storage.k8s.io", "v1", "VolumeAttributesClass") => &storage::VOLUME_ATTRIBUTES_CLASS,
         _ => &DEFAULT,

@@ -51,6 +51,7 @@ impl ControlPlane {
             service_account_key_pem: key.into_bytes(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             node_dialer: Arc::new(NoNodes),
+            runtime_config: apiserver::RuntimeConfig::default(),
             service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
         })
         .await

@@ -126,6 +126,9 @@ pub struct Server {
     /// Silence after which a node counts as gone
     #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = kubelet::duration)]
     pub node_monitor_grace_period: std::time::Duration,
+    /// APIs to serve that are not by default, such as certificates.k8s.io/v1beta1/clustertrustbundles=true
+    #[arg(long, value_delimiter = ',', value_name = "API=true")]
+    pub runtime_config: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub node_evictions: NodeEvictions,

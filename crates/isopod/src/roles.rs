@@ -72,6 +72,7 @@ impl ControlPlane {
             service_account_key_pem: pki.service_account_key.clone().into_bytes(),
             service_account_issuer: ISSUER.to_owned(),
             node_dialer: local_node.clone(),
+            runtime_config: settings.runtime_config.clone(),
             service_ranges: settings.api_service_ranges(),
         })
         .await

@@ -38,6 +38,8 @@ pub struct Settings {
     pub node_evictions: cli::NodeEvictions,
     /// Taints the node is registered with.
     pub node_taints: Vec<Taint>,
+    /// APIs that are served on request.
+    pub runtime_config: apiserver::RuntimeConfig,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -96,6 +98,8 @@ impl Settings {
                 .collect::<Result<_>>()?,
             resources: arguments.kubelet.resources.resolve()?,
             static_pods: arguments.kubelet.static_pods.resolve()?,
+            runtime_config: apiserver::RuntimeConfig::parse(&arguments.runtime_config)
+                .map_err(|problem| anyhow::anyhow!("--runtime-config: {problem}"))?,
             kubelet: arguments.kubelet,
         })
     }

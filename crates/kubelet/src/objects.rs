@@ -6,6 +6,7 @@
 
 pub mod for_pod;
 pub mod keyed;
+pub mod trust_bundles;
 mod watched;
 
 use std::sync::Arc;
@@ -18,18 +19,21 @@ use kube::api::{Api, PostParams};
 use crate::pod;
 
 use keyed::{Keyed, KeyedKind, KeyedObject};
+use trust_bundles::TrustBundles;
 use watched::Watched;
 
 /// Reads objects for Pods.
 pub struct Objects {
     client: Client,
     watched: Arc<Watched>,
+    trust_bundles: TrustBundles,
 }
 
 impl Objects {
     /// Nothing is read yet.
     pub fn new(client: Client) -> Self {
-        Self { watched: Arc::new(Watched::new(client.clone())), client }
+        let watched = Arc::new(Watched::new(client.clone()));
+        Self { watched, trust_bundles: TrustBundles::new(client.clone()), client }
     }
 
     /// A ConfigMap, or `None` if there is none.

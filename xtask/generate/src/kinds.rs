@@ -49,6 +49,8 @@ pub fn register_all(generator: &mut SchemaGenerator) -> Vec<Kind> {
     kinds!(listed, api::autoscaling::v2: HorizontalPodAutoscaler);
     kinds!(listed, api::batch::v1: CronJob Job);
     kinds!(listed, api::certificates::v1: CertificateSigningRequest);
+    // Served where asked for (`--runtime-config`).
+    kinds!(listed, api::certificates::v1beta1: ClusterTrustBundle);
     kinds!(listed, api::coordination::v1: Lease);
     kinds!(unlisted, api::core::v1: Binding);
     kinds!(listed, api::core::v1: ComponentStatus ConfigMap Endpoints Event LimitRange Namespace Node PersistentVolume

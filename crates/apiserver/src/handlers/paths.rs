@@ -24,7 +24,8 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
     if let Some(response) = health::answer(server, path, &request.query).await? {
         return Ok(response);
     }
-    let catalog = Catalog::new(RESOURCES.iter().map(|resource| &resource.info));
+    let served = RESOURCES.iter().filter(|resource| server.runtime_config.serves(resource));
+    let catalog = Catalog::new(served.map(|resource| &resource.info));
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
         ["version"] => document(request, Some(discovery::version())),

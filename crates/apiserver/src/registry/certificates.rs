@@ -1,4 +1,4 @@
-//! CertificateSigningRequests: approved by one, signed by another.
+//! The `certificates.k8s.io` group. CertificateSigningRequests: approved by one, signed by another.
 
 use api::Gvk;
 use api::certificates::v1::certificate_signing_request::{APPROVED, DENIED};
@@ -9,6 +9,8 @@ use api::k8s_openapi::api::certificates::v1::{
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
 use crate::watch_cache::SelectableField;
+
+pub mod cluster_trust_bundle;
 
 const GVK: Gvk = Gvk { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequest" };
 

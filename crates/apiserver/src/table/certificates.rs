@@ -1,7 +1,9 @@
-//! Columns of CertificateSigningRequests.
+//! Columns of CertificateSigningRequests and ClusterTrustBundles.
 
 use api::certificates::v1::certificate_signing_request::{APPROVED, DENIED, FAILED};
+use api::certificates::v1beta1::cluster_trust_bundle::signer_of;
 use api::k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use api::k8s_openapi::api::certificates::v1beta1::ClusterTrustBundle;
 
 use super::{AGE, Columns, NAME, Row, age, column, descriptions, name, or_none, typed};
 
@@ -43,3 +45,8 @@ fn state(request: &CertificateSigningRequest) -> String {
     let issued = if status.certificate.is_some_and(|data| !data.0.is_empty()) { ",Issued" } else { "" };
     format!("{verdict}{failed}{issued}")
 }
+
+pub(super) static CLUSTER_TRUST_BUNDLE: Columns = Columns {
+    definitions: &[NAME, column("SignerName", "Indicates the associated signer, if any.")],
+    row: |object, _| Row::from(vec![name(object), or_none(Some(signer_of(typed::<ClusterTrustBundle>(object))))]),
+};

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use client::ObjectKey;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ClusterTrustBundleProjection, PersistentVolume, PersistentVolumeClaim, Pod};
 use tokio::sync::Notify;
 
 use super::Objects;
-use super::keyed::{Keyed, KeyedKind, KeyedObject, shown_by};
+use super::keyed::{Keyed, KeyedKind, KeyedObject, shown_by, shows_trust_bundles};
+use super::trust_bundles::{Bell, TrustBundleError};
 use super::watched::Follow;
 use crate::pod;
 
@@ -48,6 +49,8 @@ pub struct PodObjects {
     objects: Arc<Objects>,
     reads: Arc<Reads>,
     follows: Mutex<Option<Vec<Follow>>>,
+    /// Rung when a trust bundle changed.
+    bell: Arc<Bell>,
     tokens: Mutex<BTreeMap<TokenKey, Token>>,
 }
 
@@ -66,9 +69,13 @@ impl Reads {
     fn hear(&self, object: &KeyedObject, version: Option<&str>) {
         let read = self.versions().get(object).map(|read| read.as_deref() == version);
         if read != Some(true) {
-            self.changed.store(true, Ordering::SeqCst);
-            self.wake.notify_one();
+            self.ring();
         }
+    }
+
+    fn ring(&self) {
+        self.changed.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
     }
 }
 
@@ -76,13 +83,19 @@ impl PodObjects {
     /// A view that notifies `wake` when something in it changed.
     pub fn new(objects: Arc<Objects>, wake: Arc<Notify>) -> Self {
         let reads = Reads { versions: Mutex::default(), changed: AtomicBool::new(false), wake };
-        Self { objects, reads: Arc::new(reads), follows: Mutex::default(), tokens: Mutex::default() }
+        let reads = Arc::new(reads);
+        let rung = Arc::clone(&reads);
+        let bell: Arc<Bell> = Arc::new(move || rung.ring());
+        Self { objects, reads, follows: Mutex::default(), bell, tokens: Mutex::default() }
     }
 
     /// From now on changes of what the Pod's volumes show are noticed, those since it was read included.
     pub fn follow(&self, pod: &Pod) {
         let mut follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner);
         follows.get_or_insert_with(|| {
+            if shows_trust_bundles(pod) {
+                self.objects.trust_bundles.follow(&self.bell);
+            }
             let tell = |object: &KeyedObject| {
                 let reads = Arc::clone(&self.reads);
                 self.objects.watched.follow(object, Arc::new(move |object, version| reads.hear(object, version)))
@@ -111,6 +124,14 @@ impl PodObjects {
         let version = found.as_ref().and_then(|keyed| keyed.version.clone());
         self.reads.versions().insert(object, version);
         Ok(found)
+    }
+
+    /// The certificates of a `clusterTrustBundle` source.
+    ///
+    /// # Errors
+    /// [`TrustBundleError`].
+    pub async fn certificates(&self, shown: &ClusterTrustBundleProjection) -> Result<String, TrustBundleError> {
+        self.objects.trust_bundles.certificates(shown).await
     }
 
     /// A claim of the Pod's namespace.

@@ -90,6 +90,14 @@ pub fn shown_by(pod: &Pod) -> impl Iterator<Item = KeyedObject> {
     volumes.iter().flat_map(shown_by_volume).map(named)
 }
 
+/// Whether a Pod's volumes show ClusterTrustBundles.
+pub fn shows_trust_bundles(pod: &Pod) -> bool {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let mut sources =
+        volumes.flat_map(|volume| volume.projected.iter().flat_map(|source| source.sources.iter().flatten()));
+    sources.any(|source| source.cluster_trust_bundle.is_some())
+}
+
 fn shown_by_volume(volume: &Volume) -> Vec<(KeyedKind, &str)> {
     let own = volume.config_map.iter().map(|source| (KeyedKind::ConfigMap, source.name.as_str()));
     let secret = volume.secret.iter().filter_map(|source| Some((KeyedKind::Secret, source.secret_name.as_deref()?)));

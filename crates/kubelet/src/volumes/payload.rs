@@ -72,6 +72,9 @@ pub enum PayloadError {
     /// No token was issued.
     #[error("failed to fetch token: {0}")]
     Token(String),
+    /// There are no certificates.
+    #[error("{0}")]
+    TrustBundle(String),
     /// The downward API does not offer it.
     #[error(transparent)]
     Field(#[from] ConfigError),

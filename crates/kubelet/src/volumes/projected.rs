@@ -1,6 +1,8 @@
 //! `projected`: several sources in one directory, tokens among them.
 
-use k8s_openapi::api::core::v1::{Pod, ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection};
+use k8s_openapi::api::core::v1::{
+    ClusterTrustBundleProjection, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection,
+};
 
 use super::payload::{DEFAULT_MODE, File, Payload, PayloadError};
 use super::{VolumeContext, common_user, downward_api, keyed, ownership};
@@ -41,10 +43,30 @@ async fn projection(
     if let Some(source) = &source.service_account_token {
         return token(pod, source, mode, context).await;
     }
-    Err(PayloadError::Unsupported(match source.cluster_trust_bundle {
-        Some(_) => "clusterTrustBundle",
-        None => "podCertificate",
-    }))
+    if let Some(source) = &source.cluster_trust_bundle {
+        return certificates(pod, source, mode, context).await;
+    }
+    Err(PayloadError::Unsupported("podCertificate"))
+}
+
+async fn certificates(
+    pod: &Pod,
+    source: &ClusterTrustBundleProjection,
+    mode: i32,
+    context: VolumeContext<'_>,
+) -> Result<Payload, PayloadError> {
+    let text = context.objects.certificates(source).await;
+    let text = text.map_err(|error| PayloadError::TrustBundle(error.to_string()))?;
+    let owner = common_user(pod);
+    let mode = mode_for(pod, owner, mode);
+    let mut payload = Payload::default();
+    payload.insert(&source.path, File { owner, ..File::new(text.into_bytes(), mode) })?;
+    Ok(payload)
+}
+
+/// Whoever is given the file by user or group needs no wider mode.
+fn mode_for(pod: &Pod, owner: Option<i64>, mode: i32) -> i32 {
+    if owner.is_some() || ownership::fs_group(pod).is_some() { 0o600 } else { mode }
 }
 
 async fn token(
@@ -61,8 +83,7 @@ async fn token(
         .await
         .map_err(|error| PayloadError::Token(error.to_string()))?;
     let owner = common_user(pod);
-    // Whoever is given the file by user or group needs no wider mode.
-    let mode = if owner.is_some() || ownership::fs_group(pod).is_some() { 0o600 } else { mode };
+    let mode = mode_for(pod, owner, mode);
     let mut payload = Payload::default();
     payload.insert(&source.path, File { owner, ..File::new(token.text.into_bytes(), mode) })?;
     payload.refresh_at = Some(token.refresh_at);
