@@ -293,10 +293,10 @@ pub(super) const RUNTIME_CLASS_HANDLER: &str =
     "handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class. The possible values are specific to the node & CRI configuration.  It is assumed that all handlers are available on every node, and handlers of the same name are equivalent on every node. For example, a handler called \"runc\" might specify that the runc OCI runtime (using native Linux containers) will be used to run the containers in a pod. The Handler must be lowercase, conform to the DNS Label (RFC 1123) requirements, and is immutable.";
 /// `io.k8s.api.rbac.v1.ClusterRoleBinding.roleRef`
 pub(super) const CLUSTER_ROLE_BINDING_ROLE_REF: &str =
-    "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
+    "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.";
 /// `io.k8s.api.rbac.v1.RoleBinding.roleRef`
 pub(super) const ROLE_BINDING_ROLE_REF: &str =
-    "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
+    "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.";
 /// `io.k8s.api.scheduling.v1.PriorityClass.globalDefault`
 pub(super) const PRIORITY_CLASS_GLOBAL_DEFAULT: &str =
     "globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class. Only one PriorityClass can be marked as `globalDefault`. However, if more than one PriorityClasses exists with their `globalDefault` field set to true, the smallest value of such global default PriorityClasses will be used as the default priority.";
