@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use api::Kind;
+use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::net::Cidr;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource, RuntimeConfig};
 use crate::server;
 use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
-use crate::watch_cache::{Caches, FeedError, ListRequest};
+use crate::watch_cache::{Caches, Decoded, FeedError, ListRequest};
 
 /// A connection to a kubelet.
 pub trait NodeStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -85,6 +86,7 @@ pub struct Server {
     pub(crate) tokens: TokenAuthenticator,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) rbac: Arc<Rbac>,
+    pub(crate) priority_classes: Decoded<PriorityClass>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
     pub(crate) runtime_config: RuntimeConfig,
     pub(crate) service_ranges: Vec<Cidr>,
@@ -189,6 +191,8 @@ impl ApiServer {
         let feed = Arc::clone(&caches);
         tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
         let rbac = Arc::new(Rbac::new(&caches).expect("the registry has the kinds of RBAC"));
+        let classes = caches.of("priorityclasses");
+        let priority_classes = Decoded::new(Arc::clone(classes.expect("the registry has PriorityClasses")));
         let nodes = Arc::new(NodeAuthorizer::new(Arc::clone(&caches), Arc::clone(&rbac)));
         let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
         let server = Server {
@@ -200,6 +204,7 @@ impl ApiServer {
             tokens,
             authorizer,
             rbac,
+            priority_classes,
             node_dialer: config.node_dialer,
             runtime_config: config.runtime_config,
             service_ranges: config.service_ranges,

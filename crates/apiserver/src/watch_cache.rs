@@ -23,7 +23,7 @@ mod feed;
 mod filter;
 mod history;
 
-pub use decoded::{Decoded, in_namespace};
+pub use decoded::{Decoded, Item, in_namespace};
 pub use entry::{CLOSING, Entry, Event, EventKind, wrap};
 pub use facts::{Facts, SelectableField};
 pub use feed::{CacheSpec, Caches, FeedError, ROOT};

@@ -1,5 +1,7 @@
 //! The priority of a Pod follows from its class, or from the class for Pods that name none.
 
+use std::sync::Arc;
+
 use api::Object;
 use api::k8s_openapi::api::core::v1::{Pod, PodSpec};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
@@ -8,6 +10,7 @@ use async_trait::async_trait;
 
 use super::{Attributes, Operation, Plugin};
 use crate::error::Error;
+use crate::watch_cache::Item;
 
 /// The plugin.
 pub struct Priority;
@@ -22,7 +25,7 @@ impl Plugin for Priority {
             return Ok(());
         };
         let outcome = match attributes.operation {
-            Operation::Create => assign(spec, &classes(attributes).await?),
+            Operation::Create => assign(spec, &typed(&classes(attributes).await)),
             Operation::Update | Operation::Delete => {
                 keep(spec, attributes.old);
                 Ok(())
@@ -42,7 +45,8 @@ impl Plugin for Priority {
         if class.global_default != Some(true) {
             return Ok(());
         }
-        let classes = classes(attributes).await?;
+        let classes = classes(attributes).await;
+        let classes = typed(&classes);
         let other =
             default_of(&classes).and_then(|class| class.metadata.name.as_deref()).filter(|other| *other != name);
         match other {
@@ -55,20 +59,26 @@ impl Plugin for Priority {
     }
 }
 
-async fn classes(attributes: &Attributes<'_>) -> Result<Vec<PriorityClass>, Error> {
-    attributes.server.all("scheduling.k8s.io", "priorityclasses").await
+/// Every Pod that is created asks for these, so they are not decoded each time.
+async fn classes(attributes: &Attributes<'_>) -> Arc<[Arc<Item<PriorityClass>>]> {
+    attributes.server.caches.fresh().await;
+    attributes.server.priority_classes.all()
+}
+
+fn typed(classes: &[Arc<Item<PriorityClass>>]) -> Vec<&PriorityClass> {
+    classes.iter().filter_map(|item| item.object()).collect()
 }
 
 /// The class of Pods that name none: the one of least value, should several be marked.
-fn default_of(classes: &[PriorityClass]) -> Option<&PriorityClass> {
-    classes.iter().filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value)
+fn default_of<'a>(classes: &[&'a PriorityClass]) -> Option<&'a PriorityClass> {
+    classes.iter().copied().filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value)
 }
 
-fn assign(spec: &mut PodSpec, classes: &[PriorityClass]) -> Result<(), String> {
+fn assign(spec: &mut PodSpec, classes: &[&PriorityClass]) -> Result<(), String> {
     let class = match spec.priority_class_name.as_deref().unwrap_or_default() {
         "" => default_of(classes),
         name => {
-            let named = classes.iter().find(|class| class.metadata.name.as_deref() == Some(name));
+            let named = classes.iter().copied().find(|class| class.metadata.name.as_deref() == Some(name));
             Some(named.ok_or_else(|| format!("no PriorityClass with name {name} was found"))?)
         }
     };

@@ -22,7 +22,7 @@ pub static LEASES: Resource = Resource {
         verbs: ALL_VERBS,
         subresources: &[],
     },
-    backing: Backing::Stored(Stored { path: "coordination.k8s.io/leases", strategy: &Rules, selectable: &[] }),
+    backing: Backing::Stored(Stored { path: "leases", strategy: &Rules, selectable: &[] }),
     actions: &[],
 };
 

@@ -18,7 +18,7 @@ pub static RUNTIME_CLASSES: Resource = Resource {
         verbs: ALL_VERBS,
         subresources: &[],
     },
-    backing: Backing::Stored(Stored { path: "node.k8s.io/runtimeclasses", strategy: &Rules, selectable: &[] }),
+    backing: Backing::Stored(Stored { path: "runtimeclasses", strategy: &Rules, selectable: &[] }),
     actions: &[],
 };
 

@@ -18,7 +18,7 @@ pub static PRIORITY_CLASSES: Resource = Resource {
         verbs: ALL_VERBS,
         subresources: &[],
     },
-    backing: Backing::Stored(Stored { path: "scheduling.k8s.io/priorityclasses", strategy: &Rules, selectable: &[] }),
+    backing: Backing::Stored(Stored { path: "priorityclasses", strategy: &Rules, selectable: &[] }),
     actions: &[],
 };
 

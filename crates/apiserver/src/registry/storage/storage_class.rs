@@ -18,7 +18,7 @@ pub static STORAGE_CLASSES: Resource = Resource {
         verbs: ALL_VERBS,
         subresources: &[],
     },
-    backing: Backing::Stored(Stored { path: "storage.k8s.io/storageclasses", strategy: &Rules, selectable: &[] }),
+    backing: Backing::Stored(Stored { path: "storageclasses", strategy: &Rules, selectable: &[] }),
     actions: &[],
 };
 

@@ -18,11 +18,7 @@ pub static VOLUME_ATTRIBUTES_CLASSES: Resource = Resource {
         verbs: ALL_VERBS,
         subresources: &[],
     },
-    backing: Backing::Stored(Stored {
-        path: "storage.k8s.io/volumeattributesclasses",
-        strategy: &Rules,
-        selectable: &[],
-    }),
+    backing: Backing::Stored(Stored { path: "volumeattributesclasses", strategy: &Rules, selectable: &[] }),
     actions: &[],
 };
 
