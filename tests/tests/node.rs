@@ -22,9 +22,12 @@ fn main() -> ExitCode {
         the_kubelet_streams_to_those_who_may,
         logs_are_read_across_rotations,
         previous_and_completed_containers_keep_their_logs,
+        logs_last_as_long_as_their_pod,
         a_cordoned_node_is_drained,
+        a_node_is_drained_by_every_kubectl,
         pods_of_a_node_that_vanished_are_evicted,
         a_shutdown_ends_pods_by_priority_and_says_why,
+        a_reboot_is_told,
         dead_containers_go_with_their_logs,
         unused_images_go_when_the_disk_is_full,
         containers_of_pods_nobody_knows_are_ended_with_their_hooks,
@@ -353,6 +356,26 @@ fn previous_and_completed_containers_keep_their_logs(cluster: &Cluster) -> Resul
     Ok(())
 }
 
+fn logs_last_as_long_as_their_pod(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("leaving")?;
+    let script = "trap 'echo told; until [ -e /go ]; do sleep 0.1; done; echo last words; exit 0' TERM; echo hello; \
+                  while :; do sleep 0.1; done";
+    run(&kubectl, "leaver", script)?;
+    let follower = kubectl.stream(&["logs", "-f", "leaver"])?;
+    kubectl.ok(&["delete", "pod", "leaver", "--wait=false"])?;
+    follower.wait_for(SOON, |text| text == "hello\ntold\n")?;
+    ensure!(kubectl.value("pod/leaver", "/metadata/deletionTimestamp")?.is_string(), "it is on its way out");
+    ensure!(kubectl.ok(&["logs", "leaver"])? == "hello\ntold\n");
+    let error = kubectl.fails(&["logs", "leaver", "--previous"])?;
+    ensure!(error.contains("previous terminated container \"leaver\" in pod \"leaver\" not found"), "{error}");
+    kubectl.ok(&["exec", "leaver", "--", "touch", "/go"])?;
+    follower.wait_for(SOON, |text| text == "hello\ntold\nlast words\n")?;
+    kubectl.ok(&["wait", "--for=delete", "pod/leaver", "--timeout=30s"])?;
+    let error = kubectl.fails(&["logs", "leaver"])?;
+    ensure!(error.contains("pods \"leaver\" not found"), "{error}");
+    Ok(())
+}
+
 /// A Node object without a machine.
 fn ghost(name: &str, ready: bool) -> String {
     let conditions = json!([{
@@ -397,6 +420,48 @@ fn a_cordoned_node_is_drained(cluster: &Cluster) -> Result<()> {
     kubectl.wait_value("node/drained", "/spec/unschedulable", SOON, Value::is_null)?;
     kubectl.ok(&["delete", "node", "drained"])?;
     Ok(())
+}
+
+/// A cluster of its own: all its Pods go.
+fn a_node_is_drained_by_every_kubectl(_: &Cluster) -> Result<()> {
+    let cluster = Cluster::start(Options { flags: vec!["--kubelet-port=0".to_owned()], ..Options::default() })?;
+    let case = || -> Result<()> {
+        let kubectl = cluster.namespace("draining")?;
+        for one in kubectl.every_version()? {
+            drain_and_return(&one).with_context(|| one.command_line())?;
+        }
+        Ok(())
+    };
+    case().map_err(|error| error.context(cluster.diagnose()))
+}
+
+fn drain_and_return(kubectl: &Kubectl) -> Result<()> {
+    let pod = |name: &str, volumes: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 0, volumes: \
+             [{volumes}], containers: [{{name: app, image: busybox, command: [sleep, inf]}}]}}\n"
+        )
+    };
+    kubectl.apply(&(pod("plain", "") + "---\n" + &pod("scratch", "{name: v, emptyDir: {}}")))?;
+    kubectl.ok(&["wait", "--for=condition=Ready", "pod/plain", "pod/scratch", "--timeout=60s"])?;
+    let refused = kubectl.fails(&["drain", "node-1", "--timeout=60s", "--delete-emptydir-data"])?;
+    ensure!(refused.contains("declare no controller"), "{refused}");
+    let refused = kubectl.fails(&["drain", "node-1", "--timeout=60s", "--force"])?;
+    ensure!(refused.contains("use --delete-emptydir-data to override"), "{refused}");
+    let listed = kubectl.ok(&["get", "node", "node-1", "--no-headers"])?;
+    ensure!(listed.contains("Ready,SchedulingDisabled"), "who is refused is cordoned: {listed}");
+    let drained = kubectl.ok(&["drain", "node-1", "--timeout=60s", "--force", "--delete-emptydir-data"])?;
+    for line in ["pod/plain evicted", "pod/scratch evicted", "node/node-1 drained"] {
+        ensure!(drained.contains(line), "{drained}");
+    }
+    ensure!(kubectl.ok(&["get", "pods", "-o", "name"])?.is_empty(), "nobody is left");
+    kubectl.apply(&pod("later", ""))?;
+    kubectl.ok(&["wait", "--for=condition=PodScheduled=False", "pod/later", "--timeout=30s"])?;
+    let conditions = kubectl.value("pod/later", "/status/conditions")?.to_string();
+    ensure!(conditions.contains("1 node(s) were unschedulable"), "{conditions}");
+    ensure!(kubectl.ok(&["uncordon", "node-1"])? == "node/node-1 uncordoned\n");
+    kubectl.wait_ready("later")?;
+    kubectl.ok(&["delete", "pod", "later"]).map(drop)
 }
 
 fn pods_of_a_node_that_vanished_are_evicted(cluster: &Cluster) -> Result<()> {
@@ -473,6 +538,27 @@ fn a_shutdown_ends_pods_by_priority_and_says_why(_: &Cluster) -> Result<()> {
     let (ordinary, important) = (ended("ordinary")?, ended("important")?);
     ensure!(ordinary < important, "the important one ends later: {important}, not {ordinary}");
     Ok(())
+}
+
+/// A cluster of its own. The machine goes on, so its Node is made to tell of another boot.
+fn a_reboot_is_told(_: &Cluster) -> Result<()> {
+    let cluster = Cluster::start(Options { flags: vec!["--kubelet-port=0".to_owned()], ..Options::default() })?;
+    let kubectl = cluster.kubectl();
+    let boot = kubectl.text("node/node-1", "/status/nodeInfo/bootID")?;
+    kubectl.ok(&[
+        "patch",
+        "node",
+        "node-1",
+        "--subresource=status",
+        "-p",
+        r#"{"status":{"nodeInfo":{"bootID":"b"}}}"#,
+    ])?;
+    cluster.stop_server()?;
+    cluster.start_server()?;
+    kubectl.wait_value("node/node-1", "/status/nodeInfo/bootID", SOON, |now| *now == boot.as_str())?;
+    let told = format!("Node node-1 has been rebooted, boot id: {boot}");
+    let events = || kubectl.ok(&["get", "events", "--field-selector=reason=Rebooted,type=Warning"]);
+    wait_for(|| Ok(events()?.contains(&told)), "the reboot is told")
 }
 
 fn dead_containers_go_with_their_logs(cluster: &Cluster) -> Result<()> {

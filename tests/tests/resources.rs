@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         a_node_that_is_short_makes_pods_go,
         pods_that_use_more_than_all_may_are_evicted_at_once,
         a_critical_pod_starts_when_others_have_made_way,
+        huge_pages_are_for_those_who_ask,
     ];
     let flags =
         ["--system-reserved=cpu=100m,memory=100Mi", "--pod-max-pids=200", "--eviction-hard=memory.available<100Mi"]
@@ -484,4 +485,86 @@ fn own_cpus(cluster: &Cluster) -> Result<()> {
     kubectl.ok(&["delete", "pod/pinned", "--now"])?;
     wait_cpus(&kubectl, "shared", &all)?;
     kubectl.ok(&["delete", "pod", "--all", "--now"]).map(drop)
+}
+
+/// Huge pages of the machine, which it gets back.
+struct HugePages {
+    before: String,
+}
+
+impl HugePages {
+    const FILE: &str = "/proc/sys/vm/nr_hugepages";
+
+    /// `count` more of 2 MiB each, or `None` where the kernel has none to give.
+    fn take(count: u64) -> Result<Option<Self>> {
+        let read = || Ok::<_, anyhow::Error>(std::fs::read_to_string(Self::FILE)?.trim().to_owned());
+        if !std::path::Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists() {
+            return Ok(None);
+        }
+        let taken = Self { before: read()? };
+        let wanted = (taken.before.parse::<u64>()? + count).to_string();
+        if std::fs::write(Self::FILE, &wanted).is_err() || read()? != wanted {
+            return Ok(None);
+        }
+        Ok(Some(taken))
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::write(Self::FILE, &self.before) {
+            eprintln!("{} is not {} again: {error}", Self::FILE, self.before);
+        }
+    }
+}
+
+/// Whether there is a `hugetlb` controller, without which no Pod with huge pages is started.
+fn huge_pages_are_limited() -> Result<bool> {
+    if !is_v1() {
+        let controllers = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")?;
+        return Ok(controllers.split_whitespace().any(|name| name == "hugetlb"));
+    }
+    Ok(std::path::Path::new("/sys/fs/cgroup/hugetlb/cgroup.procs").exists())
+}
+
+/// A cluster of its own: a node counts its huge pages when it starts.
+fn huge_pages_are_for_those_who_ask(_: &Cluster) -> Result<()> {
+    let Some(_pages) = HugePages::take(8)? else {
+        eprintln!("skipped: the kernel has no huge pages to give");
+        return Ok(());
+    };
+    let cluster = Cluster::start(Options::default())?;
+    let kubectl = cluster.kubectl();
+    let case = || -> Result<()> {
+        kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
+        let all = mebibytes(&kubectl.text("node/node-1", "/status/capacity/hugepages-2Mi")?)?;
+        ensure!(all >= 16, "{all} MiB");
+        ensure!(mebibytes(&kubectl.text("node/node-1", "/status/allocatable/hugepages-2Mi")?)? == all);
+        let pod = |name: &str, amount: i64| {
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 0, volumes: \
+                 [{{name: pages, emptyDir: {{medium: HugePages}}}}], containers: [{{name: app, image: busybox, command: \
+                 [sleep, inf], volumeMounts: [{{name: pages, mountPath: /pages}}], resources: {{limits: {{hugepages-2Mi: \
+                 {amount}Mi, memory: 16Mi}}}}}}]}}\n"
+            )
+        };
+        kubectl.apply(&pod("has", 4))?;
+        kubectl.ok(&["wait", "--for=condition=PodScheduled", "pod/has", "--timeout=30s"])?;
+        let limited = huge_pages_are_limited()?;
+        if limited {
+            kubectl.wait_ready("has")?;
+            let mounted = kubectl.ok(&["exec", "has", "--", "grep", " /pages ", "/proc/mounts"])?;
+            ensure!(mounted.contains(" hugetlbfs ") && mounted.contains("pagesize=2M"), "{mounted}");
+        } else {
+            eprintln!("no Pod is started: the kernel cannot limit huge pages");
+        }
+        kubectl.apply(&pod("more", all - 2))?;
+        kubectl.ok(&["wait", "--for=condition=PodScheduled=False", "pod/more", "--timeout=30s"])?;
+        let pending = kubectl.value("pod/more", "/status")?;
+        ensure!(pending["phase"] == "Pending", "{pending}");
+        ensure!(pending["conditions"].to_string().contains("Insufficient hugepages-2Mi"), "{pending}");
+        kubectl.ok(&["delete", "pod", "has"])?;
+        kubectl.ok(&["wait", "--for=condition=PodScheduled", "pod/more", "--timeout=60s"]).map(drop)
+    };
+    case().map_err(|error| error.context(cluster.diagnose()))
 }

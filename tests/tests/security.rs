@@ -428,6 +428,14 @@ fn an_image_is_a_volume(cluster: &Cluster) -> Result<()> {
     kubectl.wait_ready("reader")?;
     let read = shell(&kubectl, "reader", "ls -d /image/etc/nginx; touch /image/x 2>&1 || true")?;
     ensure!(read.contains("/image/etc/nginx\n") && read.contains("Read-only file system"), "{read}");
+    let part = |field: &str| format!("volumeMounts: [{{name: files, mountPath: /part, {field}}}]");
+    kubectl.apply(&pod("part", volumes, &part("subPath: etc/nginx")))?;
+    let expression = "env: [{name: DIR, value: nginx}], ".to_owned() + &part("subPathExpr: etc/$(DIR)");
+    kubectl.apply(&pod("expanded", volumes, &expression))?;
+    for name in ["part", "expanded"] {
+        kubectl.wait_ready(name)?;
+        ensure!(shell(&kubectl, name, "ls -d /part/conf.d")? == "/part/conf.d", "{name}");
+    }
     kubectl.apply(&pod(
         "none",
         "volumes: [{name: files, image: {reference: no-such-image, pullPolicy: Never}}],",

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         ephemeral_claims_go_with_their_pod,
         claims_that_cannot_be_had_say_why,
         trust_bundles_are_shown_by_name_and_by_signer,
+        what_nobody_can_recycle_has_failed,
+        a_pod_bound_by_hand_starts_when_its_claim_is_bound,
     ];
     suite::run(|| Cluster::start(options()), cases, Cluster::diagnose)
 }
@@ -339,4 +341,48 @@ fn trust_bundles_are_shown_by_name_and_by_signer(cluster: &Cluster) -> Result<()
     ])?;
     ensure!(listed.split_whitespace().collect::<Vec<_>>() == [of_signer, signer], "{listed}");
     kubectl.ok(&["delete", "clustertrustbundles", named, of_signer]).map(drop)
+}
+
+fn what_nobody_can_recycle_has_failed(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("recycled")?;
+    let path = cluster.scratch("recycled")?;
+    fs::write(path.join("file"), "here")?;
+    let volume = format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: recycled}}\nspec: {{capacity: {{storage: 1Gi}}, \
+         accessModes: [ReadWriteOnce], storageClassName: recycled, persistentVolumeReclaimPolicy: Recycle, local: {{path: \
+         {}}}, nodeAffinity: {{required: {{nodeSelectorTerms: [{{matchExpressions: [{{key: kubernetes.io/hostname, \
+         operator: Exists}}]}}]}}}}}}\n",
+        path.display()
+    );
+    let applied = kubectl.run_with_input(&["apply", "-f", "-"], volume.as_bytes())?;
+    ensure!(applied.stderr.contains("The Recycle reclaim policy is deprecated."), "{applied:?}");
+    kubectl.apply(&claim("data", "1Gi", "  storageClassName: recycled\n"))?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Bound", "pv/recycled", "--timeout=30s"])?;
+    kubectl.ok(&["delete", "pvc", "data"])?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Failed", "pv/recycled", "--timeout=30s"])?;
+    let message = "No recycler plugin found for the volume!";
+    ensure!(kubectl.text("pv/recycled", "/status/message")? == message);
+    event(&cluster.kubectl(), "pv/recycled", message)?;
+    ensure!(kubectl.ok(&["describe", "pv", "recycled"])?.contains("VolumeFailedRecycle"));
+    ensure!(fs::read_to_string(path.join("file"))? == "here", "nothing is taken away");
+    kubectl.ok(&["delete", "pv", "recycled"]).map(drop)
+}
+
+fn a_pod_bound_by_hand_starts_when_its_claim_is_bound(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("by-hand")?;
+    kubectl.apply(&claim("late", "1Gi", "  storageClassName: by-hand\n"))?;
+    let bound = uses_claim("waiter", "late").replacen("spec:", "spec:\n  nodeName: node-1", 1);
+    kubectl.apply(&bound)?;
+    event(&kubectl, "pod/waiter", "PVC is not bound")?;
+    let path = cluster.scratch("by-hand")?;
+    kubectl.apply(&format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: by-hand}}\nspec: {{capacity: {{storage: 1Gi}}, \
+         accessModes: [ReadWriteOnce], storageClassName: by-hand, hostPath: {{path: {}}}}}\n",
+        path.display()
+    ))?;
+    kubectl.ok(&["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/late", "--timeout=30s"])?;
+    kubectl.wait_ready("waiter")?;
+    kubectl.ok(&["delete", "pod", "waiter"])?;
+    kubectl.ok(&["delete", "pvc", "late"])?;
+    kubectl.ok(&["delete", "pv", "by-hand"]).map(drop)
 }

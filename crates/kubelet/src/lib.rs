@@ -211,6 +211,7 @@ impl Kubelet {
             self.runtime_version.clone(),
             self.context.pressure.subscribe(),
             self.ready.clone(),
+            self.context.events.clone(),
         )
         .with_extended(self.context.devices.amounts(), self.context.node.subscribe())
         .until_shutdown(self.context.shutting_down.subscribe());

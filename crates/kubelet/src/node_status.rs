@@ -4,6 +4,7 @@
 //! patches the difference. A kubelet that stops leaves the Node as it is, because its Pods run on; the Lease tells when
 //! it is really gone.
 
+mod changes;
 mod compute;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 use crate::config::{Config, NodeConfig};
 use crate::cpu_manager::Policy;
 use crate::devices::DeviceAmounts;
+use crate::events::Events;
 use crate::machine::Machine;
 use crate::resources::NodeResources;
 
@@ -49,6 +51,7 @@ pub struct NodeStatusWriter {
     pressure: watch::Receiver<Vec<&'static str>>,
     written: Option<(Timestamp, NodeStatus)>,
     ready: Arc<Notify>,
+    events: Events,
     /// What device plugins offer.
     devices: watch::Receiver<DeviceAmounts>,
     /// The Node as the API has it.
@@ -65,6 +68,7 @@ impl NodeStatusWriter {
         runtime_version: String,
         pressure: watch::Receiver<Vec<&'static str>>,
         ready: Arc<Notify>,
+        events: Events,
     ) -> Self {
         Self {
             nodes: Api::all(config.client.clone()),
@@ -78,6 +82,7 @@ impl NodeStatusWriter {
             pressure,
             written: None,
             ready,
+            events,
             devices: watch::channel(DeviceAmounts::default()).1,
             seen: watch::channel(Arc::default()).1,
             shutting_down: watch::channel(false).1,
@@ -156,6 +161,9 @@ impl NodeStatusWriter {
         match self.nodes.create(&PostParams::default(), &node).await {
             Ok(node) => {
                 info!(node = self.node.name, "registered the Node");
+                if let Some(status) = &node.status {
+                    self.tell(None, status);
+                }
                 Ok(node)
             }
             Err(error) if client::is_already_exists(&error) => {
@@ -184,9 +192,17 @@ impl NodeStatusWriter {
         if due {
             let patch = Patch::Strategic(json!({ "status": status }));
             self.nodes.patch_status(&self.node.name, &PatchParams::default(), &patch).await?;
+            self.tell(before, &status);
             self.written = Some((now, status));
         }
         Ok(())
+    }
+
+    /// Reports what the status just written says that the one before did not.
+    fn tell(&self, before: Option<&NodeStatus>, after: &NodeStatus) {
+        for change in changes::changes(&self.node.name, before, after) {
+            self.events.node(&self.node.name, change.kind, change.reason, change.message);
+        }
     }
 
     async fn status(&self, before: Option<&NodeStatus>) -> NodeStatus {

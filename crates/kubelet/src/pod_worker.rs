@@ -53,6 +53,8 @@ pub use room::Room;
 /// Attempts after something failed.
 const RETRY_LADDER: Ladder =
     Ladder { initial: Duration::from_millis(100), max: Duration::from_secs(10), reset_after: Duration::from_secs(60) };
+/// How often a claim that is not bound is read again: a node may not watch claims.
+const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 /// A pass that takes longer is seen while it lasts. One that is quicker says at once what came of it: the write of what
 /// was would only stand in the way of that.
 const FIRST_AFTER: Duration = Duration::from_millis(20);
@@ -284,7 +286,7 @@ impl PodWorker {
             if let Some(error) = &report.without_devices {
                 return self.end_without_devices(&pod, error);
             }
-            let failed = report.failed;
+            let (failed, awaits_claim) = (report.failed, report.awaits_claim);
             self.note_resize(&pod, report.resize_error.clone());
             self.absorb(&actions, report);
             if self.is_ending() {
@@ -296,7 +298,7 @@ impl PodWorker {
                     let status = self.compute_status(&pod, &observed, Stage::Syncing, None);
                     self.publish(&pod, status);
                 }
-                let retry_at = self.retry_at();
+                let retry_at = if awaits_claim { Instant::now() + CLAIM_INTERVAL } else { self.retry_at() };
                 return Some(match actions.sandbox {
                     // Nothing runs, so nothing the runtime says is worth an earlier attempt, least of all about this one.
                     SandboxAction::Create { .. } => Pause::Undisturbed(retry_at),

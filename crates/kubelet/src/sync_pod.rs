@@ -35,7 +35,7 @@ use crate::plan_pod::{CreateSandboxReason, PodActions, SandboxAction, StartConta
 use crate::pod;
 use crate::pod_status::{Waiting, WaitingReasons};
 use crate::user_namespaces::IdRange;
-use crate::volumes::{self, MountedVolumes, VolumeContext};
+use crate::volumes::{self, MountedVolumes, VolumeContext, VolumeError};
 
 pub use kill::stop_pod;
 pub use post_start::PostStarts;
@@ -88,6 +88,8 @@ pub struct SyncReport {
     pub resize_error: Option<String>,
     /// There is no sandbox, or volumes are missing: nothing was started.
     pub failed: bool,
+    /// A volume's claim is not bound yet.
+    pub awaits_claim: bool,
     /// The Pod cannot have its devices: it cannot run here.
     pub without_devices: Option<AllocationError>,
 }
@@ -130,9 +132,10 @@ pub async fn sync_pod(pass: &SyncPass<'_>) -> SyncReport {
     }
     let images = ImageFetches::start(pass);
     let (volumes, sandbox, env) = tokio::join!(set_up_volumes(pass), ready_sandbox(pass), env_objects(pass));
-    report.failed |= sandbox.is_none() || volumes.is_none();
-    report.volumes.clone_from(&volumes);
-    let (Some(volumes), Some(sandbox)) = (volumes, sandbox) else { return report };
+    report.failed |= sandbox.is_none() || volumes.is_err();
+    report.awaits_claim = volumes == Err(NoVolumes::Unbound);
+    report.volumes = volumes.as_ref().ok().cloned();
+    let (Ok(volumes), Some(sandbox)) = (volumes, sandbox) else { return report };
     start::start_containers(pass, &sandbox, &volumes, env, images, &mut report).await;
     report
 }
@@ -142,16 +145,25 @@ async fn kill_unwanted(pass: &SyncPass<'_>, report: &mut SyncReport) {
     report.progressed |= !pass.actions.kill.is_empty();
 }
 
+/// Why there are no volumes, as far as it tells when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoVolumes {
+    /// A claim is not bound yet.
+    Unbound,
+    /// Something went wrong.
+    Failed,
+}
+
 /// Volumes, or nothing after saying why.
-async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
+async fn set_up_volumes(pass: &SyncPass<'_>) -> Result<MountedVolumes, NoVolumes> {
     if let PassVolumes::Current(volumes) = pass.volumes {
-        return Some(volumes.clone());
+        return Ok(volumes.clone());
     }
     let pod_dir = pass.context.pod_dir(&pod::uid(pass.pod));
     if let Err(error) = std::fs::create_dir_all(&pod_dir) {
         let message = format!("create {}: {error}", pod_dir.display());
         pass.context.events.warning(pass.pod, "FailedMount", message);
-        return None;
+        return Err(NoVolumes::Failed);
     }
     let context = VolumeContext {
         host: &*pass.context.host,
@@ -167,16 +179,19 @@ async fn set_up_volumes(pass: &SyncPass<'_>) -> Option<MountedVolumes> {
         Ok(volumes) => {
             let took_ms = milliseconds(started.elapsed());
             pass.context.history.record(pass.pod, Transition::Volumes { took_ms });
-            Some(volumes)
+            Ok(volumes)
         }
         Err(errors) => {
-            for error in errors {
+            for error in &errors {
                 pass.context.events.warning(pass.pod, "FailedMount", error.to_string());
             }
             match pass.volumes {
                 // What is mounted goes on showing what it showed.
-                PassVolumes::Outdated(volumes) => Some(volumes.clone().until(context.now)),
-                PassVolumes::Current(_) | PassVolumes::Missing => None,
+                PassVolumes::Outdated(volumes) => Ok(volumes.clone().until(context.now)),
+                PassVolumes::Current(_) | PassVolumes::Missing => {
+                    let unbound = errors.iter().any(VolumeError::awaits_binding);
+                    Err(if unbound { NoVolumes::Unbound } else { NoVolumes::Failed })
+                }
             }
         }
     }

@@ -121,6 +121,13 @@ pub struct VolumeError {
     problem: VolumeProblem,
 }
 
+impl VolumeError {
+    /// Whether all it takes is that somebody binds a claim, which may be at any moment.
+    pub fn awaits_binding(&self) -> bool {
+        matches!(self.problem, VolumeProblem::Claim { problem: persistent::ClaimProblem::NotBound, .. })
+    }
+}
+
 impl std::fmt::Display for VolumeError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { volume, problem } = self;

@@ -3,8 +3,9 @@ use serde_json::{Value, json};
 use testkit::fake_api::FakeApi;
 
 use super::*;
+use crate::history::History;
 use crate::resources::{Amounts, ResourceConfig};
-use crate::testing::at;
+use crate::testing::{EventLog, at};
 
 fn node() -> NodeConfig {
     NodeConfig {
@@ -161,7 +162,12 @@ fn transition_times_stay_while_a_condition_holds() {
 }
 
 fn writer(api: &FakeApi) -> NodeStatusWriter {
+    logging_writer(api, &EventLog::default())
+}
+
+fn logging_writer(api: &FakeApi, log: &EventLog) -> NodeStatusWriter {
     let clock: SharedClock = Arc::new(crate::testing::TokioClock::new());
+    let history = History::start(tempfile::tempdir().unwrap().path().join("history"), Arc::clone(&clock));
     NodeStatusWriter {
         cpu_manager: Policy::None,
         devices: watch::channel(DeviceAmounts::default()).1,
@@ -177,6 +183,7 @@ fn writer(api: &FakeApi) -> NodeStatusWriter {
         pressure: watch::channel(Vec::new()).1,
         written: None,
         ready: Arc::new(Notify::new()),
+        events: Events::new(Arc::new(log.clone()), history),
     }
 }
 
@@ -215,4 +222,19 @@ async fn a_node_that_exists_keeps_its_labels_and_taints() {
         (&json!("yes"), &json!("ssd"))
     );
     assert_eq!(node["spec"]["taints"], json!([{ "key": "mine", "effect": "NoSchedule" }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_is_told_once() {
+    let (api, log) = (FakeApi::new(), EventLog::default());
+    let machine = |boot: &str| Machine { boot_id: boot.to_owned(), ..machine() };
+    for boot in ["first", "second", "second"] {
+        let mut writer = NodeStatusWriter { machine: machine(boot), ..logging_writer(&api, &log) };
+        writer.register().await;
+        writer.report().await.unwrap();
+        writer.report().await.unwrap();
+    }
+    let reboots: Vec<_> = log.all().into_iter().filter(|event| event.starts_with("Rebooted")).collect();
+    assert_eq!(reboots, ["Rebooted: Node n1 has been rebooted, boot id: second"]);
+    assert_eq!(log.count("NodeHasSufficientMemory"), 1);
 }

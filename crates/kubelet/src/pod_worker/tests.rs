@@ -500,6 +500,36 @@ async fn an_unsupported_volume_is_reported_and_the_pod_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_gets_bound_late_starts_the_pod_within_a_second() {
+    let node = Node::new();
+    let directory = tempfile::tempdir().unwrap();
+    let claim = |status: serde_json::Value| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": "c", "namespace": "default", "uid": "uc" },
+            "spec": { "volumeName": "v" }, "status": status,
+        })
+    };
+    node.api.put(claim(json!({ "phase": "Pending" })));
+    node.api.put(json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "v" },
+        "spec": {
+            "hostPath": { "path": directory.path() },
+            "claimRef": { "name": "c", "namespace": "default", "uid": "uc" },
+        },
+    }));
+    let mut spec = one();
+    spec["volumes"] = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }]);
+    node.create(spec);
+    node.until("the event", |node| node.events.count("FailedMount") > 0).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    node.api.put(claim(json!({ "phase": "Bound" })));
+    let bound = tokio::time::Instant::now();
+    node.until_running().await;
+    assert!(bound.elapsed() < Duration::from_secs(2), "{:?}", bound.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failing_sandbox_is_reported_and_tried_again() {
     let node = Node::new();
     node.cri.behave(|fake| fake.sandbox_failure = Some("no address left".to_owned()));

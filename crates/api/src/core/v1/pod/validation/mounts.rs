@@ -37,24 +37,14 @@ pub(super) fn validate_mounts(
             let message = "must not already exist as a path in volumeDevices";
             errors.push(invalid(&mount_path, &mount.mount_path, message));
         }
-        validate_sub_path(mount, volume.is_some_and(|volume| volume.image.is_some()), list_path, &path, errors);
+        validate_sub_path(mount, list_path, &path, errors);
         validate_propagation(mount, container, list_path, errors);
         validate_recursive_read_only(mount, &list_path.child("recursiveReadOnly"), errors);
     }
 }
 
-fn validate_sub_path(
-    mount: &VolumeMount,
-    of_image: bool,
-    list_path: &Path<'_>,
-    path: &Path<'_>,
-    errors: &mut ErrorList,
-) {
-    let fields = [("subPath", text(&mount.sub_path)), ("subPathExpr", text(&mount.sub_path_expr))];
-    for (field, value) in fields.into_iter().filter(|(_, value)| of_image && !value.is_empty()) {
-        errors.push(invalid(&path.child(field), value, "not allowed in image volume sources"));
-    }
-    let [(_, sub_path), (_, expression)] = fields;
+fn validate_sub_path(mount: &VolumeMount, list_path: &Path<'_>, path: &Path<'_>, errors: &mut ErrorList) {
+    let (sub_path, expression) = (text(&mount.sub_path), text(&mount.sub_path_expr));
     if !sub_path.is_empty() {
         // Upstream names the list and not the mount here.
         check_descending_path(sub_path, &list_path.child("subPath"), errors);
