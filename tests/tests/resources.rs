@@ -542,7 +542,7 @@ fn huge_pages_are_for_those_who_ask(_: &Cluster) -> Result<()> {
         ensure!(mebibytes(&kubectl.text("node/node-1", "/status/allocatable/hugepages-2Mi")?)? == all);
         let pod = |name: &str, amount: i64| {
             format!(
-                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 0, volumes: \
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{terminationGracePeriodSeconds: 1, volumes: \
                  [{{name: pages, emptyDir: {{medium: HugePages}}}}], containers: [{{name: app, image: busybox, command: \
                  [sleep, inf], volumeMounts: [{{name: pages, mountPath: /pages}}], resources: {{limits: {{hugepages-2Mi: \
                  {amount}Mi, memory: 16Mi}}}}}}]}}\n"
