@@ -285,11 +285,10 @@ fn terminals_have_their_size_and_input_ends_once(both: &Clusters) -> Result<()> 
         kubectl.ok(&["run", "box", "--image=busybox", "--", "sleep", "3600"])?;
         kubectl.wait_ready("box")?;
         let (_proxy, pods) = proxy(&kubectl)?;
-        let query = "stdin=true&stdout=true&tty=true&command=sh&command=-c&command=read+word;stty+size";
+        // A size comes when it comes; until then the terminal has none, and stty says so.
+        let query = "stdin=true&stdout=true&tty=true&command=sh&command=-c&command=until+stty+size;do+sleep+0.1;done";
         let mut socket = WebSocket::open(&format!("{pods}/box/exec?{query}"), "v4.channel.k8s.io")?;
         socket.send(RESIZE, b"{\"Width\":101,\"Height\":43}")?;
-        // Both are carried out in their order.
-        socket.send(STDIN, b"\n")?;
         let said = socket.collect(STDOUT, |said| String::from_utf8_lossy(said).contains("43 101"))?;
         ensure!(String::from_utf8_lossy(&said).contains("43 101"), "{said:?}");
         for (code, script) in [(Some(0), "true"), (Some(9), "exit 9"), (Some(137), "kill -9 $$")] {
