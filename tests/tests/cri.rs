@@ -285,9 +285,11 @@ fn terminals_have_their_size_and_input_ends_once(both: &Clusters) -> Result<()> 
         kubectl.ok(&["run", "box", "--image=busybox", "--", "sleep", "3600"])?;
         kubectl.wait_ready("box")?;
         let (_proxy, pods) = proxy(&kubectl)?;
-        // A size comes when it comes; until then the terminal has none, and stty says so.
-        let query = "stdin=true&stdout=true&tty=true&command=sh&command=-c&command=until+stty+size;do+sleep+0.1;done";
+        // containerd forgets a size that comes before the process runs, so it is sent to one that has said something.
+        let script = "echo+here;until+stty+size+|+grep+43;do+sleep+0.1;done";
+        let query = format!("stdin=true&stdout=true&tty=true&command=sh&command=-c&command={script}");
         let mut socket = WebSocket::open(&format!("{pods}/box/exec?{query}"), "v4.channel.k8s.io")?;
+        socket.collect(STDOUT, |said| String::from_utf8_lossy(said).contains("here"))?;
         socket.send(RESIZE, b"{\"Width\":101,\"Height\":43}")?;
         let said = socket.collect(STDOUT, |said| String::from_utf8_lossy(said).contains("43 101"))?;
         ensure!(String::from_utf8_lossy(&said).contains("43 101"), "{said:?}");
