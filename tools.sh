@@ -17,6 +17,8 @@ want script bsdutils
 want kubectl kubernetes-client
 want containerd containerd
 want runc runc
+want etcd etcd-server
+want etcdctl etcd-client
 [ -x /usr/lib/cni/bridge ] || need+=(containernetworking-plugins)
 [ -x /bin/busybox ] || need+=(busybox-static)
 if [ "${#need[@]}" -gt 0 ]; then

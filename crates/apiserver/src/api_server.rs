@@ -118,7 +118,7 @@ impl Server {
     /// # Errors
     /// [`Error::Internal`] when it cannot be decoded.
     pub(crate) async fn typed<K: Kind>(&self, plural: &str, namespace: &str, name: &str) -> Result<Option<K>, Error> {
-        self.caches.fresh().await;
+        self.caches.settled().await;
         let Some(kept) = self.core(plural) else { return Ok(None) };
         let Some(entry) = kept.cache.get(&kept.cache_key(namespace, name)) else { return Ok(None) };
         let object = kept.decode(&entry.object())?;
@@ -130,7 +130,7 @@ impl Server {
     /// # Errors
     /// [`Error::Internal`] when one cannot be decoded.
     pub(crate) async fn all<K: Kind>(&self, group: &str, plural: &str) -> Result<Vec<K>, Error> {
-        self.caches.fresh().await;
+        self.caches.settled().await;
         let kept = registry::lookup(group, "v1", plural).and_then(|resource| self.kept(resource));
         let Some(kept) = kept else { return Ok(Vec::new()) };
         let listing = kept.cache.list(&ListRequest::default());
@@ -142,7 +142,7 @@ impl Server {
 
     /// The phase of a namespace, if it exists.
     pub(crate) async fn namespace_phase(&self, name: &str) -> Option<String> {
-        self.caches.fresh().await;
+        self.caches.settled().await;
         let kept = self.core("namespaces")?;
         let entry = kept.cache.get(name)?;
         Some(entry.facts.field("status.phase", kept.cache.selectable()).to_owned())
@@ -155,12 +155,12 @@ struct CacheLookup(Arc<Caches>);
 #[async_trait]
 impl ObjectLookup for CacheLookup {
     async fn uid(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<String> {
-        self.0.fresh().await;
+        self.0.settled().await;
         let (path, key) = match kind {
             BoundKind::ServiceAccount => ("serviceaccounts", format!("{namespace}/{name}")),
             BoundKind::Pod => ("pods", format!("{namespace}/{name}")),
             BoundKind::Secret => ("secrets", format!("{namespace}/{name}")),
-            BoundKind::Node => ("nodes", name.to_owned()),
+            BoundKind::Node => ("minions", name.to_owned()),
         };
         self.0.of(path)?.get(&key).map(|entry| entry.facts.uid.to_string())
     }

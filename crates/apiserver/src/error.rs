@@ -131,7 +131,10 @@ impl Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            store::Error::Remote(message) => Self::Unspecific(message),
+            error => Self::Internal(error.to_string()),
+        }
     }
 }
 

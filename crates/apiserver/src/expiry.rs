@@ -24,14 +24,18 @@ struct Note {
 /// The side that takes notes.
 #[derive(Debug, Clone)]
 pub struct Expiry {
-    notes: mpsc::UnboundedSender<Note>,
+    /// None when the store keeps time itself.
+    notes: Option<mpsc::UnboundedSender<Note>>,
 }
 
 impl Expiry {
     /// Starts with the objects there are: how long ago they were written is not known, so they get a full life.
     pub fn start(store: Arc<dyn Store>, kept: &[Arc<Kept>], shutdown: CancellationToken) -> Self {
+        if store.keeps_time() {
+            return Self { notes: None };
+        }
         let (notes, inbox) = mpsc::unbounded_channel();
-        let expiry = Self { notes };
+        let expiry = Self { notes: Some(notes) };
         for kept in kept.iter().filter(|kept| !kept.is_view()) {
             let Some(time_to_live) = kept.strategy.time_to_live() else { continue };
             let Ok(all) = kept.cache.list(&crate::watch_cache::ListRequest::default()) else { continue };
@@ -48,8 +52,9 @@ impl Expiry {
 
     /// Notes that the object written at a revision lives so long from now.
     pub fn note(&self, key: String, revision: Revision, time_to_live: Duration) {
+        let Some(notes) = &self.notes else { return };
         // After shutdown nobody listens, and nothing expires any more.
-        let _ = self.notes.send(Note { key, revision, due: Instant::now() + time_to_live });
+        let _ = notes.send(Note { key, revision, due: Instant::now() + time_to_live });
     }
 }
 

@@ -73,7 +73,7 @@ where
 async fn chain(server: &Arc<Server>, peer: &Peer, mut request: Request) -> Result<Response, Error> {
     let user = authentication::authenticate(peer, &request.headers, &server.tokens).await?;
     // What was granted or taken away before this request counts for it.
-    server.caches.fresh().await;
+    server.caches.settled().await;
     request.user = impersonation::impersonate(server.authorizer.as_ref(), user, &request.headers)?;
     authorization::check(server.authorizer.as_ref(), &request.user, &request.info)?;
     debug!(user = request.user.name, verb = request.info.verb, path = request.info.path, "request");

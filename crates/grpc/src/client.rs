@@ -1,10 +1,13 @@
 //! Making calls.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{self, StreamExt as _};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -14,10 +17,12 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use platform::tasks::{self, TaskKind};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tracing::debug;
 
+use crate::MAX_MESSAGE_BYTES;
 use crate::frame::{self, Reader};
 use crate::server::Messages;
 use crate::socket;
@@ -32,18 +37,62 @@ pub enum Endpoint {
     Tcp(SocketAddr),
 }
 
+/// Bytes both ways.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
+
+/// Opens connections to a server; what it displays stands in errors.
+pub trait Connector: fmt::Debug + fmt::Display + Send + Sync {
+    /// Opens one.
+    fn connect(&self) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>>;
+}
+
+impl Connector for Endpoint {
+    fn connect(&self) -> BoxFuture<'_, io::Result<Box<dyn ByteStream>>> {
+        async move {
+            Ok(match self {
+                Self::Unix(path) => Box::new(socket::connect(path).await?) as Box<dyn ByteStream>,
+                Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
+            })
+        }
+        .boxed()
+    }
+}
+
+/// How a channel is used.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The largest message taken or sent.
+    pub max_message_bytes: usize,
+    /// How often to ask, while calls are under way, whether the other side is still there. Servers may take offence.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_message_bytes: MAX_MESSAGE_BYTES, keep_alive: None }
+    }
+}
+
 /// A way to a server: connects with the first call, and again after the connection was lost. Calls share the
 /// connection and run side by side.
 #[derive(Debug)]
 pub struct Channel {
-    endpoint: Endpoint,
+    connector: Box<dyn Connector>,
+    options: Options,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
 impl Channel {
     /// A way to a server; nothing is connected yet.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, connection: Mutex::default() }
+        Self::over(endpoint, Options::default())
+    }
+
+    /// A way to a server over connections that somebody else opens; nothing is connected yet.
+    pub fn over(connector: impl Connector + 'static, options: Options) -> Self {
+        Self { connector: Box::new(connector), options, connection: Mutex::default() }
     }
 
     /// Calls a method that answers with one message.
@@ -100,10 +149,10 @@ impl Channel {
         message: &impl Message,
         timeout: Option<Duration>,
     ) -> Result<Reader<Incoming>, Status> {
-        let request = request(path, frame::encode(message)?, timeout);
+        let request = request(path, frame::encode(message, self.options.max_message_bytes)?, timeout);
         let unavailable = |error| Status::new(Code::Unavailable, format!("connection error: {error}"));
         let response = self.connected().await?.send_request(request).await.map_err(unavailable)?;
-        reader(response)
+        reader(response, self.options.max_message_bytes)
     }
 
     /// The connection, made anew if it is gone.
@@ -117,24 +166,16 @@ impl Channel {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Status::new(Code::Unavailable, format!("connection error: dial {}: {error}", self.endpoint))
+        let failed = |error: &dyn fmt::Display| {
+            Status::new(Code::Unavailable, format!("connection error: dial {}: {error}", self.connector))
         };
-        match &self.endpoint {
-            Endpoint::Unix(path) => {
-                let stream = socket::connect(path).await.map_err(|error| failed(&error))?;
-                handshake(stream).await.map_err(|error| failed(&error))
-            }
-            Endpoint::Tcp(address) => {
-                let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-                handshake(stream).await.map_err(|error| failed(&error))
-            }
-        }
+        let stream = self.connector.connect().await.map_err(|error| failed(&error))?;
+        handshake(stream, self.options).await.map_err(|error| failed(&error))
     }
 }
 
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(formatter, "unix {}", path.display()),
             Self::Tcp(address) => write!(formatter, "tcp {address}"),
@@ -142,12 +183,10 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-async fn handshake<S>(stream: S) -> hyper::Result<SendRequest<Full<Bytes>>>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) =
-        http2::Builder::new(Spawner).timer(TokioTimer::new()).handshake(TokioIo::new(stream)).await?;
+async fn handshake(stream: Box<dyn ByteStream>, options: Options) -> hyper::Result<SendRequest<Full<Bytes>>> {
+    let mut builder = http2::Builder::new(Spawner);
+    builder.timer(TokioTimer::new()).keep_alive_interval(options.keep_alive);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tasks::spawn(TaskKind::Worker, "grpc connection", async move {
         if let Err(error) = connection.await {
             debug!(%error, "connection");
@@ -172,14 +211,14 @@ fn request(path: &'static str, frame: Bytes, timeout: Option<Duration>) -> Reque
 }
 
 /// The answer's messages, unless its headers tell of a failure.
-fn reader(response: Response<Incoming>) -> Result<Reader<Incoming>, Status> {
+fn reader(response: Response<Incoming>, max_message_bytes: usize) -> Result<Reader<Incoming>, Status> {
     if let Some(outcome) = Status::from_headers(response.headers()) {
         outcome?;
     } else if response.status() != StatusCode::OK {
         let words = format!("unexpected HTTP status code received from server: {}", response.status());
         return Err(Status::new(Code::Unavailable, words));
     }
-    Ok(Reader::new(response.into_body()))
+    Ok(Reader::new(response.into_body(), max_message_bytes))
 }
 
 /// The outcome after the last message.

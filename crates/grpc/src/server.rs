@@ -22,6 +22,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::MAX_MESSAGE_BYTES;
 use crate::authority::Lenient;
 use crate::frame::{self, Reader};
 use crate::status::{self, Code, Status};
@@ -63,7 +64,7 @@ impl Router {
             let handler = Arc::clone(&handler);
             let call = async move {
                 let answer = uninterrupted(path, handler(only_message(body).await?)).await?;
-                let frame = frame::encode(&answer)?;
+                let frame = frame::encode(&answer, MAX_MESSAGE_BYTES)?;
                 Ok(stream::once(async { Ok(frame) }).boxed())
             };
             call.boxed()
@@ -89,7 +90,7 @@ impl Router {
             let handler = Arc::clone(&handler);
             let call = async move {
                 let messages = handler(only_message(body).await?).await?;
-                Ok(messages.map(|message| frame::encode(&message?)).boxed())
+                Ok(messages.map(|message| frame::encode(&message?, MAX_MESSAGE_BYTES)).boxed())
             };
             call.boxed()
         };
@@ -112,7 +113,7 @@ async fn uninterrupted<A: Send + 'static>(
 }
 
 async fn only_message<Q: Message + Default>(body: Incoming) -> Result<Q, Status> {
-    let message = Reader::new(body).next().await?;
+    let message = Reader::new(body, MAX_MESSAGE_BYTES).next().await?;
     message.ok_or_else(|| Status::new(Code::Internal, "the request has no message"))
 }
 

@@ -51,6 +51,28 @@ impl Code {
         Self::Unauthenticated,
     ];
 
+    /// What Go's clients call it, in their errors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancelled => "Canceled",
+            Self::Unknown => "Unknown",
+            Self::InvalidArgument => "InvalidArgument",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::ResourceExhausted => "ResourceExhausted",
+            Self::FailedPrecondition => "FailedPrecondition",
+            Self::Aborted => "Aborted",
+            Self::OutOfRange => "OutOfRange",
+            Self::Unimplemented => "Unimplemented",
+            Self::Internal => "Internal",
+            Self::Unavailable => "Unavailable",
+            Self::DataLoss => "DataLoss",
+            Self::Unauthenticated => "Unauthenticated",
+        }
+    }
+
     /// The code of a number that is not 0; numbers that gRPC does not have are `Unknown`.
     fn from_number(number: u32) -> Self {
         Self::ALL.into_iter().find(|code| *code as u32 == number).unwrap_or(Self::Unknown)

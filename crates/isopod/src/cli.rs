@@ -1,5 +1,6 @@
 //! The command line as users type it.
 
+mod datastore;
 mod kubelet;
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use network::Cidr;
 
+pub use datastore::Datastore;
 pub use kubelet::Kubelet;
 
 /// Kubernetes as one small binary.
@@ -131,6 +133,9 @@ pub struct Server {
     pub runtime_config: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub datastore: Datastore,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub node_evictions: NodeEvictions,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -202,11 +207,14 @@ mod tests {
     fn values_are_checked_where_they_are_typed() {
         let parse = |arguments: &[&str]| Cli::try_parse_from(["isopod", "server"].iter().chain(arguments));
         assert!(parse(&["--cluster-cidr", "10.1.0.0/16,fd00::/56"]).is_ok());
+        assert!(parse(&["--datastore-endpoint", "http://127.0.0.1:2379,http://[::1]:2379"]).is_ok());
         for bad in [
             &["--cluster-cidr", "10.1.0.0"],
             &["--https-listen-port", "70000"],
             &["--bind-address", "here"],
             &["--node-cidr-mask-size", "31"],
+            &["--datastore-endpoint", "127.0.0.1:2379"],
+            &["--datastore-endpoint=http://127.0.0.1:2379", "--datastore-certfile=cert.pem"],
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod data_dir;
+mod datastore;
 mod images;
 mod local_node;
 mod logging;

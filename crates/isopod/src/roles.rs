@@ -23,7 +23,6 @@ use runtime::EmbeddedRuntime;
 use runtime::image::{self, ImageStore, Registries};
 use runtime::shim_client::ShimCommand;
 use store::Store;
-use store::embedded::{self, EmbeddedStore};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +47,7 @@ pub fn cgroup_root(id: &str) -> String {
 /// API server, store, scheduler and controllers.
 pub struct ControlPlane {
     api_server: Arc<ApiServer>,
-    store: Arc<EmbeddedStore>,
+    store: Arc<dyn Store>,
     local_node: Arc<LocalNode>,
     clock: SharedClock,
     random: SharedRandom,
@@ -60,10 +59,9 @@ impl ControlPlane {
     /// Starts everything and returns when the API answers and the built-in objects are there.
     pub async fn start(settings: &Settings, listener: TcpListener, cancel: &CancellationToken) -> Result<Self> {
         let (clock, random): (SharedClock, SharedRandom) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let store_config = embedded::Config::new(settings.data_dir.store(), clock.clone(), random.clone());
-        let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&store_config));
+        let opening = settings.datastore.open(&settings.data_dir, clock.clone(), random.clone());
         let pki = ensure_credentials(settings, &clock)?;
-        let store = Arc::new(opening.await?.context("cannot open the store")?);
+        let store = opening.await?;
         let local_node = Arc::new(LocalNode::default());
         let api_server = ApiServer::start(apiserver::Config {
             store: store.clone(),

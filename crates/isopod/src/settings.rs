@@ -10,6 +10,7 @@ use network::Cidr;
 
 use crate::cli;
 use crate::data_dir::DataDir;
+use crate::datastore::Datastore;
 
 /// The settings of one server.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub service_ranges: Vec<Cidr>,
     /// `registries.yaml`, if there is one.
     pub registries: Option<PathBuf>,
+    /// Where objects are kept.
+    pub datastore: Datastore,
     /// Silence after which a node counts as gone.
     pub node_monitor_grace_period: std::time::Duration,
     /// How fast lost nodes lose their Pods.
@@ -88,6 +91,7 @@ impl Settings {
                 .collect(),
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
+            datastore: Datastore::resolve(arguments.datastore)?,
             node_monitor_grace_period: arguments.node_monitor_grace_period,
             node_evictions: arguments.node_evictions,
             node_taints: arguments

@@ -14,7 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("grpc", &[]),
     ("spdy", &[]),
     ("cri_socket", &["cri", "grpc"]),
-    ("store", &[]),
+    ("store", &["grpc"]),
     ("client", &["api"]),
     ("apiserver", &["api", "store"]),
     ("bootstrap", &["api", "client"]),

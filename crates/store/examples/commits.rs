@@ -78,7 +78,7 @@ async fn write(store: &EmbeddedStore, writer: u64, deadline: Instant) -> Vec<Dur
     for n in 0.. {
         let slot = (n % KEYS) as usize;
         let expect = revisions[slot].map_or(Expect::Absent, Expect::Revision);
-        let op = Op::Put { value: value.clone(), tier: Tier::Durable };
+        let op = Op::Put { value: value.clone(), tier: Tier::Durable, time_to_live: None };
         let start = Instant::now();
         if start > deadline {
             break;
@@ -115,7 +115,7 @@ async fn fill_and_crash(directory: &Path, mebibytes: u64) -> ! {
     let count = mebibytes * (1 << 20) / VALUE_BYTES as u64;
     for first in (0..count.max(1)).step_by(512) {
         let commits = (first..first + 512).map(|n| {
-            let (store, op) = (&store, Op::Put { value: value.clone(), tier: Tier::Durable });
+            let (store, op) = (&store, Op::Put { value: value.clone(), tier: Tier::Durable, time_to_live: None });
             async move { store.commit(&format!("/registry/configmaps/default/{n}"), Expect::Absent, op).await }
         });
         for outcome in futures::future::join_all(commits).await {

@@ -44,7 +44,7 @@ use self::state::{History, Listing, Shared, State, Stop};
 use self::tables::Failure;
 use self::writer::{Commit, Reply, Request, Writer};
 use crate::watch::{Subscription, WATCH_QUEUE};
-use crate::{Error, Event, EventStream, Expect, HistoryLimits, KeyValue, Op, Revision, Snapshot, Store};
+use crate::{Error, EventStream, Expect, HistoryLimits, KeyValue, Notice, Op, Revision, Snapshot, Store};
 
 /// How many requests may wait for the writer; who comes later waits before the queue.
 const REQUEST_QUEUE: usize = 1024;
@@ -224,12 +224,12 @@ impl Store for EmbeddedStore {
 }
 
 /// Reads history piece by piece as it is asked for.
-fn replay(history: History) -> impl futures::Stream<Item = Result<Event, Error>> + Send {
+fn replay(history: History) -> impl futures::Stream<Item = Result<Notice, Error>> + Send {
     let pieces = futures::stream::try_unfold(history, |mut history| async move {
         let piece = off_thread(move || history.next_piece().map(|piece| piece.map(|piece| (piece, history)))).await?;
         Ok::<_, Error>(piece)
     });
-    pieces.map_ok(|events| futures::stream::iter(events.into_iter().map(Ok))).try_flatten()
+    pieces.map_ok(|events| futures::stream::iter(events.into_iter().map(Notice::Commit).map(Ok))).try_flatten()
 }
 
 /// Runs what may wait for the disk where it holds up no other task.

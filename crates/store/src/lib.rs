@@ -1,16 +1,18 @@
 //! Revisioned keys and bytes: what the API server keeps everything in.
 //!
-//! One trait, [`Store`], and engines that pass one test suite: the embedded one ([`embedded`], a redb file) and an
-//! in-memory one ([`memory`]) for tests and simulation. etcd comes as a third. The store knows keys, bytes and
+//! One trait, [`Store`], and engines that pass one test suite: the embedded one ([`embedded`], a redb file), etcd
+//! ([`mod@etcd`]), and an in-memory one ([`memory`]) for tests and simulation. The store knows keys, bytes and
 //! revisions; it must never know what an object is, and no component but the API server may hold one.
 //!
 //! # What always holds
-//! - Revisions start at 1, grow by one per commit and are never reused, across restarts and crashes too.
+//! - Revisions start at 1, grow by one per commit and are never reused, across restarts and crashes too. With etcd, which
+//!   others write to as well, they grow by at least one.
 //! - A durable commit is on disk before it is acknowledged. A volatile one ([`Tier::Volatile`]) takes a revision like
 //!   any other, is visible at once, and reaches the disk lazily; a crash may lose it but never reuses its revision.
 //! - Watchers see every commit once, in revision order, and never one that a reader could not see.
 
 pub mod embedded;
+pub mod etcd;
 mod history;
 pub mod memory;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod watch;
 pub use history::HistoryLimits;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -77,6 +80,9 @@ pub enum Op {
         value: Bytes,
         /// How soon it must reach the disk.
         tier: Tier,
+        /// How long the key lives unless it is written again. Only for engines that keep time ([`Store::keeps_time`]);
+        /// the others leave the key where it is.
+        time_to_live: Option<Duration>,
     },
     /// Removes the key.
     Delete,
@@ -99,7 +105,8 @@ pub struct Event {
     pub key: Arc<str>,
     /// The value written, or `None` when the key was removed.
     pub value: Option<Bytes>,
-    /// What the key held before, with the revision that wrote it.
+    /// What the key held before, with the revision that wrote it. etcd may have forgotten it in the first commit after
+    /// a compaction.
     pub previous: Option<(Bytes, Revision)>,
     /// The commit.
     pub revision: Revision,
@@ -114,8 +121,17 @@ pub struct Snapshot {
     pub items: Vec<KeyValue>,
 }
 
-/// A watch: events in revision order; an error is the last item. Without one it ends when the store is closed.
-pub type EventStream = BoxStream<'static, Result<Event, Error>>;
+/// What a watch says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A commit under the prefix.
+    Commit(Event),
+    /// Every commit up to this revision has been told. From engines that others write to as well.
+    Reached(Revision),
+}
+
+/// A watch: commits in revision order; an error is the last item. Without one it ends when the store is closed.
+pub type EventStream = BoxStream<'static, Result<Notice, Error>>;
 
 /// Why the store did not do as asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -137,6 +153,9 @@ pub enum Error {
     /// A watcher read too slowly and was dropped.
     #[error("the watcher fell too far behind")]
     Lagged,
+    /// Another process did not do it, or it is not known whether it did; it may do it when asked again.
+    #[error("{0}")]
+    Remote(String),
     /// The engine failed; nothing was acknowledged that is not durable.
     #[error("store: {0}")]
     Engine(String),
@@ -152,26 +171,39 @@ impl Error {
 /// Keys, bytes and revisions.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The newest revision a reader can see.
+    /// The newest revision this process knows of; readers can see it.
     fn revision(&self) -> Revision;
+
+    /// The newest revision there is, whoever wrote it, at some moment during this call.
+    ///
+    /// # Errors
+    /// [`Error::Remote`].
+    async fn latest(&self) -> Result<Revision, Error> {
+        Ok(self.revision())
+    }
+
+    /// Whether the engine removes keys at the end of their `time_to_live`. Otherwise somebody else has to.
+    fn keeps_time(&self) -> bool {
+        false
+    }
 
     /// One key.
     ///
     /// # Errors
-    /// [`Error::Engine`].
+    /// [`Error::Engine`], [`Error::Remote`].
     async fn get(&self, key: &str) -> Result<Option<KeyValue>, Error>;
 
     /// All keys under a prefix, as of one revision (the newest).
     ///
     /// # Errors
-    /// [`Error::Engine`].
+    /// [`Error::Engine`], [`Error::Remote`].
     async fn list(&self, prefix: &str) -> Result<Snapshot, Error>;
 
     /// Writes or removes one key if it is as expected. Returns the new revision; when it returns, the new state is
     /// visible to every reader and, if durable, on disk. Removing an absent key is a [`Error::Conflict`].
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the expectation does not hold, [`Error::Engine`].
+    /// [`Error::Conflict`] when the expectation does not hold, [`Error::Engine`], [`Error::Remote`].
     async fn commit(&self, key: &str, expect: Expect, op: Op) -> Result<Revision, Error>;
 
     /// Every commit under a prefix after a revision.
@@ -183,12 +215,12 @@ pub trait Store: Send + Sync {
     /// Forgets history up to a revision, exclusive: watches can no longer start there.
     ///
     /// # Errors
-    /// [`Error::Engine`].
+    /// [`Error::Engine`], [`Error::Remote`].
     async fn compact(&self, before: Revision) -> Result<(), Error>;
 
     /// Brings everything volatile to disk and stops; later commits fail.
     ///
     /// # Errors
-    /// [`Error::Engine`].
+    /// [`Error::Engine`], [`Error::Remote`].
     async fn close(&self) -> Result<(), Error>;
 }

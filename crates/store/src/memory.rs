@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use crate::history::{HistoryLimits, HistorySize};
 use crate::watch::{Hub, WATCH_QUEUE};
-use crate::{Error, Event, EventStream, Expect, KeyValue, Op, Revision, Snapshot, Store};
+use crate::{Error, Event, EventStream, Expect, KeyValue, Notice, Op, Revision, Snapshot, Store};
 
 /// A store whose every commit is as durable as the process. History is bounded by commits and bytes; it reads no clock,
 /// so that the age bound does not apply.
@@ -137,7 +137,7 @@ impl Store for MemoryStore {
             return Err(Error::Compacted { requested: after, oldest: state.compacted });
         }
         let missed = state.log.iter().filter(|event| event.revision > after && event.key.starts_with(prefix));
-        let missed: Vec<_> = missed.cloned().map(Ok).collect();
+        let missed: Vec<_> = missed.cloned().map(Notice::Commit).map(Ok).collect();
         let after = after.max(state.head);
         Ok(futures::stream::iter(missed).chain(state.hub.subscribe(prefix, after).into_stream()).boxed())
     }

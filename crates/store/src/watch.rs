@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use futures::Stream;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::{Error, Event, Revision};
+use crate::{Error, Event, Notice, Revision};
 
 /// How many commits a watcher may be behind before it is cut off.
 pub(crate) const WATCH_QUEUE: usize = 8192;
@@ -94,11 +94,11 @@ impl Watcher {
 
 impl Subscription {
     /// The commits, then the error that ended the watch, if one did.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Event, Error>> + Send + 'static {
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Notice, Error>> + Send + 'static {
         futures::stream::unfold(Some(self), |subscription| async move {
             let mut subscription = subscription?;
             if let Some(event) = subscription.receiver.recv().await {
-                return Some((Ok(event), Some(subscription)));
+                return Some((Ok(Notice::Commit(event)), Some(subscription)));
             }
             let error = subscription.end.get().cloned()?;
             Some((Err(error), None))

@@ -113,7 +113,7 @@ fn commit_until_killed(directory: &Path) -> ! {
                 let key = format!("/{tier:?}/{writer}/{}", n % 50);
                 let current = runtime.block_on(store.get(&key)).unwrap();
                 let expect = current.map_or(Expect::Absent, |item| Expect::Revision(item.revision));
-                let op = Op::Put { value: value(&key).into(), tier };
+                let op = Op::Put { value: value(&key).into(), tier, time_to_live: None };
                 let revision = runtime.block_on(store.commit(&key, expect, op)).unwrap();
                 let tier = if tier == Tier::Durable { "durable;" } else { "volatile;" };
                 let line = format!("ack {key} {} {tier}\n", revision.0);

@@ -61,7 +61,7 @@ impl Plugin for Priority {
 
 /// Every Pod that is created asks for these, so they are not decoded each time.
 async fn classes(attributes: &Attributes<'_>) -> Arc<[Arc<Item<PriorityClass>>]> {
-    attributes.server.caches.fresh().await;
+    attributes.server.caches.settled().await;
     attributes.server.priority_classes.all()
 }
 

@@ -17,7 +17,7 @@ pub async fn delete_collection(target: Target<'_>, mut request: Request) -> Resu
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
     let list = ListOptions::parse(&target, &request.query, false)?;
     let (options, dry_run) = delete::read_options(&mut request).await?;
-    target.server.caches.fresh().await;
+    target.server.caches.fresh().await?;
     let asked = ListRequest { filter: list.filter, limit: list.limit, ..ListRequest::default() };
     let listing = target.kept.cache.list(&asked).map_err(|_| Error::UnknownPath)?;
     let warnings = Mutex::default();

@@ -87,7 +87,7 @@ enum Clearance {
 
 /// Asks the Pod's budget.
 async fn clear(target: &Target<'_>, request: &Request, dry_run: bool) -> Result<Clearance, Error> {
-    target.server.caches.fresh().await;
+    target.server.caches.fresh().await?;
     let path = target.path;
     let entry = target.kept.cache.get(&target.kept.cache_key(&path.namespace, &path.name));
     let entry = entry.ok_or_else(|| Error::not_found(target.kept.resource.group_resource(), &path.name))?;

@@ -12,7 +12,7 @@ use crate::request::{Request, Response};
 pub async fn get(target: Target<'_>, request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
     if request.query.get("resourceVersion") != Some("0") {
-        target.server.caches.fresh().await;
+        target.server.caches.fresh().await?;
     }
     let name = &target.path.name;
     let entry = target.kept.cache.get(&target.kept.cache_key(&target.path.namespace, name));

@@ -48,11 +48,11 @@ pub async fn list(target: Target<'_>, request: Request) -> Result<Response, Erro
 
 /// Waits until the cache can show the state asked for; returns its revision if that is not the newest.
 async fn wait_for(server: &Server, as_of: AsOf) -> Result<Option<u64>, Error> {
-    let current = server.store.revision().0;
+    let current = server.store.latest().await?.0;
     match as_of {
         AsOf::Any => Ok(None),
         AsOf::Newest => {
-            server.caches.fresh().await;
+            server.caches.fresh().await?;
             Ok(None)
         }
         AsOf::NotOlderThan(requested) | AsOf::Exact(requested) if requested > current => {
@@ -72,7 +72,7 @@ async fn wait_for(server: &Server, as_of: AsOf) -> Result<Option<u64>, Error> {
 async fn next_page(target: &Target<'_>, options: ListOptions) -> Result<Listing, Error> {
     let token = parse_token(&options.continue_token)?;
     let at_revision = if token.rv == INCONSISTENT { None } else { u64::try_from(token.rv).ok() };
-    target.server.caches.fresh().await;
+    target.server.caches.fresh().await?;
     let asked =
         ListRequest { filter: options.filter, limit: options.limit, after_key: Some(&token.start), at_revision };
     let listing = target.kept.cache.list(&asked);

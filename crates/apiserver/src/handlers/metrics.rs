@@ -37,7 +37,7 @@ pub async fn answer(
     let plural = resource.info.plural;
     let kept = server.core(plural).ok_or(Error::UnknownPath)?;
     let target = Target { server, kept, path };
-    server.caches.fresh().await;
+    server.caches.fresh().await?;
     let answer = match request.info.verb.as_str() {
         "get" if path.named_in_path => {
             let missing = || Error::not_found(GroupResource { group: "", resource: plural }, &path.name);

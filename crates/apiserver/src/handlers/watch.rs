@@ -66,7 +66,7 @@ pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Err
 
 async fn subscribe(target: &Target<'_>, options: &ListOptions) -> Result<Result<Subscription, Gone>, Error> {
     let server = target.server;
-    let current = server.store.revision().0;
+    let current = server.store.latest().await?.0;
     let start = match (options.revision, options.send_initial_events) {
         (Some(requested), _) if requested > current => {
             // A revision of a store that is no more: the client has to list again.

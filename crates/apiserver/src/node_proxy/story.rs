@@ -36,7 +36,7 @@ pub async fn tell(target: Target<'_>, request: &Request) -> Result<Response, Err
 }
 
 async fn node_names(target: &Target<'_>) -> Vec<String> {
-    target.server.caches.fresh().await;
+    target.server.caches.settled().await;
     // The newest state is always there.
     let listing = target.server.core("nodes").and_then(|nodes| nodes.cache.list(&ListRequest::default()).ok());
     listing.into_iter().flat_map(|listing| listing.entries).map(|entry| entry.facts.name.to_string()).collect()

@@ -173,14 +173,14 @@ impl WriteContext<'_> {
     async fn commit_new(&self, object: &dyn Object, name: &str) -> Result<Bytes, Error> {
         let stored = self.kept.encode(object);
         if self.dry_run {
-            self.server.caches.fresh().await;
+            self.server.caches.fresh().await?;
             return match self.kept.cache.get(&self.kept.cache_key(self.namespace, name)) {
                 Some(entry) => Err(self.already_exists(name, &entry.object())),
                 None => Ok(stored.into()),
             };
         }
         let stored = Bytes::from(stored);
-        let op = Op::Put { value: stored.clone(), tier: self.kept.strategy.tier(object) };
+        let op = self.put(stored.clone(), object);
         let key = self.kept.store_key(self.namespace, name);
         match self.server.store.commit(&key, Expect::Absent, op).await {
             Ok(revision) => {
@@ -201,6 +201,11 @@ impl WriteContext<'_> {
         Error::AlreadyExists { resource: self.kept.resource.group_resource(), name: name.to_owned(), deleting }
     }
 
+    fn put(&self, value: Bytes, object: &dyn Object) -> Op {
+        let strategy = self.kept.strategy;
+        Op::Put { value, tier: strategy.tier(object), time_to_live: strategy.time_to_live() }
+    }
+
     fn note_expiry(&self, key: String, revision: Revision) {
         if let Some(time_to_live) = self.kept.strategy.time_to_live() {
             self.server.expiry.note(key, revision, time_to_live);
@@ -212,9 +217,10 @@ impl WriteContext<'_> {
     }
 
     /// The present state of an object, newer than any commit before this call.
-    async fn current(&self, name: &str) -> Option<std::sync::Arc<Entry>> {
-        self.server.caches.fresh().await;
-        self.kept.cache.get(&self.kept.cache_key(self.namespace, name))
+    async fn current(&self, name: &str) -> Result<std::sync::Arc<Entry>, Error> {
+        self.server.caches.fresh().await?;
+        let entry = self.kept.cache.get(&self.kept.cache_key(self.namespace, name));
+        entry.ok_or_else(|| self.not_found(name))
     }
 
     /// Replaces an object by what `make` computes from the present one.
@@ -224,7 +230,7 @@ impl WriteContext<'_> {
     /// `make`, admission, validation or the store.
     pub async fn update(&self, name: &str, part: Part, make: &Make<'_>) -> Result<Updated, Error> {
         for _ in 0..UPDATE_ATTEMPTS {
-            let entry = self.current(name).await.ok_or_else(|| self.not_found(name))?;
+            let entry = self.current(name).await?;
             if let Some(object) = self.try_update(name, part, make, &entry).await? {
                 return Ok(Updated { object, created: false });
             }
@@ -307,7 +313,7 @@ impl WriteContext<'_> {
             *claims = Claims { taken: std::mem::take(&mut claims.taken), ..self.held_by(old.as_ref()) };
             Op::Delete
         } else {
-            Op::Put { value: stored.clone(), tier: self.kept.strategy.tier(new.as_ref()) }
+            self.put(stored.clone(), new.as_ref())
         };
         let revision = self.commit(name, entry.revision, op).await?;
         Ok(revision.map(|revision| self.kept.served(&stored, revision)))
@@ -394,7 +400,7 @@ impl WriteContext<'_> {
     /// [`Error::NotFound`], [`Error::Conflict`] when a precondition fails, and any refusal of admission or the store.
     pub async fn delete(&self, name: &str, options: &DeleteOptions) -> Result<Deleted, Error> {
         for _ in 0..UPDATE_ATTEMPTS {
-            let entry = self.current(name).await.ok_or_else(|| self.not_found(name))?;
+            let entry = self.current(name).await?;
             if let Some(deleted) = self.try_delete(name, options, &entry).await? {
                 return Ok(deleted);
             }
@@ -415,8 +421,7 @@ impl WriteContext<'_> {
             DeletePlan::Unchanged => return Ok(Some(Deleted::Pending { object: served })),
             DeletePlan::Mark => {
                 let stored = Bytes::from(self.kept.encode(object.as_ref()));
-                let tier = self.kept.strategy.tier(object.as_ref());
-                (Op::Put { value: stored.clone(), tier }, stored)
+                (self.put(stored.clone(), object.as_ref()), stored)
             }
             DeletePlan::Remove => (Op::Delete, self.kept.encode(object.as_ref()).into()),
         };

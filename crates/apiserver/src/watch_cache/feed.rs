@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use store::{Revision, Snapshot, Store};
+use store::{Notice, Revision, Snapshot, Store};
 use tokio::sync::watch;
 use tracing::{error, warn};
 
@@ -17,6 +17,8 @@ use crate::encoding::Prefix;
 pub const ROOT: &str = "/registry/";
 /// So many changes are taken in before readers who wait are told.
 const BATCH: usize = 64;
+/// How long to wait after a list that failed.
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why the caches could not be filled.
 #[derive(Debug, thiserror::Error)]
@@ -87,8 +89,17 @@ impl Caches {
         *self.applied.borrow()
     }
 
-    /// Waits until the caches show everything that was committed before this call.
-    pub async fn fresh(&self) -> u64 {
+    /// Waits until the caches show everything that was committed before this call, by whichever server.
+    ///
+    /// # Errors
+    /// [`store::Error::Remote`] when it cannot be told what was.
+    pub async fn fresh(&self) -> Result<u64, store::Error> {
+        Ok(self.reached(self.store.latest().await?.0).await)
+    }
+
+    /// Waits until the caches show everything that this server knows to be committed. For what upstream's servers look
+    /// up in caches of their own: with a single server it is as good as [`Caches::fresh`].
+    pub async fn settled(&self) -> u64 {
         self.reached(self.store.revision().0).await
     }
 
@@ -115,13 +126,20 @@ impl Caches {
                 Some(store::Error::Engine(message)) => return error!(message, "the store failed; caches stand still"),
                 Some(error) => warn!(%error, "starting the caches over"),
             }
-            let restarted = match self.store.list(ROOT).await {
-                Ok(snapshot) => self.restart_from(&snapshot),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = restarted {
+            if let Err(error) = self.start_over().await {
                 return error!(%error, "the caches cannot be filled");
             }
+        }
+    }
+
+    /// Lists everything anew, however long it takes until that is possible.
+    async fn start_over(&self) -> Result<(), FeedError> {
+        loop {
+            match self.store.list(ROOT).await {
+                Err(error @ store::Error::Remote(_)) => warn!(%error, "listing everything"),
+                outcome => return self.restart_from(&outcome?),
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -130,12 +148,13 @@ impl Caches {
         let mut batches = stream.ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             let mut reached = None;
-            for event in batch {
-                match event {
-                    Ok(event) => {
+            for notice in batch {
+                match notice {
+                    Ok(Notice::Commit(event)) => {
                         self.apply(&event);
                         reached = Some(event.revision.0);
                     }
+                    Ok(Notice::Reached(revision)) => reached = Some(revision.0),
                     Err(error) => return Some(error),
                 }
             }

@@ -35,7 +35,7 @@ pub(crate) fn plan_batch(mut head: Revision, at_ms: i64, mut newest: Newest, com
         }
         // A removal is as urgent as the value it removes: nobody waits for a disk when an Event expires.
         let (change, tier) = match op {
-            Op::Put { value, tier } => (Change::Put { value, tier }, tier),
+            Op::Put { value, tier, .. } => (Change::Put { value, tier }, tier),
             Op::Delete => (Change::Delete, newest.get(&key).map_or(Tier::Durable, |record| record.tier())),
         };
         let previous = current.map(|item| (item.value, item.revision));

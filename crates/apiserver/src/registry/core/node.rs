@@ -31,7 +31,8 @@ pub static NODES: Resource = Resource {
         ],
     },
     backing: Backing::Stored(Stored {
-        path: "nodes",
+        // Where upstream has kept them from the first day on.
+        path: "minions",
         strategy: &Rules,
         selectable: &[SelectableField::flag("spec.unschedulable")],
     }),
