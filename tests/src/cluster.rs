@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -56,6 +57,15 @@ pub struct Options {
     pub registries: String,
     /// What runs containers.
     pub runtime: Runtime,
+    /// A cluster whose credentials and Service addresses this one has as well: for servers on one store.
+    pub beside: Option<Beside>,
+}
+
+/// What servers on one store share.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    credentials: PathBuf,
+    service_cidr: String,
 }
 
 /// A cluster with everything of its own; removed from the host when dropped.
@@ -67,6 +77,7 @@ pub struct Cluster {
     flags: Vec<String>,
     images: ImageServer,
     server: Mutex<Option<Child>>,
+    service_cidr: String,
     /// Held as long as the cluster lives.
     _ranges: Ranges,
 }
@@ -84,11 +95,16 @@ impl Cluster {
         fs::write(&registries, images.registry().registries_yaml() + &options.registries)?;
         let port = free_port()?;
         let ranges = Ranges::take()?;
+        let data_dir = root.path().join("data");
+        if let Some(beside) = &options.beside {
+            copy_files(&beside.credentials, &data_dir.join("tls"))?;
+        }
+        let service_cidr = options.beside.map_or_else(|| ranges.service_cidr(), |beside| beside.service_cidr);
         let mut flags = vec![
-            format!("--data-dir={}", root.path().join("data").display()),
+            format!("--data-dir={}", data_dir.display()),
             format!("--https-listen-port={port}"),
             format!("--cluster-cidr={}", ranges.cluster_cidr()),
-            format!("--service-cidr={}", ranges.service_cidr()),
+            format!("--service-cidr={service_cidr}"),
             format!("--private-registry={}", registries.display()),
         ];
         if !options.flags.iter().any(|flag| flag.starts_with("--eviction-hard")) {
@@ -105,9 +121,15 @@ impl Cluster {
             false => None,
         };
         flags.extend(containerd.as_ref().map(|one| format!("--container-runtime-endpoint={}", one.endpoint())));
-        let cluster = Self { binary, root, flags, images, server: Mutex::new(None), containerd, _ranges: ranges };
+        let server = Mutex::new(None);
+        let cluster = Self { binary, root, flags, images, server, containerd, service_cidr, _ranges: ranges };
         cluster.start_server()?;
         Ok(cluster)
+    }
+
+    /// For another cluster on the same store.
+    pub fn beside(&self) -> Beside {
+        Beside { credentials: self.data_dir().join("tls"), service_cidr: self.service_cidr.clone() }
     }
 
     /// Starts the server again after [`Cluster::kill_server`] or [`Cluster::stop_server`]; waits until it is ready.
@@ -343,6 +365,17 @@ fn binary() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn free_port() -> Result<u16> {
+/// Copies the files of a directory, which are secrets.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    for file in fs::read_dir(from).with_context(|| format!("reading {from:?}"))? {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
+}
+
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -14,6 +14,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod containerd;
 pub mod device_plugin;
+pub mod etcd;
 pub mod health_server;
 pub mod host;
 pub mod images;
@@ -24,7 +25,8 @@ pub mod suite;
 pub mod websocket;
 
 pub use ability::Ability;
-pub use cluster::{Cluster, Options, Runtime};
+pub use cluster::{Beside, Cluster, Options, Runtime};
+pub use etcd::Etcd;
 pub use kubectl::{Kubectl, Output};
 pub use stream::Stream;
 pub use websocket::WebSocket;

@@ -41,7 +41,9 @@ impl Datastore {
             _ => None,
         };
         let tls = Tls { authority: authority.transpose()?, identity };
-        Ok(Self::Etcd(etcd::Config::new(arguments.datastore_endpoint, tls)))
+        let config = etcd::Config::new(arguments.datastore_endpoint, tls);
+        config.check().context("--datastore-endpoint")?;
+        Ok(Self::Etcd(config))
     }
 
     /// Begins to open the store. The future is ready when it can be used.

@@ -56,6 +56,14 @@ impl Config {
     pub fn new(endpoints: Vec<Endpoint>, tls: Tls) -> Self {
         Self { endpoints, tls, compaction_interval: Duration::from_secs(300) }
     }
+
+    /// Whether the certificates are of use, before anything is connected.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    pub fn check(&self) -> Result<(), TlsError> {
+        Endpoints::new(self.endpoints.clone(), &self.tls).map(drop)
+    }
 }
 
 /// Why etcd can't be used.

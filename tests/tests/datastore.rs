@@ -1,0 +1,152 @@
+//! Where objects are kept: etcd.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tests::{Cluster, Etcd, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        objects_are_where_upstream_keeps_them,
+        watches_and_writes_go_on_when_etcd_comes_back,
+        servers_on_one_etcd_see_each_other,
+        a_server_that_starts_again_finds_everything_and_forgot_its_history,
+        unusable_flags_are_refused,
+    ];
+    suite::run(|| Ok(()), cases, |()| String::new())
+}
+
+/// Flags of a server on an etcd.
+fn on(etcd: &Etcd) -> Options {
+    Options { flags: vec![format!("--datastore-endpoint={}", etcd.url())], ..Options::default() }
+}
+
+fn with_cluster(case: impl FnOnce(&Etcd, &Cluster) -> Result<()>) -> Result<()> {
+    let etcd = Etcd::start()?;
+    let cluster = Cluster::start(on(&etcd))?;
+    case(&etcd, &cluster).map_err(|error| error.context(cluster.diagnose()))
+}
+
+fn revision(kubectl: &Kubectl, object: &str) -> Result<String> {
+    kubectl.text(object, "/metadata/resourceVersion")
+}
+
+fn objects_are_where_upstream_keeps_them(_: &()) -> Result<()> {
+    with_cluster(|etcd, cluster| {
+        let kubectl = cluster.namespace("kept")?;
+        kubectl.ok(&["create", "configmap", "settings", "--from-literal=a=b"])?;
+        kubectl.ok(&["create", "service", "clusterip", "web", "--tcp=80"])?;
+        kubectl.ok(&["run", "pod", "--image=busybox", "--", "sleep", "1000"])?;
+        kubectl.wait_ready("pod")?;
+        ensure!(!cluster.data_dir().join("store.redb").exists(), "there is no other store");
+        let keys = etcd.ctl(&["get", "/registry/", "--prefix", "--keys-only"])?;
+        for key in [
+            "/registry/configmaps/kept/settings",
+            "/registry/minions/node-1",
+            "/registry/namespaces/kept",
+            "/registry/pods/kept/pod",
+            "/registry/services/specs/kept/web",
+            "/registry/clusterroles/cluster-admin",
+            "/registry/leases/kube-node-lease/node-1",
+        ] {
+            ensure!(keys.lines().any(|line| line == key), "{key} is not among {keys}");
+        }
+        // etcd's revision is the object's.
+        let stored: serde_json::Value =
+            serde_json::from_str(&etcd.ctl(&["get", "/registry/configmaps/kept/settings", "-w", "json"])?)?;
+        let of_etcd = stored["kvs"][0]["mod_revision"].to_string();
+        ensure!(revision(&kubectl, "configmap/settings")? == of_etcd, "etcd says {of_etcd}");
+        let events: serde_json::Value =
+            serde_json::from_str(&etcd.ctl(&["get", "/registry/events/kept/", "--prefix", "-w", "json"])?)?;
+        let events = events["kvs"].as_array().context("the Pod has Events")?;
+        ensure!(events.iter().all(|event| event["lease"].is_number()), "each Event has a lease: {events:?}");
+        Ok(())
+    })
+}
+
+fn watches_and_writes_go_on_when_etcd_comes_back(_: &()) -> Result<()> {
+    with_cluster(|etcd, cluster| {
+        let kubectl = cluster.namespace("outage")?;
+        let watch = kubectl.stream(&["get", "configmaps", "--watch", "-o", "name"])?;
+        kubectl.ok(&["create", "configmap", "before"])?;
+        watch.wait_for(SOON, |said| said.contains("configmap/before"))?;
+        etcd.kill()?;
+        let refused = kubectl.fails(&["create", "configmap", "lost"])?;
+        ensure!(refused.contains("rpc error: code = Unavailable desc = "), "{refused}");
+        let ready = kubectl.fails(&["get", "--raw", "/readyz"])?;
+        ensure!(ready.contains("watch-cache failed") || ready.contains("InternalError"), "{ready}");
+        // What a cache may answer, it does.
+        kubectl.ok(&["get", "--raw", "/api/v1/namespaces/outage/configmaps/before?resourceVersion=0"])?;
+        etcd.start_again()?;
+        kubectl.ok(&["create", "configmap", "after"])?;
+        watch.wait_for(SOON, |said| said.contains("configmap/after"))?;
+        kubectl.ok(&["get", "--raw", "/readyz"])?;
+        kubectl.ok(&["run", "pod", "--image=busybox", "--", "sleep", "1000"])?;
+        kubectl.wait_ready("pod")
+    })
+}
+
+fn servers_on_one_etcd_see_each_other(_: &()) -> Result<()> {
+    with_cluster(|etcd, one| {
+        let beside = Options { beside: Some(one.beside()), ..on(etcd) };
+        let other = Cluster::start(beside)?;
+        let (here, there) =
+            (one.namespace("shared")?, Kubectl::new(other.data_dir().join("admin.kubeconfig"), "shared"));
+        let watch = there.stream(&["get", "configmaps", "--watch", "-o", "name"])?;
+        for n in 0..10 {
+            let (name, object) = (format!("n{n}"), format!("configmap/n{n}"));
+            let (writer, reader) = if n % 2 == 0 { (&here, &there) } else { (&there, &here) };
+            writer.ok(&["create", "configmap", &name, "--from-literal=a=1"])?;
+            // At once: no read is older than a write that was acknowledged before it.
+            reader.ok(&["get", &object])?;
+            reader.ok(&["patch", &object, "--patch", r#"{"data":{"a":"2"}}"#])?;
+            ensure!(writer.text(&object, "/data/a")? == "2", "the write of the other server");
+            watch.wait_for(SOON, |said| said.contains(&object))?;
+        }
+        let stale = here.ok(&["get", "configmap", "n0", "-o", "yaml"])?;
+        there.ok(&["patch", "configmap/n0", "--patch", r#"{"data":{"a":"3"}}"#])?;
+        let refused = here.fails_with_input(&["replace", "-f", "-"], stale.as_bytes())?;
+        ensure!(refused.contains("the object has been modified"), "{refused}");
+        there.ok(&["delete", "configmap", "--all"])?;
+        ensure!(here.ok(&["get", "configmaps", "-o", "name"])?.lines().all(|name| !name.contains("/n")));
+        Ok(())
+    })
+}
+
+fn a_server_that_starts_again_finds_everything_and_forgot_its_history(_: &()) -> Result<()> {
+    with_cluster(|etcd, cluster| {
+        let kubectl = cluster.namespace("again")?;
+        kubectl.ok(&["create", "configmap", "kept", "--from-literal=a=1"])?;
+        let old = revision(&kubectl, "configmap/kept")?;
+        kubectl.ok(&["patch", "configmap/kept", "--patch", r#"{"data":{"a":"2"}}"#])?;
+        let new = revision(&kubectl, "configmap/kept")?;
+        cluster.stop_server()?;
+        etcd.ctl(&["compaction", &new])?;
+        cluster.start_server()?;
+        ensure!(kubectl.text("configmap/kept", "/data/a")? == "2");
+        ensure!(revision(&kubectl, "configmap/kept")? == new, "an object that nobody wrote keeps its revision");
+        let watch = format!("/api/v1/namespaces/again/configmaps?watch=true&timeoutSeconds=5&resourceVersion={old}");
+        let said = kubectl.run(&["get", "--raw", &watch])?.both();
+        ensure!(said.contains(r#""code":410"#) && said.contains("too old resource version"), "{said}");
+        Ok(())
+    })
+}
+
+fn unusable_flags_are_refused(_: &()) -> Result<()> {
+    let cluster = Cluster::start(Options::default())?;
+    cluster.stop_server()?;
+    for (flags, word) in [
+        (vec!["--datastore-endpoint=127.0.0.1:2379"], "http://HOST:PORT"),
+        (vec!["--datastore-endpoint=https://127.0.0.1:2379"], "--datastore-cafile"),
+        (vec!["--datastore-endpoint=https://127.0.0.1:2379", "--datastore-cafile=/nowhere"], "/nowhere"),
+        (vec!["--datastore-endpoint=http://127.0.0.1:1", "--datastore-certfile=/nowhere"], "--datastore-keyfile"),
+    ] {
+        let output = cluster.isopod(&[vec!["server"], flags.clone()].concat())?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && said.contains(word), "{flags:?}: {said}");
+    }
+    Ok(())
+}
