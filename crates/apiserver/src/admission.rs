@@ -11,16 +11,24 @@ use crate::error::{Cause, Error};
 use crate::identity::UserInfo;
 use crate::registry::Resource;
 
+mod always_pull_images;
 mod certificate_requester;
+mod default_ingress_class;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod owner_references;
+mod plugins;
+mod pod_security;
 mod priority;
 mod role_escalation;
 mod runtime_class;
 mod service_account;
 mod storage;
 mod taint_nodes_by_condition;
+
+pub use plugins::Plugins;
 
 /// What a request does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,28 +108,12 @@ trait Plugin: Send + Sync {
     }
 }
 
-/// All plugins, in upstream's order.
-static PLUGINS: &[&dyn Plugin] = &[
-    &namespace_lifecycle::NamespaceLifecycle,
-    &service_account::ServiceAccountAdmission,
-    &node_restriction::NodeRestriction,
-    &taint_nodes_by_condition::TaintNodesByCondition,
-    &priority::Priority,
-    &default_toleration_seconds::DefaultTolerationSeconds,
-    &storage::DefaultStorageClass,
-    &storage::StorageObjectInUseProtection,
-    &storage::PersistentVolumeClaimResize,
-    &runtime_class::RuntimeClass,
-    &role_escalation::RoleEscalation,
-    &certificate_requester::CertificateRequester,
-];
-
 /// Lets plugins change an object that is to be created or updated.
 ///
 /// # Errors
 /// The first refusal.
 pub async fn admit(attributes: &Attributes<'_>, object: &mut dyn Object) -> Result<(), Error> {
-    for plugin in PLUGINS {
+    for plugin in attributes.server.plugins.iter() {
         plugin.admit(attributes, object).await?;
     }
     Ok(())
@@ -132,7 +124,7 @@ pub async fn admit(attributes: &Attributes<'_>, object: &mut dyn Object) -> Resu
 /// # Errors
 /// The first refusal.
 pub async fn validate(attributes: &Attributes<'_>, object: &dyn Object) -> Result<(), Error> {
-    for plugin in PLUGINS {
+    for plugin in attributes.server.plugins.iter() {
         plugin.validate(attributes, object).await?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use api::Kind;
+use api::k8s_openapi::api::core::v1::LimitRange;
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::net::Cidr;
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Plugins;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
 use crate::error::Error;
 use crate::expiry::Expiry;
@@ -58,6 +60,8 @@ pub struct Config {
     pub node_dialer: Arc<dyn NodeDialer>,
     /// Resources to serve that are not by default.
     pub runtime_config: RuntimeConfig,
+    /// What may change and refuse writes.
+    pub admission_plugins: Plugins,
     /// The ranges Services get addresses from, the preferred family first.
     pub service_ranges: Vec<Cidr>,
 }
@@ -86,7 +90,9 @@ pub struct Server {
     pub(crate) tokens: TokenAuthenticator,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) rbac: Arc<Rbac>,
+    pub(crate) plugins: Plugins,
     pub(crate) priority_classes: Decoded<PriorityClass>,
+    pub(crate) limit_ranges: Decoded<LimitRange>,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
     pub(crate) runtime_config: RuntimeConfig,
     pub(crate) service_ranges: Vec<Cidr>,
@@ -191,8 +197,8 @@ impl ApiServer {
         let feed = Arc::clone(&caches);
         tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
         let rbac = Arc::new(Rbac::new(&caches).expect("the registry has the kinds of RBAC"));
-        let classes = caches.of("priorityclasses");
-        let priority_classes = Decoded::new(Arc::clone(classes.expect("the registry has PriorityClasses")));
+        let priority_classes = decoded(&caches, "priorityclasses");
+        let limit_ranges = decoded(&caches, "limitranges");
         let nodes = Arc::new(NodeAuthorizer::new(Arc::clone(&caches), Arc::clone(&rbac)));
         let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
         let server = Server {
@@ -204,7 +210,9 @@ impl ApiServer {
             tokens,
             authorizer,
             rbac,
+            plugins: config.admission_plugins,
             priority_classes,
+            limit_ranges,
             node_dialer: config.node_dialer,
             runtime_config: config.runtime_config,
             service_ranges: config.service_ranges,
@@ -232,6 +240,12 @@ impl ApiServer {
     pub fn shut_down(&self) {
         self.server.shutdown.cancel();
     }
+}
+
+/// The objects of a resource as their type.
+fn decoded<K: Kind>(caches: &Caches, path: &str) -> Decoded<K> {
+    let cache = caches.of(path).expect("the registry has the kinds that admission reads");
+    Decoded::new(Arc::clone(cache))
 }
 
 impl Drop for ApiServer {

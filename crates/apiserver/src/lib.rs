@@ -36,6 +36,7 @@ pub mod watch_cache;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Plugins as AdmissionPlugins;
 pub use api_server::{ApiServer, Config, NodeDialer, NodeStream, StartError};
 pub use identity::UserInfo;
 pub use in_process::InProcess;

@@ -123,6 +123,7 @@ impl Cluster {
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             node_dialer,
             runtime_config: crate::RuntimeConfig::default(),
+            admission_plugins: crate::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
         };
         let api = ApiServer::start(config).await.expect("starts");

@@ -52,6 +52,7 @@ impl ControlPlane {
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             node_dialer: Arc::new(NoNodes),
             runtime_config: apiserver::RuntimeConfig::default(),
+            admission_plugins: apiserver::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
         })
         .await

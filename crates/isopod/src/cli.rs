@@ -131,6 +131,12 @@ pub struct Server {
     /// APIs to serve that are not by default, such as certificates.k8s.io/v1beta1/clustertrustbundles=true
     #[arg(long, value_delimiter = ',', value_name = "API=true")]
     pub runtime_config: Vec<String>,
+    /// Admission plugins to use besides those that are on by default, such as AlwaysPullImages; their order is fixed
+    #[arg(long, value_delimiter = ',', value_name = "PLUGIN")]
+    pub enable_admission_plugins: Vec<String>,
+    /// Admission plugins not to use although they are on by default
+    #[arg(long, value_delimiter = ',', value_name = "PLUGIN")]
+    pub disable_admission_plugins: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub datastore: Datastore,

@@ -71,6 +71,7 @@ impl ControlPlane {
             service_account_issuer: ISSUER.to_owned(),
             node_dialer: local_node.clone(),
             runtime_config: settings.runtime_config.clone(),
+            admission_plugins: settings.admission_plugins.clone(),
             service_ranges: settings.api_service_ranges(),
         })
         .await

@@ -43,6 +43,8 @@ pub struct Settings {
     pub node_taints: Vec<Taint>,
     /// APIs that are served on request.
     pub runtime_config: apiserver::RuntimeConfig,
+    /// What may change and refuse writes.
+    pub admission_plugins: apiserver::AdmissionPlugins,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -104,6 +106,11 @@ impl Settings {
             static_pods: arguments.kubelet.static_pods.resolve()?,
             runtime_config: apiserver::RuntimeConfig::parse(&arguments.runtime_config)
                 .map_err(|problem| anyhow::anyhow!("--runtime-config: {problem}"))?,
+            admission_plugins: apiserver::AdmissionPlugins::choose(
+                &arguments.enable_admission_plugins,
+                &arguments.disable_admission_plugins,
+            )
+            .map_err(|problem| anyhow::anyhow!(problem))?,
             kubelet: arguments.kubelet,
         })
     }

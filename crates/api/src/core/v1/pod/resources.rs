@@ -18,22 +18,34 @@ pub type Amounts<'a> = BTreeMap<&'a str, Quantity>;
 /// more; requests of the Pod as a whole replace the sum; overhead comes on top.
 pub fn pod_requests(pod: &Pod) -> Amounts<'_> {
     let spec = spec_of(pod);
+    let mut amounts = pod_requests_without_overhead(spec);
+    add(&mut amounts, spec.overhead.as_ref());
+    amounts
+}
+
+/// [`pod_requests`] of the containers and the Pod as a whole.
+pub fn pod_requests_without_overhead(spec: &PodSpec) -> Amounts<'_> {
     let mut amounts = aggregate_requests(spec);
     override_by_pod_level(&mut amounts, pod_level(spec, Which::Requests));
-    add(&mut amounts, spec.overhead.as_ref());
     amounts
 }
 
 /// What a Pod may use at most. Overhead comes on top of limits that are there.
 pub fn pod_limits(pod: &Pod) -> Amounts<'_> {
     let spec = spec_of(pod);
-    let mut amounts = aggregate_limits(spec);
-    override_by_pod_level(&mut amounts, pod_level(spec, Which::Limits));
+    let mut amounts = pod_limits_without_overhead(spec);
     for (name, quantity) in spec.overhead.iter().flatten() {
         if let Some(limit) = amounts.get_mut(name.as_str()) {
             *limit += Quantity::of(quantity);
         }
     }
+    amounts
+}
+
+/// [`pod_limits`] of the containers and the Pod as a whole.
+pub fn pod_limits_without_overhead(spec: &PodSpec) -> Amounts<'_> {
+    let mut amounts = aggregate_limits(spec);
+    override_by_pod_level(&mut amounts, pod_level(spec, Which::Limits));
     amounts
 }
 
