@@ -1,7 +1,7 @@
 //! The real `kubectl`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,9 +52,7 @@ impl Kubectl {
     /// # Errors
     /// When the directory of the default one can't be read.
     pub fn every_version(&self) -> Result<Vec<Self>> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path).map(|place| place.join("kubectl")).find(|file| file.exists());
-        let default = found.context("there is no kubectl")?.canonicalize()?;
+        let default = Self { program: PathBuf::from("kubectl"), ..self.clone() }.program()?.canonicalize()?;
         let mut programs = Vec::new();
         for file in default.parent().context("a program is in a directory")?.read_dir()? {
             let file = file?;
@@ -65,6 +63,57 @@ impl Kubectl {
         programs.sort();
         programs.push(self.program.clone());
         Ok(programs.into_iter().map(|program| Self { program, ..self.clone() }).collect())
+    }
+
+    /// With the versions that people have: the `kubectl`s that `ISOPOD_TEST_KUBECTLS` lists, as a PATH lists
+    /// directories; else those of `minors` among [`Kubectl::every_version`]; else the default one. Each comes with its
+    /// minor version.
+    ///
+    /// # Errors
+    /// When one does not say which version it is.
+    pub fn of_minors(&self, minors: &[u32]) -> Result<Vec<(u32, Self)>> {
+        let listed = std::env::var_os("ISOPOD_TEST_KUBECTLS").unwrap_or_default();
+        let listed = std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty());
+        let mut chosen: Vec<Self> = listed.map(|program| Self { program, ..self.clone() }).collect();
+        if chosen.is_empty() {
+            let is_wanted = |one: &Self| minors.iter().any(|minor| one.program.ends_with(format!("kubectl.1.{minor}")));
+            chosen = self.every_version()?.into_iter().filter(is_wanted).collect();
+        }
+        if chosen.is_empty() {
+            chosen.push(self.clone());
+        }
+        chosen.into_iter().map(|kubectl| Ok((kubectl.minor()?, kubectl))).collect()
+    }
+
+    fn minor(&self) -> Result<u32> {
+        let version: Value = serde_json::from_str(&self.ok(&["version", "--client", "-o", "json"])?)?;
+        let minor = version["clientVersion"]["minor"].as_str().context("a client has a version")?;
+        Ok(minor.trim_end_matches(|letter: char| !letter.is_ascii_digit()).parse()?)
+    }
+
+    /// The same `kubectl` in another namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// The file of the program.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn program(&self) -> Result<PathBuf> {
+        if self.program.components().count() > 1 {
+            return Ok(self.program.clone());
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|place| place.join(&self.program))
+            .find(|file| file.exists())
+            .context("there is no kubectl")
+    }
+
+    /// The file that names the cluster and its administrator.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// The namespace that commands are about.
@@ -223,7 +272,7 @@ impl Kubectl {
     }
 }
 
-fn finish(mut command: Command, input: &[u8]) -> Result<Output> {
+pub(crate) fn finish(mut command: Command, input: &[u8]) -> Result<Output> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().expect("piped");
     let input = input.to_owned();

@@ -20,6 +20,7 @@ pub mod host;
 pub mod images;
 pub mod kubectl;
 pub mod ranges;
+pub mod script;
 pub mod stream;
 pub mod suite;
 pub mod websocket;

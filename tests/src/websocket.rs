@@ -18,7 +18,7 @@ pub struct WebSocket {
 /// What the server said instead of opening one, or the head of its answer.
 pub type Head = String;
 
-/// Asks an `http://` URL for a WebSocket with one sub-protocol; the head of the answer comes with it.
+/// Asks an `http://` URL for a WebSocket with one sub-protocol, or none; the head of the answer comes with it.
 ///
 /// # Errors
 /// When nobody answers.
@@ -26,11 +26,14 @@ pub fn upgrade(url: &str, protocol: &str) -> Result<(TcpStream, Head)> {
     let (address, path) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).context("an http URL")?;
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    let request = format!(
+    let mut request = format!(
         "GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
-         Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     );
+    if !protocol.is_empty() {
+        request.push_str(&format!("Sec-WebSocket-Protocol: {protocol}\r\n"));
+    }
+    request.push_str("\r\n");
     stream.write_all(request.as_bytes())?;
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {

@@ -185,7 +185,10 @@ fn pods_are_reached_through_their_proxy(cluster: &Cluster) -> Result<()> {
         ensure!(page == "web\n", "{name}: {page}");
     }
     let nobody = kubectl.fails(&["get", "--raw", "/api/v1/namespaces/proxy/pods/web:81/proxy/"])?;
-    ensure!(nobody.contains("error dialing backend"), "{nobody}");
+    ensure!(
+        nobody.contains("error trying to reach service") && nobody.contains(":81: connect: connection refused"),
+        "{nobody}"
+    );
     Ok(())
 }
 

@@ -32,6 +32,7 @@ pub mod status;
 pub mod table;
 pub mod tokens;
 pub mod watch_cache;
+mod websocket;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use crate::error::{Error, GroupResource};
 use crate::handlers::Target;
 use crate::registry::NodeCall;
 use crate::request::{Request, Response};
+use crate::websocket::{Messages, WebSocket};
 
 mod container;
 mod kubelet_url;
@@ -37,6 +38,10 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 /// Headers that are between a client and this server, and no business of a kubelet.
 const PRIVATE: [&str; 2] = ["authorization", "cookie"];
 const PRIVATE_PREFIX: &str = "impersonate-";
+
+/// How logs come through WebSockets.
+const LOG_PROTOCOLS: &[(&str, Messages)] =
+    &[("", Messages::Binary), ("binary.k8s.io", Messages::Binary), ("base64.binary.k8s.io", Messages::Base64)];
 
 /// Forwards a request to the node of the Pod in the path.
 ///
@@ -60,13 +65,22 @@ pub async fn forward(target: Target<'_>, call: NodeCall, request: Request) -> Re
     refuse_completed(&pod, call)?;
     let url = kubelet_url::path(call, namespace, name, &container, &request.query)?;
     debug!(node, url, "forwarding to a kubelet");
+    // A kubelet has its logs as plain bytes; the messages of a WebSocket are made of them here.
+    let mut request = request;
+    let socket = if call == NodeCall::Log { WebSocket::of(&mut request, LOG_PROTOCOLS)? } else { None };
     let stream = target.server.node_dialer.dial(&node).await.map_err(dial_failure)?;
     match exchange(TokioIo::new(stream), &url, &node, request).await? {
         Exchange::Switched(response) => Ok(response),
         Exchange::Answered(_, answer) if call == NodeCall::Log && !answer.status().is_success() => {
             Err(log_refusal(answer).await)
         }
-        Exchange::Answered(sender, answer) => Ok(pass_on(sender, answer)),
+        Exchange::Answered(sender, answer) => {
+            let answer = pass_on(sender, answer);
+            Ok(match socket {
+                Some(socket) => socket.carry(answer.into_body()),
+                None => answer,
+            })
+        }
     }
 }
 

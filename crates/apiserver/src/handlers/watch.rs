@@ -28,6 +28,7 @@ use crate::request::{Request, Response};
 use crate::status::Status;
 use crate::table::write::Headers;
 use crate::watch_cache::{CLOSING, Delivery, Entry, EventKind, Gone, Subscription, WatchStart, wrap};
+use crate::websocket::{Messages, WebSocket};
 
 /// How often a watch tells how far it is, if the client wants to know.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -46,6 +47,9 @@ pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Err
     let options = ListOptions::parse(&target, &request.query, true)?;
     let accepted = negotiate::negotiate(&request.headers, &request.query, STREAM_MEDIA_TYPES, true)?;
     let content_type = accepted.stream_content_type()?;
+    let mut request = request;
+    let messages = if accepted.syntax == Syntax::Protobuf { Messages::Framed } else { Messages::Lines };
+    let socket = WebSocket::of(&mut request, &[("", messages)])?;
     let subscription = subscribe(&target, &options).await?;
     let body = match subscription {
         Ok(subscription) => {
@@ -58,6 +62,9 @@ pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Err
         }
         Err(gone) => Body::from(expired(accepted.syntax, options.revision.unwrap_or_default(), gone)?),
     };
+    if let Some(socket) = socket {
+        return Ok(socket.carry(body));
+    }
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, content_type);

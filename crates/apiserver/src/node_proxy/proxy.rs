@@ -1,11 +1,12 @@
 //! `nodes/NAME/proxy`, `pods/NAME/proxy` and `services/NAME/proxy`: the request goes on to the kubelet, to whatever listens
 //! in the Pod, or to one of the Service's endpoints.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use api::k8s_openapi::api::core::v1::{Node, Pod, Service};
 use api::k8s_openapi::api::discovery::v1::EndpointSlice;
-use http::header::LOCATION;
+use http::header::{LOCATION, UPGRADE};
 use http::{HeaderValue, Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -123,13 +124,29 @@ async fn to_address(backend: &Backend<'_>, address: &str, url: &str, request: Re
         digits => digits.parse().map_err(|_| Error::bad_request(format!("invalid port \"{digits}\"")))?,
     };
     debug!(%ip, port, url, "proxy to an address");
-    let stream = TcpStream::connect((ip, port)).await.map_err(dial_failure)?;
-    let host = std::net::SocketAddr::new(ip, port).to_string();
+    let host = SocketAddr::new(ip, port).to_string();
+    let upgrades = request.headers.contains_key(UPGRADE);
+    let stream = TcpStream::connect((ip, port)).await.map_err(|error| refused(&host, &error, upgrades))?;
     if secure {
         let stream = platform::tls::connect_to_anybody(address, stream).await.map_err(dial_failure)?;
         return exchange(TokioIo::new(stream), url, &host, request).await;
     }
     exchange(TokioIo::new(stream), url, &host, request).await
+}
+
+/// Nobody takes the connection: said as Go's dialer does, to which the server adds what it wanted the connection for.
+fn refused(host: &str, error: &io::Error, upgrades: bool) -> Error {
+    let why = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
+        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        _ => error.to_string(),
+    };
+    match upgrades {
+        true => Error::Internal(format!("error dialing backend: dial tcp {host}: {why}")),
+        false => Error::Unavailable(format!("error trying to reach service: dial tcp {host}: {why}")),
+    }
 }
 
 /// Loopback and link-local addresses are this host's own business.

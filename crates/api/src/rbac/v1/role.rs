@@ -94,9 +94,6 @@ fn validate_rule(rule: &PolicyRule, scope: Scope, path: &Path<'_>, errors: &mut 
     if list(&rule.resources) == 0 {
         errors.push(required(&path.child("resources"), "resource rules must supply at least one resource"));
     }
-    if list(&rule.resource_names) > 0 && list(&rule.resources) > 1 {
-        errors.push(required(&path.child("resourceNames"), "resource names cannot apply to multiple resources"));
-    }
 }
 
 fn validate_aggregation(role: &ClusterRole, errors: &mut ErrorList) {
