@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::Kind;
 use api::k8s_openapi::api::core::v1::LimitRange;
@@ -21,8 +22,12 @@ use crate::admission::Plugins;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
 use crate::error::Error;
 use crate::expiry::Expiry;
+use crate::filters::limits::Limiter;
+use crate::flow_control::FlowControl;
+use crate::flow_control::max_in_flight::MaxInFlight;
 use crate::identity::UserInfo;
 use crate::in_process::InProcess;
+use crate::metrics::requests::Requests;
 use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource, RuntimeConfig};
@@ -64,6 +69,35 @@ pub struct Config {
     pub admission_plugins: Plugins,
     /// The ranges Services get addresses from, the preferred family first.
     pub service_ranges: Vec<Cidr>,
+    /// How much is done at a time, and how long it may take.
+    pub limits: Limits,
+}
+
+/// How much is done at a time, and how long it may take. The defaults are upstream's.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests at a time that only read; with API Priority and Fairness, a part of all seats.
+    pub max_requests_inflight: usize,
+    /// The same for requests that write.
+    pub max_mutating_requests_inflight: usize,
+    /// Whether requests are sorted by FlowSchemas and limited by priority levels.
+    pub priority_and_fairness: bool,
+    /// The longest a request may take, unless it is a watch or a stream.
+    pub request_timeout: Duration,
+    /// How long a watch runs when the client does not say; up to twice as long, so that not all end at once.
+    pub min_request_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_requests_inflight: 400,
+            max_mutating_requests_inflight: 200,
+            priority_and_fairness: true,
+            request_timeout: Duration::from_secs(60),
+            min_request_timeout: Duration::from_secs(1800),
+        }
+    }
 }
 
 /// Why the server does not start.
@@ -99,6 +133,9 @@ pub struct Server {
     pub(crate) node_ports: NodePorts,
     pub(crate) usage: NodeUsages,
     pub(crate) expiry: Expiry,
+    pub(crate) limits: Limits,
+    pub(crate) limiter: Limiter,
+    pub(crate) requests: Requests,
     /// Ends watches, so that connections can drain.
     pub(crate) shutdown: CancellationToken,
 }
@@ -172,6 +209,15 @@ impl ObjectLookup for CacheLookup {
     }
 }
 
+fn limiter(caches: &Caches, limits: &Limits) -> Limiter {
+    let (reads, writes) = (limits.max_requests_inflight, limits.max_mutating_requests_inflight);
+    if !limits.priority_and_fairness {
+        return Limiter::Simple(MaxInFlight::new(reads, writes));
+    }
+    let flow_control = FlowControl::new(caches, reads + writes);
+    Limiter::Fair(flow_control.expect("the registry has the kinds of API Priority and Fairness"))
+}
+
 /// A running API server.
 pub struct ApiServer {
     server: Arc<Server>,
@@ -201,6 +247,7 @@ impl ApiServer {
         let limit_ranges = decoded(&caches, "limitranges");
         let nodes = Arc::new(NodeAuthorizer::new(Arc::clone(&caches), Arc::clone(&rbac)));
         let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
+        let limiter = limiter(&caches, &config.limits);
         let server = Server {
             store: config.store,
             clock: config.clock,
@@ -219,6 +266,9 @@ impl ApiServer {
             node_ports: NodePorts::default(),
             usage: NodeUsages::default(),
             expiry,
+            limits: config.limits,
+            limiter,
+            requests: Requests::default(),
             shutdown,
         };
         repair(&server).await.map_err(StartError::Services)?;

@@ -125,6 +125,7 @@ impl Cluster {
             runtime_config: crate::RuntimeConfig::default(),
             admission_plugins: crate::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
+            limits: crate::Limits::default(),
         };
         let api = ApiServer::start(config).await.expect("starts");
         let admin = api.in_process(UserInfo::new("admin", [MASTERS]));

@@ -51,6 +51,8 @@ struct State {
     revision: u64,
     /// How often these objects have changed.
     changes: u64,
+    /// Bytes of all objects.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ impl WatchCache {
             watchers: Vec::new(),
             revision,
             changes: 0,
+            bytes: 0,
         };
         Self { prefix, selectable, state: RwLock::new(state) }
     }
@@ -163,6 +166,12 @@ impl WatchCache {
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.read().objects.len()
+    }
+
+    /// How many objects there are, and how many bytes they take.
+    pub fn size(&self) -> (usize, usize) {
+        let state = self.read();
+        (state.objects.len(), state.bytes)
     }
 
     /// Whether there are none.
@@ -260,6 +269,8 @@ impl WatchCache {
         });
         state.revision = revision;
         state.changes += 1;
+        let size = |entry: &Option<Arc<Entry>>| entry.as_ref().map_or(0, |entry| entry.size_bytes());
+        state.bytes = state.bytes + size(&current) - size(&previous);
         if current.is_none() && previous.is_none() {
             return; // an object this server could not read
         }
@@ -284,7 +295,8 @@ impl WatchCache {
     fn replace(&self, objects: BTreeMap<Arc<str>, Arc<Entry>>, revision: u64) {
         let mut state = self.write();
         let (history, changes) = (History::starting_after(revision), state.changes + 1);
-        *state = State { objects, history, watchers: Vec::new(), revision, changes };
+        let bytes = objects.values().map(|entry| entry.size_bytes()).sum();
+        *state = State { objects, history, watchers: Vec::new(), revision, changes, bytes };
     }
 }
 

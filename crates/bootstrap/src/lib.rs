@@ -5,6 +5,7 @@
 
 pub mod api_service;
 pub mod files;
+pub mod flow_control;
 pub mod kubeconfig;
 pub mod objects;
 pub mod pki;

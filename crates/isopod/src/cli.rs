@@ -2,6 +2,7 @@
 
 mod datastore;
 mod kubelet;
+mod limits;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use network::Cidr;
 
 pub use datastore::Datastore;
 pub use kubelet::Kubelet;
+pub use limits::Limits;
 
 /// Kubernetes as one small binary.
 #[derive(Debug, Parser)]
@@ -140,6 +142,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub datastore: Datastore,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub limits: Limits,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub node_evictions: NodeEvictions,

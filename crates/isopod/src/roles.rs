@@ -73,6 +73,7 @@ impl ControlPlane {
             runtime_config: settings.runtime_config.clone(),
             admission_plugins: settings.admission_plugins.clone(),
             service_ranges: settings.api_service_ranges(),
+            limits: settings.limits.clone(),
         })
         .await
         .context("cannot start the API server")?;
@@ -90,6 +91,11 @@ impl ControlPlane {
             .await
             .context("cannot make the built-in objects")?;
         bootstrap::policy::reconcile(&admin).await.context("cannot make the default roles")?;
+        bootstrap::flow_control::reconcile(&admin, plane.clock.now())
+            .await
+            .context("cannot make the default priority levels")?;
+        let keeper = bootstrap::flow_control::run(admin, plane.clock.clone(), cancel.clone());
+        plane.spawn("flow control objects", keeper);
         plane.start_components(settings, cancel);
         Ok(plane)
     }

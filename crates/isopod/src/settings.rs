@@ -45,6 +45,8 @@ pub struct Settings {
     pub runtime_config: apiserver::RuntimeConfig,
     /// What may change and refuse writes.
     pub admission_plugins: apiserver::AdmissionPlugins,
+    /// How much the API server does at a time.
+    pub limits: apiserver::Limits,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -111,6 +113,7 @@ impl Settings {
                 &arguments.disable_admission_plugins,
             )
             .map_err(|problem| anyhow::anyhow!(problem))?,
+            limits: arguments.limits.resolve(),
             kubelet: arguments.kubelet,
         })
     }

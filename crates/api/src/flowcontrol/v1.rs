@@ -1,4 +1,5 @@
 //! `flowcontrol.apiserver.k8s.io/v1`.
 
+pub mod defaults;
 pub mod flow_schema;
 pub mod priority_level_configuration;

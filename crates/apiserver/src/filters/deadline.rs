@@ -5,22 +5,19 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::request::Request;
 
-/// The longest any request may take that is not long-running.
-const MAX: Duration = Duration::from_secs(60);
-
-/// The limit of a request; `None` for those that take as long as they like.
+/// The limit of a request, at most `longest`; `None` for those that take as long as they like.
 ///
 /// # Errors
 /// [`Error::BadRequest`] when the `timeout` parameter is no duration.
-pub fn limit(request: &Request) -> Result<Option<Duration>, Error> {
+pub fn limit(request: &Request, longest: Duration) -> Result<Option<Duration>, Error> {
     if request.info.is_long_running() {
         return Ok(None);
     }
-    let Some(text) = request.query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(Some(MAX)) };
+    let Some(text) = request.query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(Some(longest)) };
     let asked = go_duration(text).ok_or_else(|| {
         Error::bad_request(format!("invalid timeout specified in the request URL - time: invalid duration {text:?}"))
     })?;
-    Ok(Some(if asked.is_zero() { MAX } else { asked.min(MAX) }))
+    Ok(Some(if asked.is_zero() { longest } else { asked.min(longest) }))
 }
 
 /// Reads a duration as Go writes it, for instance `1m30s`.

@@ -10,6 +10,7 @@ use crate::api_server::Server;
 use crate::body::Body;
 use crate::discovery::{self, Aggregated, Catalog, Form};
 use crate::error::Error;
+use crate::metrics::exposition;
 use crate::negotiate::{self, Accepted, MEDIA_TYPES};
 use crate::openapi;
 use crate::registry::RESOURCES;
@@ -28,6 +29,7 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
     let catalog = Catalog::new(served.map(|resource| &resource.info));
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
+        ["metrics"] => metrics(server, request),
         ["version"] => document(request, Some(discovery::version())),
         ["api"] => match aggregated(request)? {
             Some(form) => aggregated_document(request, form, catalog.aggregated_core(form)),
@@ -58,6 +60,13 @@ fn key_set(server: &Server, request: &Request) -> Result<Response, Error> {
     let keys = server.tokens.key_set().map_err(|error| Error::Internal(error.to_string()))?;
     let mut response = negotiate::object(StatusCode::OK, Accepted::JSON, keys);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    Ok(response)
+}
+
+fn metrics(server: &Server, request: &Request) -> Result<Response, Error> {
+    get_only(request)?;
+    let mut response = Response::new(Body::from(exposition::text(server)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
     Ok(response)
 }
 
@@ -158,6 +167,7 @@ fn index(catalog: &Catalog<'_>) -> Vec<u8> {
         "/apis/",
         "/healthz",
         "/livez",
+        "/metrics",
         "/openapi/v2",
         "/openapi/v3",
         "/openid/v1/jwks",

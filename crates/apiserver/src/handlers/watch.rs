@@ -34,8 +34,6 @@ use crate::websocket::{Messages, WebSocket};
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before a watch ends.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
-/// How long a watch runs when the client does not say; up to twice as long, so that not all end at once.
-const MIN_TIMEOUT_SECONDS: u64 = 1800;
 /// So many events of the snapshot are sent at a time.
 const SNAPSHOT_BATCH: usize = 64;
 
@@ -129,8 +127,9 @@ enum Wake {
 impl WatchStream {
     fn new(target: &Target<'_>, accepted: Accepted, options: &ListOptions, subscription: Subscription) -> Self {
         let now = Instant::now();
-        let jitter = target.server.random.bits() % MIN_TIMEOUT_SECONDS;
-        let timeout = Duration::from_secs(options.timeout_seconds.unwrap_or(MIN_TIMEOUT_SECONDS + jitter));
+        let least = target.server.limits.min_request_timeout.as_secs();
+        let jitter = target.server.random.bits() % least.max(1);
+        let timeout = Duration::from_secs(options.timeout_seconds.unwrap_or(least + jitter));
         let ends_at = now.checked_add(timeout).unwrap_or(now + BOOKMARK_INTERVAL);
         let bookmark_first = options.bookmarks && options.send_initial_events == Some(true);
         Self {
