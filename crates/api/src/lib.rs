@@ -3,6 +3,7 @@
 //! One representation per kind. Nothing here does I/O or reads a clock, and nothing here knows how objects are stored
 //! or served.
 
+pub mod admissionregistration;
 pub mod apiextensions;
 pub mod apiregistration;
 pub mod apps;
@@ -35,6 +36,7 @@ pub mod policy;
 pub mod protobuf;
 pub mod quantity;
 pub mod rbac;
+pub mod resource;
 pub mod scheduling;
 pub mod schema;
 pub mod scheme;

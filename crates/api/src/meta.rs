@@ -8,10 +8,12 @@ use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, re
 use crate::labels::validate_labels;
 use crate::names::{self, NameCheck};
 
+mod conditions;
 #[cfg(test)]
 mod tests;
 mod update;
 
+pub use conditions::validate_conditions;
 pub(crate) use update::validate_plain_meta_update;
 pub use update::{validate_any_update, validate_meta_update};
 

@@ -13,12 +13,12 @@ mod tests;
 
 pub use dns::{
     dns1035_label, dns1123_label, dns1123_subdomain, dns1123_subdomain_with_underscore, fully_qualified_domain_name,
-    wildcard_dns1123_subdomain,
+    fully_qualified_name, wildcard_dns1123_subdomain,
 };
 pub use generate::{GENERATED_SUFFIX_LENGTH, generate};
 pub use keys::{
-    c_identifier, config_map_key, env_var_name, http_header_name, label_value, path_segment_name, port_name,
-    qualified_name,
+    c_identifier, condition_reason, config_map_key, env_var_name, http_header_name, label_value, path_segment_name,
+    port_name, qualified_name,
 };
 
 /// What is wrong with a value, one text each.

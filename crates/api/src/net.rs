@@ -12,8 +12,11 @@ use crate::names::INVALID_IP;
 
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 const INVALID_CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
+const INVALID_INTERFACE_ADDRESS: &str = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
 
 /// A range of addresses. `address` may have bits beyond the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,6 +201,18 @@ fn parse_cidr(path: &Path<'_>, value: &str) -> Result<Cidr, crate::field::Error>
         return Ok(range);
     };
     Err(invalid(path, value, problem))
+}
+
+/// The address of an interface with the length of its network's prefix, in one form only.
+pub fn validate_interface_address(value: &str, path: &Path<'_>) -> ErrorList {
+    let address = parse_cidr_leniently(value).filter(|_| is_plain_cidr(value));
+    match address.filter(|address| !is_mapped(address.address)) {
+        None => vec![invalid(path, value, INVALID_INTERFACE_ADDRESS)],
+        Some(address) if address.to_string() != value => {
+            vec![invalid(path, value, format!("must be in canonical form (\"{address}\")"))]
+        }
+        Some(_) => ErrorList::new(),
+    }
 }
 
 /// Whether neither the address nor the length of a range has leading zeros.

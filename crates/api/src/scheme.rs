@@ -1,8 +1,8 @@
 //! The built-in kinds: from group, version and kind to what decodes them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, certificates, coordination, core, discovery, events, flowcontrol, networking, node,
-    policy, rbac, scheduling, storage,
+    admissionregistration, apps, autoscaling, batch, certificates, coordination, core, discovery, events, flowcontrol,
+    networking, node, policy, rbac, resource, scheduling, storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration;
@@ -27,6 +27,7 @@ pub struct KindEntry {
 /// Every built-in kind. Adding one costs one line.
 pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Binding>(),
+    entry::<core::v1::ComponentStatus>(),
     entry::<core::v1::ConfigMap>(),
     entry::<core::v1::Endpoints>(),
     entry::<core::v1::Event>(),
@@ -42,6 +43,12 @@ pub static KINDS: &[KindEntry] = &[
     entry::<core::v1::Secret>(),
     entry::<core::v1::Service>(),
     entry::<core::v1::ServiceAccount>(),
+    entry::<admissionregistration::v1::MutatingAdmissionPolicy>(),
+    entry::<admissionregistration::v1::MutatingAdmissionPolicyBinding>(),
+    entry::<admissionregistration::v1::MutatingWebhookConfiguration>(),
+    entry::<admissionregistration::v1::ValidatingAdmissionPolicy>(),
+    entry::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>(),
+    entry::<admissionregistration::v1::ValidatingWebhookConfiguration>(),
     entry::<apiextensions::v1::CustomResourceDefinition>(),
     entry::<apiregistration::v1::APIService>(),
     entry::<apps::v1::ControllerRevision>(),
@@ -72,6 +79,10 @@ pub static KINDS: &[KindEntry] = &[
     entry::<rbac::v1::ClusterRoleBinding>(),
     entry::<rbac::v1::Role>(),
     entry::<rbac::v1::RoleBinding>(),
+    entry::<resource::v1::DeviceClass>(),
+    entry::<resource::v1::ResourceClaim>(),
+    entry::<resource::v1::ResourceClaimTemplate>(),
+    entry::<resource::v1::ResourceSlice>(),
     entry::<scheduling::v1::PriorityClass>(),
     entry::<storage::v1::CSIDriver>(),
     entry::<storage::v1::CSINode>(),

@@ -15,6 +15,7 @@ use crate::registry::{self, Action, Backing, Kept, Resource};
 use crate::request::{Request, Response};
 
 mod binding;
+mod components;
 mod create;
 mod decode;
 mod delete;
@@ -61,6 +62,7 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Result<Response, 
     }
     match &resource.backing {
         Backing::Metrics(metrics) => metrics::answer(server, resource, *metrics, &path, request).await,
+        Backing::Components => components::answer(server, resource, &path, request).await,
         Backing::Virtual(backing) => reviews::answer(server, resource, *backing, &path, request).await,
         Backing::Stored(_) | Backing::View { .. } => {
             let kept = server.kept(resource).ok_or(Error::UnknownPath)?;

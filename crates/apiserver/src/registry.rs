@@ -3,6 +3,7 @@
 //! A resource is one row: what discovery tells of it ([`ResourceInfo`]), its rules ([`strategy::Strategy`]) and what its
 //! subresources do. Adding a resource is adding a file with a row.
 
+pub mod admissionregistration;
 pub mod allocator;
 pub mod apps;
 pub mod authentication;
@@ -13,6 +14,7 @@ pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod deprecated;
+pub mod device;
 pub mod discovery;
 mod entry;
 pub mod events;
@@ -40,6 +42,7 @@ pub use runtime_config::RuntimeConfig;
 /// All resources, in the order discovery lists them.
 pub static RESOURCES: &[&Resource] = &[
     &core::binding::BINDINGS,
+    &core::component_status::COMPONENT_STATUSES,
     &core::config_map::CONFIG_MAPS,
     &core::endpoints::ENDPOINTS,
     &core::event::EVENTS,
@@ -55,11 +58,21 @@ pub static RESOURCES: &[&Resource] = &[
     &core::secret::SECRETS,
     &core::service_account::SERVICE_ACCOUNTS,
     &core::service::SERVICES,
+    &admissionregistration::MUTATING_POLICIES,
+    &admissionregistration::MUTATING_POLICY_BINDINGS,
+    &admissionregistration::MUTATING_WEBHOOKS,
+    &admissionregistration::VALIDATING_POLICIES,
+    &admissionregistration::VALIDATING_POLICY_BINDINGS,
+    &admissionregistration::VALIDATING_WEBHOOKS,
     &extensions::CUSTOM_RESOURCE_DEFINITIONS,
     &extensions::API_SERVICES,
     &certificates::CERTIFICATE_SIGNING_REQUESTS,
     &flowcontrol::FLOW_SCHEMAS,
     &flowcontrol::PRIORITY_LEVEL_CONFIGURATIONS,
+    &device::DEVICE_CLASSES,
+    &device::RESOURCE_CLAIMS,
+    &device::RESOURCE_CLAIM_TEMPLATES,
+    &device::RESOURCE_SLICES,
     &storage::csi::DRIVERS,
     &storage::csi::NODES,
     &storage::csi::CAPACITIES,

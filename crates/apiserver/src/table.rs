@@ -13,6 +13,7 @@ mod core;
 #[rustfmt::skip]
 mod descriptions;
 mod csi;
+mod devices;
 mod endpoints;
 mod event;
 mod extensions;
@@ -82,6 +83,7 @@ impl From<Vec<Value>> for Row {
 /// The columns of a kind: its own, or name and time of creation.
 pub fn columns_for(gvk: Gvk) -> &'static Columns {
     match (gvk.group, gvk.version, gvk.kind) {
+        ("", "v1", "ComponentStatus") => &core::COMPONENT_STATUS,
         ("", "v1", "ConfigMap") => &core::CONFIG_MAP,
         ("", "v1", "Endpoints") => &endpoints::ENDPOINTS,
         ("", "v1", "Event") => &event::CORE,
@@ -96,6 +98,16 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("", "v1", "Secret") => &core::SECRET,
         ("", "v1", "Service") => &service::COLUMNS,
         ("", "v1", "ServiceAccount") => &core::SERVICE_ACCOUNT,
+        ("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy") => &extensions::MUTATING_POLICY,
+        ("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding") => {
+            &extensions::MUTATING_POLICY_BINDING
+        }
+        ("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration") => &extensions::MUTATING_WEBHOOKS,
+        ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy") => &extensions::VALIDATING_POLICY,
+        ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding") => {
+            &extensions::VALIDATING_POLICY_BINDING
+        }
+        ("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration") => &extensions::VALIDATING_WEBHOOKS,
         ("apiregistration.k8s.io", "v1", "APIService") => &extensions::API_SERVICE,
         ("apps", "v1", "ControllerRevision") => &apps::CONTROLLER_REVISION,
         ("apps", "v1", "DaemonSet") => &apps::DAEMON_SET,
@@ -124,6 +136,9 @@ pub fn columns_for(gvk: Gvk) -> &'static Columns {
         ("policy", "v1", "PodDisruptionBudget") => &policy::POD_DISRUPTION_BUDGET,
         ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding") => &rbac::CLUSTER_ROLE_BINDING,
         ("rbac.authorization.k8s.io", "v1", "RoleBinding") => &rbac::ROLE_BINDING,
+        ("resource.k8s.io", "v1", "DeviceClass" | "ResourceClaimTemplate") => &devices::NAME_AND_AGE,
+        ("resource.k8s.io", "v1", "ResourceClaim") => &devices::RESOURCE_CLAIM,
+        ("resource.k8s.io", "v1", "ResourceSlice") => &devices::RESOURCE_SLICE,
         ("scheduling.k8s.io", "v1", "PriorityClass") => &classes::PRIORITY_CLASS,
         ("storage.k8s.io", "v1", "CSIDriver") => &csi::CSI_DRIVER,
         ("storage.k8s.io", "v1", "CSINode") => &csi::CSI_NODE,

@@ -5,13 +5,19 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{Fact, Facts};
 use crate::kinds::Kind;
+use crate::texts::Texts;
 
 /// Where definitions stand in an OpenAPI v3 document.
 pub const REFERENCE: &str = "#/components/schemas/";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Brings every definition into its published form and adds those that the crate lacks: lists and watch events.
-pub fn complete(definitions: &mut Map<String, Value>, kinds: &[Kind], facts: &Facts) -> Result<()> {
+pub fn complete(
+    definitions: &mut Map<String, Value>,
+    kinds: &[Kind],
+    facts: &Facts,
+    texts: &Texts,
+) -> Result<()> {
     for kind in kinds {
         if let Some(list_kind) = kind.list_kind {
             let (package, _) = kind.definition.rsplit_once('.').expect("definitions have packages");
@@ -21,6 +27,7 @@ pub fn complete(definitions: &mut Map<String, Value>, kinds: &[Kind], facts: &Fa
     definitions.insert(format!("{META}WatchEvent"), watch_event());
     for (name, definition) in definitions.iter_mut() {
         complete_one(name, definition, kinds, facts)?;
+        describe(name, definition, texts);
     }
     Ok(())
 }
@@ -36,6 +43,9 @@ fn complete_one(name: &str, definition: &mut Value, kinds: &[Kind], facts: &Fact
         }
     }
     annotate(definition, &fact)?;
+    if let Some(unions) = unions(name) {
+        definition.insert("x-kubernetes-unions".into(), unions);
+    }
     let kind = kinds.iter().find(|kind| kind.definition == name).map(|kind| gvk(kind, kind.kind));
     let own = matches!(
         name.strip_prefix(META),
@@ -52,15 +62,52 @@ fn complete_one(name: &str, definition: &mut Value, kinds: &[Kind], facts: &Fact
     let Some(properties) = definition.get_mut("properties").and_then(Value::as_object_mut) else { return Ok(()) };
     for (field, schema) in properties {
         let schema = schema.as_object_mut().expect("properties are objects");
+        annotate(schema, &facts.of(name, field))?;
         // A reference with siblings must stand in `allOf`.
         if schema.len() > 1
             && let Some(reference) = schema.shift_remove("$ref")
         {
             schema.insert("allOf".into(), json!([{ "$ref": reference }]));
         }
-        annotate(schema, &facts.of(name, field))?;
     }
     Ok(())
+}
+
+/// Completes what the definition and its fields say of themselves.
+fn describe(name: &str, definition: &mut Value, texts: &Texts) {
+    let definition = definition.as_object_mut().expect("definitions are objects");
+    texts.complete(name, ".", definition);
+    for (field, schema) in definition.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        texts.complete(name, field, schema.as_object_mut().expect("properties are objects"));
+    }
+}
+
+/// Types of which one field decides which other may be set: the fields and their values, the deciding one first.
+const UNIONS: &[(&str, &str, &[(&str, &str)])] = &[
+    ("io.k8s.api.core.v1.AppArmorProfile", "type", &[("localhostProfile", "LocalhostProfile")]),
+    ("io.k8s.api.core.v1.PodSchedulingGroup", "", &[("podGroupName", "PodGroupName")]),
+    ("io.k8s.api.core.v1.SeccompProfile", "type", &[("localhostProfile", "LocalhostProfile")]),
+    ("io.k8s.api.flowcontrol.v1.LimitResponse", "type", &[("queuing", "Queuing")]),
+    (
+        "io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec",
+        "type",
+        &[("exempt", "Exempt"), ("limited", "Limited")],
+    ),
+    (
+        "io.k8s.api.flowcontrol.v1.Subject",
+        "kind",
+        &[("group", "Group"), ("serviceAccount", "ServiceAccount"), ("user", "User")],
+    ),
+];
+
+fn unions(name: &str) -> Option<Value> {
+    let (_, discriminator, fields) = UNIONS.iter().find(|(definition, ..)| *definition == name)?;
+    let fields: Map<String, Value> = fields.iter().map(|(field, value)| ((*field).into(), (*value).into())).collect();
+    let mut union = json!({ "fields-to-discriminateBy": fields });
+    if !discriminator.is_empty() {
+        union["discriminator"] = (*discriminator).into();
+    }
+    Some(json!([union]))
 }
 
 /// Some definitions are written differently upstream.
@@ -99,8 +146,9 @@ fn annotate(schema: &mut Map<String, Value>, fact: &Fact) -> Result<()> {
         schema.insert("default".into(), serde_json::from_str(&fact.default)?);
     }
     if !fact.values.is_empty() {
-        let target = match schema.get_mut("items") {
-            Some(items) => items.as_object_mut().expect("items are a schema"),
+        let inner = if schema.contains_key("items") { "items" } else { "additionalProperties" };
+        let target = match schema.get_mut(inner) {
+            Some(values) => values.as_object_mut().expect("items and values are schemas"),
             None => schema,
         };
         target.insert("enum".into(), fact.values.split(',').collect());
@@ -113,24 +161,14 @@ fn gvk(kind: &Kind, name: &str) -> Value {
 }
 
 fn list(kind: &Kind, list_kind: &str) -> Value {
-    let text = |description: &str| json!({"description": description, "type": "string"});
     json!({
-        "description": format!("{list_kind} is a list of {} objects.", kind.kind),
         "type": "object",
         "required": ["items"],
         "properties": {
-            "apiVersion": text("The version of the API that this representation follows."),
-            "items": {
-                "description": format!("The {} objects.", kind.kind),
-                "type": "array",
-                "items": {"$ref": format!("{REFERENCE}{}", kind.definition)},
-            },
-            "kind": text("The kind of this representation."),
-            "metadata": {
-                "description": "Standard list metadata.",
-                "default": {},
-                "allOf": [{"$ref": format!("{REFERENCE}{META}ListMeta")}],
-            },
+            "apiVersion": {"type": "string"},
+            "items": {"type": "array", "items": {"$ref": format!("{REFERENCE}{}", kind.definition)}},
+            "kind": {"type": "string"},
+            "metadata": {"default": {}, "allOf": [{"$ref": format!("{REFERENCE}{META}ListMeta")}]},
         },
         "x-kubernetes-group-version-kind": [gvk(kind, list_kind)],
     })
@@ -138,14 +176,10 @@ fn list(kind: &Kind, list_kind: &str) -> Value {
 
 fn watch_event() -> Value {
     json!({
-        "description": "One event of a watch.",
         "type": "object",
         "required": ["type", "object"],
         "properties": {
-            "object": {
-                "description": "The object after the change, or before it for DELETED; a Status for ERROR.",
-                "allOf": [{"$ref": format!("{REFERENCE}io.k8s.apimachinery.pkg.runtime.RawExtension")}],
-            },
+            "object": {"allOf": [{"$ref": format!("{REFERENCE}io.k8s.apimachinery.pkg.runtime.RawExtension")}]},
             "type": {"type": "string"},
         },
     })

@@ -9,11 +9,11 @@ const CERTIFICATES: &str = "io.k8s.api.certificates.v1.";
 const FLOW_CONTROL: &str = "io.k8s.api.flowcontrol.v1.";
 const CORE: &str = "io.k8s.api.core.v1.";
 const APPS: &str = "io.k8s.api.apps.v1.";
+const RESOURCE: &str = "io.k8s.api.resource.v1.";
 const NETWORKING: &str = "io.k8s.api.networking.v1.";
 const AUTOSCALING: &str = "io.k8s.api.autoscaling.v2.";
 const BATCH: &str = "io.k8s.api.batch.v1.";
 const POLICY: &str = "io.k8s.api.policy.v1.";
-const RBAC: &str = "io.k8s.api.rbac.v1.";
 const STORAGE: &str = "io.k8s.api.storage.v1.";
 const DISCOVERY: &str = "io.k8s.api.discovery.v1.";
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
@@ -117,8 +117,9 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (STORAGE, "VolumeAttachmentStatus", "attached"),
     ("io.k8s.api.coordination.v1.", "LeaseSpec", "holderIdentity"),
     ("io.k8s.api.node.v1.", "RuntimeClass", "handler"),
-    (RBAC, "ClusterRoleBinding", "roleRef"),
-    (RBAC, "RoleBinding", "roleRef"),
+    (RESOURCE, "ResourcePool", "name"),
+    (RESOURCE, "ResourceSliceSpec", "driver"),
+    (RESOURCE, "ResourceSliceSpec", "nodeName"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "globalDefault"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "preemptionPolicy"),
     ("io.k8s.api.scheduling.v1.", "PriorityClass", "value"),

@@ -1,7 +1,7 @@
 //! Writes what the workspace knows about the schemas of the built-in kinds: the static tables of `api::schema`, the
 //! compressed definitions of `apiserver::openapi` and the descriptions in the columns of `apiserver::table`.
 //!
-//! Sources: k8s-openapi's own schemas, `facts.tsv`, which holds what those leave out, and `protobuf.tsv`.
+//! Sources: k8s-openapi's own schemas, `facts.tsv` and `texts.tsv`, which hold what those leave out, and `protobuf.tsv`.
 
 mod definitions;
 mod descriptions;
@@ -9,6 +9,7 @@ mod facts;
 mod kinds;
 mod protobuf;
 mod tables;
+mod texts;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -26,10 +27,12 @@ fn main() -> Result<()> {
     let facts = facts::Facts::parse(&facts)?;
     let numbers = std::fs::read_to_string(root.join("xtask/generate/protobuf.tsv")).context("read the numbers")?;
     let numbers = protobuf::Numbers::parse(&numbers)?;
+    let texts = std::fs::read_to_string(root.join("xtask/generate/texts.tsv")).context("read the texts")?;
+    let texts = texts::Texts::parse(&texts)?;
     let mut generator = SchemaSettings::openapi3().into_generator();
     let kinds = kinds::register_all(&mut generator);
     let mut definitions = generator.take_definitions(true);
-    definitions::complete(&mut definitions, &kinds, &facts)?;
+    definitions::complete(&mut definitions, &kinds, &facts, &texts)?;
     let tables = tables::write(&definitions, &kinds, &facts, &numbers)?;
     std::fs::write(root.join("crates/api/src/schema/generated.rs"), tables).context("write the tables")?;
     let descriptions = descriptions::write(&definitions)?;

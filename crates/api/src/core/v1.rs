@@ -1,6 +1,7 @@
 //! Version 1 of the core group, one module per kind.
 
 pub mod binding;
+pub mod component_status;
 pub mod config_map;
 mod difference;
 pub mod endpoints;

@@ -98,6 +98,19 @@ pub fn fully_qualified_domain_name(path: &Path<'_>, name: &str) -> ErrorList {
         .collect()
 }
 
+/// A name within a domain: at least three labels.
+pub fn fully_qualified_name(path: &Path<'_>, name: &str) -> Option<crate::field::Error> {
+    if name.is_empty() {
+        return Some(required(path, ""));
+    }
+    let problems = dns1123_subdomain(name);
+    if !problems.is_empty() {
+        return Some(invalid(path, name, problems.join(",")));
+    }
+    let message = "should be a domain with at least three segments separated by dots";
+    (name.split('.').count() < 3).then(|| invalid(path, name, message))
+}
+
 fn is_label(value: &str) -> bool {
     has_solid_ends(value) && value.bytes().all(|byte| is_lower_alphanumeric(byte) || byte == b'-')
 }

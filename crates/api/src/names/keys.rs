@@ -13,6 +13,8 @@ const HTTP_HEADER: &str = "[-A-Za-z0-9]+";
 const HTTP_HEADER_TEXT: &str = "a valid HTTP header must consist of alphanumeric characters or '-'";
 const C_IDENTIFIER: &str = "[A-Za-z_][A-Za-z0-9_]*";
 const C_IDENTIFIER_TEXT: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
+const REASON: &str = "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?";
+const REASON_TEXT: &str = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'";
 const ENV_VAR_TEXT: &str =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
 
@@ -107,6 +109,20 @@ pub fn c_identifier(value: &str) -> Problems {
         Problems::new()
     } else {
         vec![pattern(C_IDENTIFIER_TEXT, C_IDENTIFIER, &["my_name", "MY_NAME", "MyName"])]
+    }
+}
+
+/// The reason of a condition.
+pub fn condition_reason(value: &str) -> Problems {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b',' | b':');
+    let fine = value.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !value.ends_with([',', ':'])
+        && value.bytes().all(known);
+    if fine {
+        Problems::new()
+    } else {
+        let examples = &["my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"];
+        vec![pattern(REASON_TEXT, REASON, examples)]
     }
 }
 

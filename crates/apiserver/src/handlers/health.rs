@@ -14,12 +14,15 @@ pub const CHECKS: [&str; 2] = ["ping", "watch-cache"];
 /// Whether a check passes. The cache follows every commit; it is late only while the store is ahead.
 async fn passes(server: &Server, check: &str) -> bool {
     match check {
-        "watch-cache" => {
-            let patience = std::time::Duration::from_secs(2);
-            matches!(tokio::time::timeout(patience, server.caches.fresh()).await, Ok(Ok(_)))
-        }
+        "watch-cache" => follows_the_store(server).await,
         _ => true,
     }
+}
+
+/// Whether the cache shows what the store has.
+pub async fn follows_the_store(server: &Server) -> bool {
+    let patience = std::time::Duration::from_secs(2);
+    matches!(tokio::time::timeout(patience, server.caches.fresh()).await, Ok(Ok(_)))
 }
 
 /// Answers a health check, or one part of it.

@@ -38,6 +38,8 @@ pub enum Backing {
     Virtual(Virtual),
     /// Nothing: what nodes measure, read from them when somebody asks.
     Metrics(Metrics),
+    /// Nothing: how the control plane's parts are, looked at when somebody asks.
+    Components,
 }
 
 /// Whose use of resources is told.
@@ -135,7 +137,7 @@ impl Resource {
         match &self.backing {
             Backing::Stored(stored) => Some(stored.path),
             Backing::View { of, .. } => Some(of),
-            Backing::Virtual(_) | Backing::Metrics(_) => None,
+            Backing::Virtual(_) | Backing::Metrics(_) | Backing::Components => None,
         }
     }
 
@@ -144,7 +146,7 @@ impl Resource {
         match &self.backing {
             Backing::Stored(stored) => Some(stored.strategy),
             Backing::View { strategy, .. } => Some(*strategy),
-            Backing::Virtual(_) | Backing::Metrics(_) => None,
+            Backing::Virtual(_) | Backing::Metrics(_) | Backing::Components => None,
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Kept {
 pub fn cache_specs() -> Vec<CacheSpec> {
     let stored = RESOURCES.iter().filter_map(|resource| match &resource.backing {
         Backing::Stored(stored) => Some((resource, stored)),
-        Backing::View { .. } | Backing::Virtual(_) | Backing::Metrics(_) => None,
+        Backing::View { .. } | Backing::Virtual(_) | Backing::Metrics(_) | Backing::Components => None,
     });
     stored
         .map(|(resource, stored)| CacheSpec {

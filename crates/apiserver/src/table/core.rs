@@ -1,6 +1,6 @@
 //! Columns of the plain kinds of the core group.
 
-use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use api::k8s_openapi::api::core::v1::{ComponentStatus, ConfigMap, Namespace, Secret};
 
 use super::{AGE, Columns, NAME, Row, age, column, descriptions, name, typed};
 
@@ -11,6 +11,27 @@ pub(super) static CONFIG_MAP: Columns = Columns {
         let texts = config_map.data.as_ref().map_or(0, |data| data.len());
         let binaries = config_map.binary_data.as_ref().map_or(0, |data| data.len());
         Row::from(vec![name(object), (texts + binaries).into(), age(object, now)])
+    },
+};
+
+pub(super) static COMPONENT_STATUS: Columns = Columns {
+    definitions: &[
+        NAME,
+        column("Status", "Status of the component conditions"),
+        column("Message", "Message of the component conditions"),
+        column("Error", "Error of the component conditions"),
+    ],
+    row: |object, _| {
+        let conditions = typed::<ComponentStatus>(object).conditions.iter().flatten();
+        let healthy = conditions.into_iter().find(|condition| condition.type_ == "Healthy").cloned();
+        let condition = healthy.unwrap_or_default();
+        let status = match condition.status.as_str() {
+            "True" => "Healthy",
+            "False" => "Unhealthy",
+            _ => "Unknown",
+        };
+        let (message, error) = (condition.message.unwrap_or_default(), condition.error.unwrap_or_default());
+        Row::from(vec![name(object), status.into(), message.into(), error.into()])
     },
 };
 

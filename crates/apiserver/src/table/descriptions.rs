@@ -53,7 +53,7 @@ pub(super) const OBJECT_REFERENCE_FIELD_PATH: &str =
     "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: \"spec.containers{name}\" (where \"name\" refers to the name of the container that triggered the event) or if no container name is specified \"spec.containers[2]\" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object.";
 /// `io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeMode`
 pub(super) const PERSISTENT_VOLUME_CLAIM_SPEC_VOLUME_MODE: &str =
-    "volumeMode defines what type of volume is required by the claim. Value of Filesystem is implied when not included in claim spec.";
+    "volumeMode defines what type of volume is required by the claim. Value of Filesystem is implied when not included in claim spec.\n\nPossible enum values:\n - `\"Block\"` means the volume will not be formatted with a filesystem and will remain a raw block device.\n - `\"Filesystem\"` means the volume will be or is formatted with a filesystem.";
 /// `io.k8s.api.core.v1.PersistentVolumeClaimSpec.volumeName`
 pub(super) const PERSISTENT_VOLUME_CLAIM_SPEC_VOLUME_NAME: &str =
     "volumeName is the binding reference to the PersistentVolume backing this claim.";
@@ -65,7 +65,7 @@ pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS_CAPACITY: &str =
     "capacity represents the actual resources of the underlying volume.";
 /// `io.k8s.api.core.v1.PersistentVolumeClaimStatus.phase`
 pub(super) const PERSISTENT_VOLUME_CLAIM_STATUS_PHASE: &str =
-    "phase represents the current phase of PersistentVolumeClaim.";
+    "phase represents the current phase of PersistentVolumeClaim.\n\nPossible enum values:\n - `\"Bound\"` used for PersistentVolumeClaims that are bound\n - `\"Lost\"` used for PersistentVolumeClaims that lost their underlying PersistentVolume. The claim was bound to a PersistentVolume and this volume does not exist any longer and all data on it was lost.\n - `\"Pending\"` used for PersistentVolumeClaims that are not yet bound";
 /// `io.k8s.api.core.v1.PersistentVolumeSpec.accessModes`
 pub(super) const PERSISTENT_VOLUME_SPEC_ACCESS_MODES: &str =
     "accessModes contains all ways the volume can be mounted. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes";
@@ -77,13 +77,13 @@ pub(super) const PERSISTENT_VOLUME_SPEC_CLAIM_REF: &str =
     "claimRef is part of a bi-directional binding between PersistentVolume and PersistentVolumeClaim. Expected to be non-nil when bound. claim.VolumeName is the authoritative bind between PV and PVC. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#binding";
 /// `io.k8s.api.core.v1.PersistentVolumeSpec.persistentVolumeReclaimPolicy`
 pub(super) const PERSISTENT_VOLUME_SPEC_PERSISTENT_VOLUME_RECLAIM_POLICY: &str =
-    "persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim. Valid options are Retain (default for manually created PersistentVolumes), Delete (default for dynamically provisioned PersistentVolumes), and Recycle (deprecated). Recycle must be supported by the volume plugin underlying this PersistentVolume. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming";
+    "persistentVolumeReclaimPolicy defines what happens to a persistent volume when released from its claim. Valid options are Retain (default for manually created PersistentVolumes), Delete (default for dynamically provisioned PersistentVolumes), and Recycle (deprecated). Recycle must be supported by the volume plugin underlying this PersistentVolume. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#reclaiming\n\nPossible enum values:\n - `\"Delete\"` means the volume will be deleted from Kubernetes on release from its claim. The volume plugin must support Deletion.\n - `\"Recycle\"` means the volume will be recycled back into the pool of unbound persistent volumes on release from its claim. The volume plugin must support Recycling.\n - `\"Retain\"` means the volume will be left in its current phase (Released) for manual reclamation by the administrator. The default policy is Retain.";
 /// `io.k8s.api.core.v1.PersistentVolumeSpec.volumeMode`
 pub(super) const PERSISTENT_VOLUME_SPEC_VOLUME_MODE: &str =
-    "volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state. Value of Filesystem is implied when not included in spec.";
+    "volumeMode defines if a volume is intended to be used with a formatted filesystem or to remain in raw block state. Value of Filesystem is implied when not included in spec.\n\nPossible enum values:\n - `\"Block\"` means the volume will not be formatted with a filesystem and will remain a raw block device.\n - `\"Filesystem\"` means the volume will be or is formatted with a filesystem.";
 /// `io.k8s.api.core.v1.PersistentVolumeStatus.phase`
 pub(super) const PERSISTENT_VOLUME_STATUS_PHASE: &str =
-    "phase indicates if a volume is available, bound to a claim, or released by a claim. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#phase";
+    "phase indicates if a volume is available, bound to a claim, or released by a claim. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#phase\n\nPossible enum values:\n - `\"Available\"` used for PersistentVolumes that are not yet bound Available volumes are held by the binder and matched to PersistentVolumeClaims\n - `\"Bound\"` used for PersistentVolumes that are bound\n - `\"Failed\"` used for PersistentVolumes that failed to be correctly recycled or deleted after being released from a claim\n - `\"Pending\"` used for PersistentVolumes that are not available\n - `\"Released\"` used for PersistentVolumes where the bound PersistentVolumeClaim was deleted released volumes must be recycled before becoming available again this phase is used by the persistent volume claim binder to signal to another process to reclaim the resource";
 /// `io.k8s.api.core.v1.PersistentVolumeStatus.reason`
 pub(super) const PERSISTENT_VOLUME_STATUS_REASON: &str =
     "reason is a brief CamelCase string that describes any failure and is meant for machine parsing and tidy display in the CLI.";
@@ -164,7 +164,7 @@ pub(super) const SERVICE_SPEC_SELECTOR: &str =
     "Route service traffic to pods with label keys and values matching this selector. If empty or not present, the service is assumed to have an external process managing its endpoints, which Kubernetes will not modify. Only applies to types ClusterIP, NodePort, and LoadBalancer. Ignored if type is ExternalName. More info: https://kubernetes.io/docs/concepts/services-networking/service/";
 /// `io.k8s.api.core.v1.ServiceSpec.type`
 pub(super) const SERVICE_SPEC_TYPE: &str =
-    "type determines how the Service is exposed. Defaults to ClusterIP. Valid options are ExternalName, ClusterIP, NodePort, and LoadBalancer. \"ClusterIP\" allocates a cluster-internal IP address for load-balancing to endpoints. Endpoints are determined by the selector or if that is not specified, by manual construction of an Endpoints object or EndpointSlice objects. If clusterIP is \"None\", no virtual IP is allocated and the endpoints are published as a set of endpoints rather than a virtual IP. \"NodePort\" builds on ClusterIP and allocates a port on every node which routes to the same endpoints as the clusterIP. \"LoadBalancer\" builds on NodePort and creates an external load-balancer (if supported in the current cloud) which routes to the same endpoints as the clusterIP. \"ExternalName\" aliases this service to the specified externalName. Several other fields do not apply to ExternalName services. More info: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types";
+    "type determines how the Service is exposed. Defaults to ClusterIP. Valid options are ExternalName, ClusterIP, NodePort, and LoadBalancer. \"ClusterIP\" allocates a cluster-internal IP address for load-balancing to endpoints. Endpoints are determined by the selector or if that is not specified, by manual construction of an Endpoints object or EndpointSlice objects. If clusterIP is \"None\", no virtual IP is allocated and the endpoints are published as a set of endpoints rather than a virtual IP. \"NodePort\" builds on ClusterIP and allocates a port on every node which routes to the same endpoints as the clusterIP. \"LoadBalancer\" builds on NodePort and creates an external load-balancer (if supported in the current cloud) which routes to the same endpoints as the clusterIP. \"ExternalName\" aliases this service to the specified externalName. Several other fields do not apply to ExternalName services. More info: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types\n\nPossible enum values:\n - `\"ClusterIP\"` means a service will only be accessible inside the cluster, via the cluster IP.\n - `\"ExternalName\"` means a service consists of only a reference to an external name that kubedns or equivalent will return as a CNAME record, with no exposing or proxying of any pods involved.\n - `\"LoadBalancer\"` means a service will be exposed via an external load balancer (if the cloud provider supports it), in addition to 'NodePort' type.\n - `\"NodePort\"` means a service will be exposed on one port of every node, in addition to 'ClusterIP' type.";
 /// `io.k8s.api.networking.v1.IPAddressSpec.parentRef`
 pub(super) const IPADDRESS_SPEC_PARENT_REF: &str =
     "ParentRef references the resource that an IPAddress is attached to. An IPAddress must reference a parent object.";
@@ -291,18 +291,21 @@ pub(super) const LEASE_SPEC_HOLDER_IDENTITY: &str =
 /// `io.k8s.api.node.v1.RuntimeClass.handler`
 pub(super) const RUNTIME_CLASS_HANDLER: &str =
     "handler specifies the underlying runtime and configuration that the CRI implementation will use to handle pods of this class. The possible values are specific to the node & CRI configuration.  It is assumed that all handlers are available on every node, and handlers of the same name are equivalent on every node. For example, a handler called \"runc\" might specify that the runc OCI runtime (using native Linux containers) will be used to run the containers in a pod. The Handler must be lowercase, conform to the DNS Label (RFC 1123) requirements, and is immutable.";
-/// `io.k8s.api.rbac.v1.ClusterRoleBinding.roleRef`
-pub(super) const CLUSTER_ROLE_BINDING_ROLE_REF: &str =
-    "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.";
-/// `io.k8s.api.rbac.v1.RoleBinding.roleRef`
-pub(super) const ROLE_BINDING_ROLE_REF: &str =
-    "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.";
+/// `io.k8s.api.resource.v1.ResourcePool.name`
+pub(super) const RESOURCE_POOL_NAME: &str =
+    "Name is used to identify the pool. For node-local devices, this is often the node name, but this is not required.\n\nIt must not be longer than 253 characters and must consist of one or more DNS sub-domains separated by slashes. This field is immutable.";
+/// `io.k8s.api.resource.v1.ResourceSliceSpec.driver`
+pub(super) const RESOURCE_SLICE_SPEC_DRIVER: &str =
+    "Driver identifies the DRA driver providing the capacity information. A field selector can be used to list only ResourceSlice objects with a certain driver name.\n\nMust be a DNS subdomain and should end with a DNS domain owned by the vendor of the driver. It should use only lower case characters. This field is immutable.";
+/// `io.k8s.api.resource.v1.ResourceSliceSpec.nodeName`
+pub(super) const RESOURCE_SLICE_SPEC_NODE_NAME: &str =
+    "NodeName identifies the node which provides the resources in this pool. A field selector can be used to list only ResourceSlice objects belonging to a certain node.\n\nThis field can be used to limit access from nodes to ResourceSlices with the same node name. It also indicates to autoscalers that adding new nodes of the same type as some old node might also make new resources available.\n\nExactly one of NodeName, NodeSelector, AllNodes, and PerDeviceNodeSelection must be set. This field is immutable.";
 /// `io.k8s.api.scheduling.v1.PriorityClass.globalDefault`
 pub(super) const PRIORITY_CLASS_GLOBAL_DEFAULT: &str =
     "globalDefault specifies whether this PriorityClass should be considered as the default priority for pods that do not have any priority class. Only one PriorityClass can be marked as `globalDefault`. However, if more than one PriorityClasses exists with their `globalDefault` field set to true, the smallest value of such global default PriorityClasses will be used as the default priority.";
 /// `io.k8s.api.scheduling.v1.PriorityClass.preemptionPolicy`
 pub(super) const PRIORITY_CLASS_PREEMPTION_POLICY: &str =
-    "preemptionPolicy is the Policy for preempting pods with lower priority. One of Never, PreemptLowerPriority. Defaults to PreemptLowerPriority if unset.";
+    "preemptionPolicy is the Policy for preempting pods with lower priority. One of Never, PreemptLowerPriority. Defaults to PreemptLowerPriority if unset.\n\nPossible enum values:\n - `\"Never\"` means that pod never preempts other pods with lower priority.\n - `\"PreemptLowerPriority\"` means that pod can preempt other pods with lower priority.";
 /// `io.k8s.api.scheduling.v1.PriorityClass.value`
 pub(super) const PRIORITY_CLASS_VALUE: &str =
     "value represents the integer value of this priority class. This is the actual priority that pods receive when they have the name of this class in their pod spec.";
@@ -314,10 +317,10 @@ pub(super) const STORAGE_CLASS_PROVISIONER: &str =
     "provisioner indicates the type of the provisioner.";
 /// `io.k8s.api.storage.v1.StorageClass.reclaimPolicy`
 pub(super) const STORAGE_CLASS_RECLAIM_POLICY: &str =
-    "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class. Defaults to Delete.";
+    "reclaimPolicy controls the reclaimPolicy for dynamically provisioned PersistentVolumes of this storage class. Defaults to Delete.\n\nPossible enum values:\n - `\"Delete\"` means the volume will be deleted from Kubernetes on release from its claim. The volume plugin must support Deletion.\n - `\"Recycle\"` means the volume will be recycled back into the pool of unbound persistent volumes on release from its claim. The volume plugin must support Recycling.\n - `\"Retain\"` means the volume will be left in its current phase (Released) for manual reclamation by the administrator. The default policy is Retain.";
 /// `io.k8s.api.storage.v1.StorageClass.volumeBindingMode`
 pub(super) const STORAGE_CLASS_VOLUME_BINDING_MODE: &str =
-    "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound.  When unset, VolumeBindingImmediate is used. This field is only honored by servers that enable the VolumeScheduling feature.";
+    "volumeBindingMode indicates how PersistentVolumeClaims should be provisioned and bound.  When unset, VolumeBindingImmediate is used. This field is only honored by servers that enable the VolumeScheduling feature.\n\nPossible enum values:\n - `\"Immediate\"` indicates that PersistentVolumeClaims should be immediately provisioned and bound. This is the default mode.\n - `\"WaitForFirstConsumer\"` indicates that PersistentVolumeClaims should not be provisioned and bound until the first Pod is created that references the PeristentVolumeClaim. The volume provisioning and binding will occur during Pod scheduing.";
 /// `io.k8s.api.storage.v1.VolumeAttributesClass.driverName`
 pub(super) const VOLUME_ATTRIBUTES_CLASS_DRIVER_NAME: &str =
     "Name of the CSI driver This field is immutable.";
@@ -338,7 +341,7 @@ pub(super) const REPLICATION_CONTROLLER_STATUS_REPLICAS: &str =
     "Replicas is the most recently observed number of replicas. More info: https://kubernetes.io/docs/concepts/workloads/controllers/replicationcontroller#what-is-a-replicationcontroller";
 /// `io.k8s.api.discovery.v1.EndpointSlice.addressType`
 pub(super) const ENDPOINT_SLICE_ADDRESS_TYPE: &str =
-    "addressType specifies the type of address carried by this EndpointSlice. All addresses in this slice must be the same type. This field is immutable after creation. The following address types are currently supported: * IPv4: Represents an IPv4 Address. * IPv6: Represents an IPv6 Address. * FQDN: Represents a Fully Qualified Domain Name. (Deprecated) The EndpointSlice controller only generates, and kube-proxy only processes, slices of addressType \"IPv4\" and \"IPv6\". No semantics are defined for the \"FQDN\" type.";
+    "addressType specifies the type of address carried by this EndpointSlice. All addresses in this slice must be the same type. This field is immutable after creation. The following address types are currently supported: * IPv4: Represents an IPv4 Address. * IPv6: Represents an IPv6 Address. * FQDN: Represents a Fully Qualified Domain Name. (Deprecated) The EndpointSlice controller only generates, and kube-proxy only processes, slices of addressType \"IPv4\" and \"IPv6\". No semantics are defined for the \"FQDN\" type.\n\nPossible enum values:\n - `\"FQDN\"` represents a FQDN.\n - `\"IPv4\"` represents an IPv4 Address.\n - `\"IPv6\"` represents an IPv6 Address.";
 /// `io.k8s.api.discovery.v1.EndpointSlice.endpoints`
 pub(super) const ENDPOINT_SLICE_ENDPOINTS: &str =
     "endpoints is a list of unique endpoints in this slice. Each slice may include a maximum of 1000 endpoints.";

@@ -5,12 +5,18 @@ use api::k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, 
 use api::rbac::v1::{GROUP_KIND, SERVICE_ACCOUNT_KIND, USER_KIND};
 use jiff::Timestamp;
 
-use super::{AGE, Columns, NAME, Row, age, column, descriptions, name, typed, wide};
+use super::{AGE, Columns, NAME, Row, age, column, name, typed, wide};
+
+// The columns' texts are older than the fields'.
+const CLUSTER_ROLE_REF: &str = "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot \
+                                be resolved, the Authorizer must return an error.";
+const ROLE_REF: &str = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. \
+                        If the RoleRef cannot be resolved, the Authorizer must return an error.";
 
 pub(super) static CLUSTER_ROLE_BINDING: Columns = Columns {
     definitions: &[
         NAME,
-        column("Role", descriptions::CLUSTER_ROLE_BINDING_ROLE_REF),
+        column("Role", CLUSTER_ROLE_REF),
         AGE,
         wide("Users", "Users in the clusterRoleBinding"),
         wide("Groups", "Groups in the clusterRoleBinding"),
@@ -25,7 +31,7 @@ pub(super) static CLUSTER_ROLE_BINDING: Columns = Columns {
 pub(super) static ROLE_BINDING: Columns = Columns {
     definitions: &[
         NAME,
-        column("Role", descriptions::ROLE_BINDING_ROLE_REF),
+        column("Role", ROLE_REF),
         AGE,
         wide("Users", "Users in the roleBinding"),
         wide("Groups", "Groups in the roleBinding"),
