@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::registry::{ResourceInfo, SubresourceInfo};
 
 pub use accept::{Form, form_of};
-pub use aggregated::{AGGREGATED_V2, AGGREGATED_V2BETA1, Aggregated};
+pub use aggregated::AGGREGATED;
 pub use version::version;
 
 /// The order in which clients should look for a kind that several groups have.

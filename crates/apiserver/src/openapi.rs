@@ -34,6 +34,10 @@ enum Name<'a> {
     Version(&'a str, &'a str),
     /// `version`.
     ServerVersion,
+    /// `.well-known/openid-configuration`: who issues ServiceAccount tokens.
+    Issuer,
+    /// `openid/v1/jwks`: the keys of the tokens.
+    KeySet,
 }
 
 impl<'a> Name<'a> {
@@ -46,6 +50,8 @@ impl<'a> Name<'a> {
             ["api"] => Some(Self::Core),
             ["apis"] => Some(Self::Groups),
             ["version"] => Some(Self::ServerVersion),
+            [".well-known", "openid-configuration"] => Some(Self::Issuer),
+            ["openid", "v1", "jwks"] => Some(Self::KeySet),
             ["apis", group] => Some(Self::Group(group)),
             ["api", version] => Some(Self::Version("", version)),
             ["apis", group, version] => Some(Self::Version(group, version)),
@@ -61,13 +67,15 @@ impl<'a> Name<'a> {
             Self::Version("", version) => format!("api/{version}"),
             Self::Version(group, version) => format!("apis/{group}/{version}"),
             Self::ServerVersion => "version".to_owned(),
+            Self::Issuer => ".well-known/openid-configuration".to_owned(),
+            Self::KeySet => "openid/v1/jwks".to_owned(),
         }
     }
 
     /// Whether there is such a document.
     fn exists(self, catalog: &Catalog<'_>) -> bool {
         match self {
-            Self::Core | Self::Groups | Self::ServerVersion => true,
+            Self::Core | Self::Groups | Self::ServerVersion | Self::Issuer | Self::KeySet => true,
             Self::Group(group) => catalog.groups().contains(&group),
             Self::Version(group, version) => catalog.of(group, version).next().is_some(),
         }
@@ -76,7 +84,7 @@ impl<'a> Name<'a> {
 
 /// `/openapi/v3`: the path of every document, with a hash so that clients can keep it.
 pub fn index(catalog: &Catalog<'_>) -> Vec<u8> {
-    let mut names = vec![Name::Core, Name::Groups, Name::ServerVersion];
+    let mut names = vec![Name::Core, Name::Groups, Name::ServerVersion, Name::Issuer, Name::KeySet];
     names.extend(catalog.versions("").into_iter().map(|version| Name::Version("", version)));
     for group in catalog.groups() {
         names.push(Name::Group(group));
@@ -119,6 +127,8 @@ pub fn document(catalog: &Catalog<'_>, path: &str) -> Option<Vec<u8>> {
             operations::of_discovery(&format!("/apis/{group}/"), &operations::tag(group), &identifier, "APIGroup")
         }
         Name::ServerVersion => operations::of_server_version(),
+        Name::Issuer => operations::of_issuer(),
+        Name::KeySet => operations::of_key_set(),
     };
     Some(write(&paths.to_string(), &definitions))
 }

@@ -189,6 +189,7 @@ mod tests {
             [
                 "p.path: Invalid value: \"a//b\": must start with a '/'",
                 "p.path: Invalid value: \"a//b\": segment[0] may not be empty",
+                "p.path: Invalid value: \"a//b\": segment[1] may not be empty",
             ]
         );
     }

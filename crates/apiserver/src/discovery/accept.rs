@@ -1,6 +1,6 @@
 //! Whether a client can read aggregated discovery.
 
-use super::Aggregated;
+use super::aggregated::VERSION;
 
 /// The form of `/api` and `/apis`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub enum Form {
     /// One document per group version; negotiated like any other object.
     Plain,
     /// Everything at once.
-    Aggregated(Aggregated),
+    Aggregated,
 }
 
 /// The form an `Accept` header asks for: its first clause, by quality, that names one. The header of a client that reads
@@ -36,9 +36,7 @@ fn form(clause: &str) -> Option<Form> {
     let value = |name: &str| parameters(clause).find(|(key, _)| *key == name).map(|(_, value)| value);
     match (value("g"), value("v"), value("as")) {
         (None, None, None) => Some(Form::Plain),
-        (Some("apidiscovery.k8s.io"), Some(version), Some("APIGroupDiscoveryList")) => {
-            Aggregated::of(version).map(Form::Aggregated)
-        }
+        (Some("apidiscovery.k8s.io"), Some(VERSION), Some("APIGroupDiscoveryList")) => Some(Form::Aggregated),
         _ => None,
     }
 }

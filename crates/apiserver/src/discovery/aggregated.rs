@@ -6,39 +6,21 @@ use serde_json::{Value, json};
 use super::{Catalog, sorted, text};
 use crate::registry::ResourceInfo;
 
-/// A version of the document; they differ in nothing but the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Aggregated {
-    version: &'static str,
-}
-
-/// The present version.
-pub const AGGREGATED_V2: Aggregated = Aggregated { version: "v2" };
-/// What clients before 1.30 know.
-pub const AGGREGATED_V2BETA1: Aggregated = Aggregated { version: "v2beta1" };
-
-impl Aggregated {
-    /// The version of that name.
-    pub(super) fn of(version: &str) -> Option<Self> {
-        [AGGREGATED_V2, AGGREGATED_V2BETA1].into_iter().find(|known| known.version == version)
-    }
-
-    /// The content type of the answer.
-    pub fn content_type(self) -> String {
-        format!("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList", self.version)
-    }
-}
+/// The content type of the document.
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// The only version; the beta that clients before 1.30 ask for is gone, and they go on with plain discovery.
+pub(super) const VERSION: &str = "v2";
 
 impl Catalog<'_> {
     /// `/api` in its aggregated form.
-    pub fn aggregated_core(&self, aggregated: Aggregated) -> Vec<u8> {
-        document(aggregated, &[self.aggregated_group("")])
+    pub fn aggregated_core(&self) -> Vec<u8> {
+        document(&[self.aggregated_group("")])
     }
 
     /// `/apis` in its aggregated form.
-    pub fn aggregated_groups(&self, aggregated: Aggregated) -> Vec<u8> {
+    pub fn aggregated_groups(&self) -> Vec<u8> {
         let groups: Vec<_> = self.groups().into_iter().map(|group| self.aggregated_group(group)).collect();
-        document(aggregated, &groups)
+        document(&groups)
     }
 
     fn aggregated_group(&self, group: &str) -> Value {
@@ -52,8 +34,8 @@ impl Catalog<'_> {
     }
 }
 
-fn document(aggregated: Aggregated, groups: &[Value]) -> Vec<u8> {
-    let api_version = format!("apidiscovery.k8s.io/{}", aggregated.version);
+fn document(groups: &[Value]) -> Vec<u8> {
+    let api_version = format!("apidiscovery.k8s.io/{VERSION}");
     text(&json!({"kind": "APIGroupDiscoveryList", "apiVersion": api_version, "metadata": {}, "items": groups}))
 }
 

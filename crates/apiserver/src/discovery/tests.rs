@@ -77,7 +77,7 @@ fn lists_groups_by_priority_and_newer_versions_first() {
 #[test]
 fn aggregates_everything_into_one_document() {
     let catalog = Catalog::new(&RESOURCES);
-    let core = parse(Some(catalog.aggregated_core(AGGREGATED_V2)));
+    let core = parse(Some(catalog.aggregated_core()));
     assert_eq!((&core["apiVersion"], &core["items"][0]["metadata"]), (&json!("apidiscovery.k8s.io/v2"), &json!({})));
     let pods = json!({"resource": "pods", "responseKind": {"group": "", "version": "", "kind": "Pod"},
     "scope": "Namespaced", "singularResource": "pod", "verbs": ALL, "shortNames": ["po"], "categories": ["all"],
@@ -86,8 +86,8 @@ fn aggregates_everything_into_one_document() {
         {"subresource": "status", "responseKind": {"group": "", "version": "", "kind": "Pod"}, "verbs": ["get", "patch", "update"]},
     ]});
     assert_eq!(core["items"][0]["versions"][0]["resources"][2], pods);
-    let groups = parse(Some(catalog.aggregated_groups(AGGREGATED_V2BETA1)));
-    assert_eq!(groups["apiVersion"], "apidiscovery.k8s.io/v2beta1");
+    let groups = parse(Some(catalog.aggregated_groups()));
+    assert_eq!(groups["apiVersion"], "apidiscovery.k8s.io/v2");
     assert_eq!(groups["items"][1]["versions"][0]["version"], "v2");
 }
 
@@ -97,11 +97,11 @@ fn accept_header_chooses_the_form() {
     let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
     let unknown = "application/json;g=apidiscovery.k8s.io;v=v9;as=APIGroupDiscoveryList";
     for (accept, form) in [
-        (format!("{v2},{beta},application/json"), Form::Aggregated(AGGREGATED_V2)),
-        (format!("{beta},application/json"), Form::Aggregated(AGGREGATED_V2BETA1)),
+        (format!("{v2},{beta},application/json"), Form::Aggregated),
+        (format!("{beta},application/json"), Form::Plain),
         (format!("{unknown},application/json"), Form::Plain),
         (format!("application/json,{v2}"), Form::Plain),
-        (format!("application/json;q=0.5,{v2}"), Form::Aggregated(AGGREGATED_V2)),
+        (format!("application/json;q=0.5,{v2}"), Form::Aggregated),
         (unknown.to_owned(), Form::Plain),
         (String::new(), Form::Plain),
     ] {

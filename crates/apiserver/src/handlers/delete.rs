@@ -39,7 +39,7 @@ pub async fn delete(target: Target<'_>, mut request: Request) -> Result<Response
 }
 
 fn gone(target: &Target<'_>, uid: String) -> Status {
-    let resource = target.kept.resource.group_resource();
+    let resource = target.kept.group_resource();
     let details = Details {
         name: target.path.name.clone(),
         group: resource.group.to_owned(),

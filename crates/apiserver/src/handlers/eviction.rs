@@ -90,7 +90,7 @@ async fn clear(target: &Target<'_>, request: &Request, dry_run: bool) -> Result<
     target.server.caches.fresh().await?;
     let path = target.path;
     let entry = target.kept.cache.get(&target.kept.cache_key(&path.namespace, &path.name));
-    let entry = entry.ok_or_else(|| Error::not_found(target.kept.resource.group_resource(), &path.name))?;
+    let entry = entry.ok_or_else(|| Error::not_found(target.kept.group_resource(), &path.name))?;
     let object = target.kept.decode(&entry.object())?;
     let Some(pod) = object.as_any().downcast_ref::<Pod>() else { return Ok(Clearance::Any) };
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

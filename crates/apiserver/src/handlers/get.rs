@@ -16,6 +16,6 @@ pub async fn get(target: Target<'_>, request: Request) -> Result<Response, Error
     }
     let name = &target.path.name;
     let entry = target.kept.cache.get(&target.kept.cache_key(&target.path.namespace, name));
-    let entry = entry.ok_or_else(|| Error::not_found(target.kept.resource.group_resource(), name))?;
+    let entry = entry.ok_or_else(|| Error::not_found(target.kept.group_resource(), name))?;
     forms::entry(&target, accepted, &entry)
 }

@@ -8,13 +8,16 @@ use http::{HeaderValue, Method, StatusCode};
 use super::health;
 use crate::api_server::Server;
 use crate::body::Body;
-use crate::discovery::{self, Aggregated, Catalog, Form};
+use crate::discovery::{self, AGGREGATED, Catalog, Form};
 use crate::error::Error;
 use crate::metrics::exposition;
 use crate::negotiate::{self, Accepted, MEDIA_TYPES};
 use crate::openapi;
 use crate::registry::RESOURCES;
 use crate::request::{Request, Response};
+
+/// What public keys are written as.
+const KEY_SET: &str = "application/jwk-set+json";
 
 /// Answers such a path.
 ///
@@ -31,13 +34,13 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
     match parts.as_slice() {
         ["metrics"] => metrics(server, request),
         ["version"] => document(request, Some(discovery::version())),
-        ["api"] => match aggregated(request)? {
-            Some(form) => aggregated_document(request, form, catalog.aggregated_core(form)),
-            None => document(request, Some(catalog.api_versions(&address(request)))),
+        ["api"] => match discovery_form(request)? {
+            Form::Aggregated => aggregated_document(request, catalog.aggregated_core()),
+            Form::Plain => document(request, Some(catalog.api_versions(&address(request)))),
         },
-        ["apis"] => match aggregated(request)? {
-            Some(form) => aggregated_document(request, form, catalog.aggregated_groups(form)),
-            None => document(request, Some(catalog.group_list())),
+        ["apis"] => match discovery_form(request)? {
+            Form::Aggregated => aggregated_document(request, catalog.aggregated_groups()),
+            Form::Plain => document(request, Some(catalog.group_list())),
         },
         ["apis", group] => document(request, catalog.group(group)),
         ["api", version] => document(request, catalog.resource_list("", version)),
@@ -57,9 +60,14 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
 /// The public keys of ServiceAccount tokens.
 fn key_set(server: &Server, request: &Request) -> Result<Response, Error> {
     get_only(request)?;
+    let accepts = request.header(&ACCEPT).unwrap_or("*/*");
+    let media = accepts.split(',').map(|clause| clause.split(';').next().unwrap_or_default().trim());
+    if !media.into_iter().any(|media| matches!(media, KEY_SET | "application/*" | "*/*")) {
+        return Err(Error::NotAcceptable { available: &[KEY_SET] });
+    }
     let keys = server.tokens.key_set().map_err(|error| Error::Internal(error.to_string()))?;
     let mut response = negotiate::object(StatusCode::OK, Accepted::JSON, keys);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KEY_SET));
     Ok(response)
 }
 
@@ -76,13 +84,10 @@ fn address(request: &Request) -> String {
     host.or_else(|| request.uri.authority().map(ToString::to_string)).unwrap_or_default()
 }
 
-/// Whether discovery shall be answered all at once, and in which version.
-fn aggregated(request: &Request) -> Result<Option<Aggregated>, Error> {
+/// Whether discovery shall be answered all at once.
+fn discovery_form(request: &Request) -> Result<Form, Error> {
     get_only(request)?;
-    match discovery::form_of(request.header(&ACCEPT).unwrap_or_default()) {
-        Form::Plain => Ok(None),
-        Form::Aggregated(form) => Ok(Some(form)),
-    }
+    Ok(discovery::form_of(request.header(&ACCEPT).unwrap_or_default()))
 }
 
 fn get_only(request: &Request) -> Result<(), Error> {
@@ -97,7 +102,7 @@ fn document(request: &Request, json: Option<Vec<u8>>) -> Result<Response, Error>
 }
 
 /// Clients keep this document and ask whether it has changed.
-fn aggregated_document(request: &Request, form: Aggregated, json: Vec<u8>) -> Result<Response, Error> {
+fn aggregated_document(request: &Request, json: Vec<u8>) -> Result<Response, Error> {
     let etag = discovery::etag(&json);
     let known = request.header(&IF_NONE_MATCH).is_some_and(|known| discovery::matches_etag(known, &etag));
     let mut response = if known {
@@ -109,7 +114,7 @@ fn aggregated_document(request: &Request, form: Aggregated, json: Vec<u8>) -> Re
     };
     let headers = response.headers_mut();
     headers.insert(ETAG, header(etag)?);
-    headers.insert(CONTENT_TYPE, header(form.content_type())?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
     Ok(response)

@@ -31,7 +31,7 @@ pub async fn get(target: Target<'_>, request: Request) -> Result<Response, Error
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
     target.server.caches.fresh().await?;
     let key = target.kept.cache_key(&target.path.namespace, &target.path.name);
-    let missing = || Error::not_found(target.kept.resource.group_resource(), &target.path.name);
+    let missing = || Error::not_found(target.kept.group_resource(), &target.path.name);
     let entry = target.kept.cache.get(&key).ok_or_else(missing)?;
     answer(&target, accepted, &entry.object(), &Mutex::default())
 }

@@ -134,6 +134,30 @@ pub(super) fn of_server_version() -> Value {
     json!({"/version/": {"get": answering(operation, &["200"], &["application/json"], &schema)}})
 }
 
+/// `/.well-known/openid-configuration/`.
+pub(super) fn of_issuer() -> Value {
+    let operation = json!({
+        "tags": ["WellKnown"],
+        "description": "get service account issuer OpenID configuration, also known as the 'OIDC discovery doc'",
+        "operationId": "getServiceAccountIssuerOpenIDConfiguration",
+    });
+    json!({"/.well-known/openid-configuration/": {"get": answering_text(operation, "application/json")}})
+}
+
+/// `/openid/v1/jwks/`.
+pub(super) fn of_key_set() -> Value {
+    let operation = json!({
+        "tags": ["openid"],
+        "description": "get service account issuer OpenID JSON Web Key Set (contains public token verification keys)",
+        "operationId": "getServiceAccountIssuerOpenIDKeyset",
+    });
+    json!({"/openid/v1/jwks/": {"get": answering_text(operation, "application/jwk-set+json")}})
+}
+
+fn answering_text(operation: Value, media: &str) -> Value {
+    answering(operation, &["200"], &[media], &json!({"type": "string"}))
+}
+
 fn plain(method: &'static str) -> Operation {
     Operation { method, parameters: Vec::new(), value: Value::Null }
 }

@@ -74,15 +74,18 @@ pub static VALIDATING_WEBHOOKS: Resource = resource(
     &ValidatingWebhookRules,
 );
 
-counted!(MutatingPolicyRules, MutatingAdmissionPolicy, spec);
-counted!(MutatingPolicyBindingRules, MutatingAdmissionPolicyBinding, spec);
-counted!(MutatingWebhookRules, MutatingWebhookConfiguration, webhooks);
-counted_with_status!(
-    ValidatingPolicyRules,
-    ValidatingAdmissionPolicy,
-    fn allows_unconditional_update(&self) -> bool {
-        false
-    }
-);
-counted!(ValidatingPolicyBindingRules, ValidatingAdmissionPolicyBinding, spec);
-counted!(ValidatingWebhookRules, ValidatingWebhookConfiguration, webhooks);
+/// Rules that count changes, of kinds whose updates name the version they replace.
+macro_rules! rules {
+    ($how:ident, $rules:ident, $kind:ty $(, $field:ident)?) => {
+        $how!($rules, $kind $(, $field)?, fn allows_unconditional_update(&self) -> bool {
+            false
+        });
+    };
+}
+
+rules!(counted, MutatingPolicyRules, MutatingAdmissionPolicy, spec);
+rules!(counted, MutatingPolicyBindingRules, MutatingAdmissionPolicyBinding, spec);
+rules!(counted, MutatingWebhookRules, MutatingWebhookConfiguration, webhooks);
+rules!(counted_with_status, ValidatingPolicyRules, ValidatingAdmissionPolicy);
+rules!(counted, ValidatingPolicyBindingRules, ValidatingAdmissionPolicyBinding, spec);
+rules!(counted, ValidatingWebhookRules, ValidatingWebhookConfiguration, webhooks);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::strategy::AnyStrategy;
 use super::{Backing, RESOURCES, Resource};
 use crate::encoding::Prefix;
-use crate::error::Error;
+use crate::error::{Error, GroupResource};
 use crate::watch_cache::{CacheSpec, Caches, ROOT, WatchCache};
 
 /// A resource that has objects.
@@ -61,6 +61,16 @@ pub fn all_kept(caches: &Caches) -> Vec<Arc<Kept>> {
 }
 
 impl Kept {
+    /// What errors call it: the resource that is stored.
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource { group: self.stored_kind.gvk.group, resource: self.resource.info.plural }
+    }
+
+    /// The group of its objects in errors: that of the kind that is stored.
+    pub fn error_group(&self) -> &'static str {
+        self.stored_kind.gvk.group
+    }
+
     /// The key in the cache.
     pub fn cache_key(&self, namespace: &str, name: &str) -> String {
         if self.resource.info.namespaced { format!("{namespace}/{name}") } else { name.to_owned() }

@@ -1,7 +1,6 @@
 //! Rules of kinds that others act on: little more than counting the changes of what they say.
 
-/// Rules of a kind whose generation counts the changes of one field, and whose updates name the version they replace;
-/// more hooks may follow.
+/// Rules of a kind whose generation counts the changes of one field; more hooks may follow.
 macro_rules! counted {
     ($rules:ident, $kind:ty, $field:ident $(, $hook:item)*) => {
         /// The rules of the kind: its generation counts changes.
@@ -23,10 +22,6 @@ macro_rules! counted {
                 if new.$field != old.$field {
                     new.metadata.generation = Some(old.metadata.generation.unwrap_or_default() + 1);
                 }
-            }
-
-            fn allows_unconditional_update(&self) -> bool {
-                false
             }
 
             $($hook)*

@@ -82,7 +82,7 @@ impl WriteContext<'_> {
         }
         let gvk = self.kept.resource.gvk();
         let name = object.metadata().name.clone().unwrap_or_default();
-        Err(Error::Invalid { group: gvk.group, kind: gvk.kind.to_owned(), name, problems })
+        Err(Error::Invalid { group: self.kept.error_group(), kind: gvk.kind.to_owned(), name, problems })
     }
 
     fn attributes<'s>(&'s self, operation: Operation, name: &'s str, old: Option<&'s dyn Object>) -> Attributes<'s> {
@@ -124,7 +124,7 @@ impl WriteContext<'_> {
                 outcome => return outcome,
             }
         }
-        Err(Error::GenerateNameExhausted { resource: self.kept.resource.group_resource(), name: taken })
+        Err(Error::GenerateNameExhausted { resource: self.kept.group_resource(), name: taken })
     }
 
     /// Creates an object that has its name, its uid and whatever admission gave it.
@@ -198,7 +198,7 @@ impl WriteContext<'_> {
     fn already_exists(&self, name: &str, present: &[u8]) -> Error {
         let present = self.kept.decode(present);
         let deleting = present.is_ok_and(|object| object.metadata().deletion_timestamp.is_some());
-        Error::AlreadyExists { resource: self.kept.resource.group_resource(), name: name.to_owned(), deleting }
+        Error::AlreadyExists { resource: self.kept.group_resource(), name: name.to_owned(), deleting }
     }
 
     fn put(&self, value: Bytes, object: &dyn Object) -> Op {
@@ -213,7 +213,7 @@ impl WriteContext<'_> {
     }
 
     fn not_found(&self, name: &str) -> Error {
-        Error::not_found(self.kept.resource.group_resource(), name)
+        Error::not_found(self.kept.group_resource(), name)
     }
 
     /// The present state of an object, newer than any commit before this call.
@@ -235,7 +235,7 @@ impl WriteContext<'_> {
                 return Ok(Updated { object, created: false });
             }
         }
-        Err(Error::modified(self.kept.resource.group_resource(), name))
+        Err(Error::modified(self.kept.group_resource(), name))
     }
 
     /// Replaces an object by what `make` computes from the present one, or creates what `make_new` says.
@@ -259,7 +259,7 @@ impl WriteContext<'_> {
                 outcome => return outcome.map(|object| Updated { object, created: true }),
             }
         }
-        Err(Error::modified(self.kept.resource.group_resource(), name))
+        Err(Error::modified(self.kept.group_resource(), name))
     }
 
     /// One attempt; `None` when another write came in between.
@@ -363,12 +363,12 @@ impl WriteContext<'_> {
              failed: UID in precondition: {uid}, UID in object meta: {present}",
             self.kept.store_key(self.namespace, name)
         );
-        Err(conflict(self.kept.resource.group_resource(), name, text))
+        Err(conflict(self.kept.group_resource(), name, text))
     }
 
     /// The revision an object to store may name must be that of the present object.
     fn check_revision(&self, new: &dyn Object, name: &str, revision: u64) -> Result<(), Error> {
-        let resource = self.kept.resource.group_resource();
+        let resource = self.kept.group_resource();
         let wanted = new.metadata().resource_version.clone().unwrap_or_default();
         let wanted: u64 = match wanted.as_str() {
             "" => 0,
@@ -405,7 +405,7 @@ impl WriteContext<'_> {
                 return Ok(deleted);
             }
         }
-        Err(Error::modified(self.kept.resource.group_resource(), name))
+        Err(Error::modified(self.kept.group_resource(), name))
     }
 
     async fn try_delete(&self, name: &str, options: &DeleteOptions, entry: &Entry) -> Result<Option<Deleted>, Error> {

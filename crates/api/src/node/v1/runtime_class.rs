@@ -3,7 +3,7 @@
 use k8s_openapi::api::node::v1::RuntimeClass;
 
 use crate::core::v1::resource_list;
-use crate::field::{ErrorList, Path, extend_invalid, invalid};
+use crate::field::{ErrorList, Path, extend_invalid, invalid, required};
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};
 use crate::names::{dns1123_label, label_value, qualified_name, subdomain_name};
 use crate::object::Kind;
@@ -18,7 +18,12 @@ impl Kind for RuntimeClass {
 
     fn validate(&self) -> ErrorList {
         let mut errors = validate_meta(&self.metadata, Scope::Cluster, subdomain_name);
-        extend_invalid(&mut errors, &Path::new("handler"), &self.handler, dns1123_label(&self.handler));
+        let path = Path::new("handler");
+        if self.handler.is_empty() {
+            errors.push(required(&path, ""));
+        } else {
+            extend_invalid(&mut errors, &path, &self.handler, dns1123_label(&self.handler));
+        }
         validate_overhead(self, &mut errors);
         validate_node_selector(self, &mut errors);
         errors

@@ -8,7 +8,6 @@ use super::{SCALE, selector_text};
 use crate::error::GroupResource;
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
-use crate::watch_cache::SelectableField;
 
 const GVK: Gvk = Gvk { group: "apps", version: "v1", kind: "ReplicaSet" };
 
@@ -27,11 +26,7 @@ pub static REPLICA_SETS: Resource = Resource {
             SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS },
         ],
     },
-    backing: Backing::Stored(Stored {
-        path: "replicasets",
-        strategy: &Rules,
-        selectable: &[SelectableField::text("status.replicas")],
-    }),
+    backing: Backing::Stored(Stored { path: "replicasets", strategy: &Rules, selectable: &[] }),
     actions: &[
         ("scale", Action::Scale(GroupResource { group: "apps", resource: "replicasets/scale" })),
         ("status", Action::Part(Part::Status)),

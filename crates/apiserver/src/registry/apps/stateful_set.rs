@@ -9,6 +9,7 @@ use super::{SCALE, selector_text};
 use crate::error::GroupResource;
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{ALL_VERBS, Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
+use crate::watch_cache::SelectableField;
 
 const GVK: Gvk = Gvk { group: "apps", version: "v1", kind: "StatefulSet" };
 
@@ -27,7 +28,11 @@ pub static STATEFUL_SETS: Resource = Resource {
             SubresourceInfo { name: "status", gvk: GVK, verbs: PART_VERBS },
         ],
     },
-    backing: Backing::Stored(Stored { path: "statefulsets", strategy: &Rules, selectable: &[] }),
+    backing: Backing::Stored(Stored {
+        path: "statefulsets",
+        strategy: &Rules,
+        selectable: &[SelectableField::text("status.successful")], // never set, yet upstream takes it
+    }),
     actions: &[
         ("scale", Action::Scale(GroupResource { group: "apps", resource: "statefulsets/scale" })),
         ("status", Action::Part(Part::Status)),

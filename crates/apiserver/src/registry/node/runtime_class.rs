@@ -28,4 +28,8 @@ pub struct Rules;
 
 impl Strategy for Rules {
     type Kind = RuntimeClass;
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
 }
