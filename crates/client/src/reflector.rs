@@ -13,6 +13,7 @@
 //! **Assumptions**: handlers are quick and do not block; they wake somebody else. Who wants to be slow, or to hold the
 //! watch back, consumes [`Reflector::changes`].
 
+mod index;
 mod lister;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub use index::{Index, Term};
 use lister::Shown;
 pub use lister::{Lister, ObjectKey};
 
@@ -81,6 +83,7 @@ type Projection<K, V> = Box<dyn Fn(K) -> V + Send + Sync>;
 pub struct Reflector<K: Reflected, V = K> {
     api: Api<K>,
     config: watcher::Config,
+    indices: Vec<Handler<V>>,
     handlers: Vec<Handler<V>>,
     copy: Copy<K, V>,
 }
@@ -95,8 +98,8 @@ impl<K: Reflected> Reflector<K> {
 impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
     /// A reflector that keeps `projection` of each object.
     pub fn projecting(api: Api<K>, projection: impl Fn(K) -> V + Send + Sync + 'static) -> Self {
-        let copy = Copy { projection: Box::new(projection), lister: Lister::new(), listing: HashMap::new() };
-        Self { api, config: watcher::Config::default(), handlers: Vec::new(), copy }
+        let copy = Copy { projection: Box::new(projection), lister: Lister::new(), listing: HashMap::new(), newest: 0 };
+        Self { api, config: watcher::Config::default(), indices: Vec::new(), handlers: Vec::new(), copy }
     }
 
     /// Restricts what is watched, by label or field selector.
@@ -116,6 +119,14 @@ impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
     pub fn on_change(mut self, handler: impl FnMut(&Change<V>) + Send + 'static) -> Self {
         self.subscribe(handler);
         self
+    }
+
+    /// The objects of the copy by a term.
+    pub fn index(&mut self, term: Term<V>) -> Index<V> {
+        let index = Index::new();
+        let followed = index.clone();
+        self.indices.push(Box::new(move |change| followed.follow(change, term)));
+        index
     }
 
     /// The copy. It is empty until the reflector runs; [`Lister::synced`] waits for the first complete list.
@@ -141,6 +152,7 @@ impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
         let follower = Follower {
             source: self.api,
             config: self.config,
+            indices: self.indices,
             handlers: self.handlers,
             copy: self.copy,
             watch: None,
@@ -158,6 +170,7 @@ impl<K: Reflected, V: Send + Sync + 'static> Reflector<K, V> {
 struct Follower<K: Reflected, V> {
     source: Api<K>,
     config: watcher::Config,
+    indices: Vec<Handler<V>>,
     handlers: Vec<Handler<V>>,
     copy: Copy<K, V>,
     /// None until the first use, and after the server forgot where we were.
@@ -185,11 +198,20 @@ impl<K: Reflected, V: Send + Sync + 'static> Follower<K, V> {
                         self.delay = RETRY_INITIAL;
                     }
                     self.copy.apply(event, &mut self.pending);
+                    self.index();
                 }
                 Some(Err(error)) => self.wait_after(&error).await,
                 None => self.watch = None,
             }
         }
+    }
+
+    /// Brings the indices up to the copy, before anybody is told.
+    fn index(&mut self) {
+        for change in &self.pending {
+            self.indices.iter_mut().for_each(|index| index(change));
+        }
+        self.copy.lister.show_version(self.copy.newest);
     }
 
     async fn wait_after(&mut self, error: &watcher::Error) {
@@ -214,10 +236,16 @@ struct Copy<K: Reflected, V> {
     lister: Lister<V>,
     /// Objects of a list that is not complete yet.
     listing: HashMap<ObjectKey, Shown<V>>,
+    /// The newest resource version received.
+    newest: u64,
 }
 
 impl<K: Reflected, V> Copy<K, V> {
     fn apply(&mut self, event: Event<K>, changes: &mut VecDeque<Change<V>>) {
+        if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = &event {
+            let version = object.meta().resource_version.as_deref().and_then(|version| version.parse().ok());
+            self.newest = self.newest.max(version.unwrap_or(0));
+        }
         match event {
             Event::Init => self.listing.clear(),
             Event::InitApply(object) => {

@@ -6,20 +6,29 @@
 
 mod assembly;
 mod cluster_role_aggregation;
+mod deployment;
 mod ephemeral_volume;
 mod garbage_collector;
+mod in_flight;
+mod job;
 mod local_path;
 mod namespace;
 mod node_lifecycle;
 mod objects;
+mod ownership;
 mod persistent_volume;
+mod pod_control;
+mod pod_facts;
 mod pod_gc;
+mod ranking;
+mod replication;
 mod root_ca;
 mod runtime;
 mod service_account;
 mod taint_eviction;
 #[cfg(test)]
 mod tests;
+mod ttl_after_finished;
 mod volume_protection;
 mod watches;
 
@@ -70,6 +79,10 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         local_path::start(&mut controllers, local);
     }
     cluster_role_aggregation::start(&mut controllers);
+    replication::start(&mut controllers);
+    deployment::start(&mut controllers);
+    job::start(&mut controllers);
+    ttl_after_finished::start(&mut controllers);
     garbage_collector::start(&mut controllers);
     controllers.run().await;
 }

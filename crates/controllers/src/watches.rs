@@ -1,11 +1,12 @@
 //! The copies that the controllers share: one watch per resource, reduced to what is read.
 
-use client::{Client, ObjectKey, Reflector};
+use client::{Client, Index, ObjectKey, Reflector};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod,
-    PodCondition, PodSpec, ServiceAccount, Toleration, Volume,
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ServiceAccount,
 };
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -13,88 +14,13 @@ use kube::Api;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
+use crate::ownership::controller_uid;
+pub use crate::pod_facts::{EphemeralClaim, PodFacts};
 use crate::root_ca::CONFIG_MAP_NAME;
 use crate::service_account::ACCOUNT_NAME;
 
 /// The namespace of the nodes' heartbeats.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
-
-/// A Pod, as far as controllers of this crate care.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PodFacts {
-    /// Namespace and name.
-    pub key: Option<ObjectKey>,
-    /// Its uid.
-    pub uid: String,
-    /// Its node, or the empty string.
-    pub node: String,
-    /// Its phase, or the empty string.
-    pub phase: String,
-    /// Since when it is to be deleted.
-    pub deleted_at: Option<Timestamp>,
-    /// When it was created.
-    pub created_at: Option<Timestamp>,
-    /// Whether its condition `Ready` says so.
-    pub ready: bool,
-    /// Taints it stands.
-    pub tolerations: Vec<Toleration>,
-    /// The claims its volumes name, those of its ephemeral volumes included.
-    pub claims: Vec<String>,
-    /// The claims that are made for it.
-    pub ephemeral: Vec<EphemeralClaim>,
-}
-
-/// The claim of a Pod's ephemeral volume.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EphemeralClaim {
-    /// Its name.
-    pub claim: String,
-    /// What it is made from.
-    pub template: Box<PersistentVolumeClaimTemplate>,
-}
-
-impl PodFacts {
-    fn of(pod: Pod) -> Self {
-        let key = ObjectKey::of(&pod);
-        let spec = pod.spec.unwrap_or_default();
-        let ephemeral = ephemeral_claims(&key.name, &spec);
-        let named = spec.volumes.iter().flatten().filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        let named = named.map(|source| source.claim_name.clone());
-        let claims = named.chain(ephemeral.iter().map(|ephemeral| ephemeral.claim.clone())).collect();
-        let status = pod.status.unwrap_or_default();
-        let is_ready = |condition: &PodCondition| condition.type_ == "Ready" && condition.status == "True";
-        Self {
-            key: Some(key),
-            uid: pod.metadata.uid.unwrap_or_default(),
-            node: spec.node_name.unwrap_or_default(),
-            ready: status.conditions.iter().flatten().any(is_ready),
-            phase: status.phase.unwrap_or_default(),
-            deleted_at: pod.metadata.deletion_timestamp.map(|time| time.0),
-            created_at: pod.metadata.creation_timestamp.map(|time| time.0),
-            tolerations: spec.tolerations.unwrap_or_default(),
-            claims,
-            ephemeral,
-        }
-    }
-
-    /// Namespace and name.
-    pub fn object_key(&self) -> ObjectKey {
-        self.key.clone().unwrap_or_else(|| ObjectKey::cluster(""))
-    }
-
-    /// Whether it succeeded or failed.
-    pub fn is_terminated(&self) -> bool {
-        matches!(self.phase.as_str(), "Succeeded" | "Failed")
-    }
-}
-
-fn ephemeral_claims(pod: &str, spec: &PodSpec) -> Vec<EphemeralClaim> {
-    let claim = |volume: &Volume| {
-        let template = volume.ephemeral.as_ref()?.volume_claim_template.clone()?;
-        Some(EphemeralClaim { claim: format!("{pod}-{}", volume.name), template: Box::new(template) })
-    };
-    spec.volumes.iter().flatten().filter_map(claim).collect()
-}
 
 /// A published CA bundle.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +36,7 @@ pub struct Watches {
     pub namespaces: Reflector<Namespace>,
     pub nodes: Reflector<Node>,
     pub pods: Reflector<Pod, PodFacts>,
+    pub pod_index: PodIndex,
     /// Leases of nodes: when each was renewed.
     pub node_leases: Reflector<Lease, NodeLease>,
     /// The ServiceAccounts named `default`: their keys.
@@ -119,6 +46,54 @@ pub struct Watches {
     pub volumes: Reflector<PersistentVolume>,
     pub classes: Reflector<StorageClass>,
     pub cluster_roles: Reflector<ClusterRole>,
+    pub replica_sets: Reflector<ReplicaSet>,
+    pub replica_set_index: OwnedIndex<ReplicaSet>,
+    pub replication_controllers: Reflector<ReplicationController>,
+    pub replication_controller_index: OwnedIndex<ReplicationController>,
+    pub jobs: Reflector<Job>,
+    pub job_index: OwnedIndex<Job>,
+    pub deployments: Reflector<Deployment>,
+    pub deployment_index: OwnedIndex<Deployment>,
+}
+
+/// Pods by what else leads to them.
+#[derive(Clone)]
+pub struct PodIndex {
+    /// By the uid of whoever looks after them.
+    pub by_controller: Index<PodFacts>,
+    /// Those nobody looks after, by namespace.
+    pub free: Index<PodFacts>,
+}
+
+impl PodIndex {
+    fn new(pods: &mut Reflector<Pod, PodFacts>) -> Self {
+        Self {
+            by_controller: pods.index(|pod| Some((pod.controller.as_ref()?.uid.clone(), pod.object_key()))),
+            free: pods.index(|pod| pod.controller.is_none().then(|| (pod.namespace().to_owned(), pod.object_key()))),
+        }
+    }
+}
+
+/// Objects that others look after.
+#[derive(Clone)]
+pub struct OwnedIndex<K> {
+    /// By the uid of whoever looks after them.
+    pub by_controller: Index<K>,
+    /// By namespace.
+    pub by_namespace: Index<K>,
+}
+
+impl<K: client::reflector::Reflected> OwnedIndex<K> {
+    fn new(copy: &mut Reflector<K>) -> Self {
+        Self {
+            by_controller: copy
+                .index(|object| Some((controller_uid(object.meta())?.to_owned(), ObjectKey::of(object)))),
+            by_namespace: copy.index(|object| {
+                let key = ObjectKey::of(object);
+                Some((key.namespace.clone(), key))
+            }),
+        }
+    }
 }
 
 /// A node's heartbeat.
@@ -139,10 +114,24 @@ impl Watches {
             namespace: config_map.metadata.namespace.clone().unwrap_or_default(),
             intact: crate::root_ca::is_intact(&config_map, &root_ca),
         };
+        let mut pods = Reflector::projecting(Api::all(client.clone()), PodFacts::of);
+        let mut replica_sets = Reflector::new(Api::all(client.clone()));
+        let mut replication_controllers = Reflector::new(Api::all(client.clone()));
+        let mut jobs = Reflector::new(Api::all(client.clone()));
+        let mut deployments = Reflector::new(Api::all(client.clone()));
         Self {
+            job_index: OwnedIndex::new(&mut jobs),
+            jobs,
+            deployment_index: OwnedIndex::new(&mut deployments),
+            deployments,
+            replication_controller_index: OwnedIndex::new(&mut replication_controllers),
+            replication_controllers,
+            pod_index: PodIndex::new(&mut pods),
+            pods,
+            replica_set_index: OwnedIndex::new(&mut replica_sets),
+            replica_sets,
             namespaces: Reflector::new(Api::all(client.clone())),
             nodes: Reflector::projecting(Api::all(client.clone()), without_images),
-            pods: Reflector::projecting(Api::all(client.clone()), PodFacts::of),
             node_leases: Reflector::projecting(Api::namespaced(client.clone(), LEASE_NAMESPACE), |lease: Lease| {
                 NodeLease {
                     node: lease.metadata.name.unwrap_or_default(),
@@ -175,6 +164,10 @@ impl Watches {
             self.volumes.run(cancel.clone()),
             self.classes.run(cancel.clone()),
             self.cluster_roles.run(cancel.clone()),
+            self.replica_sets.run(cancel.clone()),
+            self.replication_controllers.run(cancel.clone()),
+            self.jobs.run(cancel.clone()),
+            self.deployments.run(cancel.clone()),
         );
     }
 }

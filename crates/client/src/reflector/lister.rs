@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kube::Resource;
@@ -64,17 +65,21 @@ type Objects<V> = HashMap<ObjectKey, Shown<V>>;
 pub struct Lister<V> {
     objects: Arc<RwLock<Objects<V>>>,
     synced: Arc<watch::Sender<bool>>,
+    /// The newest resource version shown so far by name and by term.
+    newest: Arc<AtomicU64>,
 }
 
 impl<V> Clone for Lister<V> {
     fn clone(&self) -> Self {
-        Self { objects: Arc::clone(&self.objects), synced: Arc::clone(&self.synced) }
+        let (objects, synced) = (Arc::clone(&self.objects), Arc::clone(&self.synced));
+        Self { objects, synced, newest: Arc::clone(&self.newest) }
     }
 }
 
 impl<V> Lister<V> {
     pub(super) fn new() -> Self {
-        Self { objects: Arc::default(), synced: Arc::new(watch::Sender::new(false)) }
+        let synced = Arc::new(watch::Sender::new(false));
+        Self { objects: Arc::default(), synced, newest: Arc::default() }
     }
 
     /// A lister of fixed objects, for tests of what reads one.
@@ -114,6 +119,16 @@ impl<V> Lister<V> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether what was written with this resource version, or before, is shown, by name and by term. Resource
+    /// versions of one resource are numbers that grow with every write.
+    pub fn shows_version(&self, version: u64) -> bool {
+        self.newest.load(Ordering::Acquire) >= version
+    }
+
+    pub(super) fn show_version(&self, version: u64) {
+        self.newest.fetch_max(version, Ordering::Release);
     }
 
     /// Waits for the first complete list.

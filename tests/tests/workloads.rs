@@ -1,0 +1,271 @@
+//! Workload controllers bring about what their objects say, and `kubectl` follows.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tests::{Cluster, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(40);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        a_replica_set_keeps_its_number,
+        a_replica_set_takes_in_and_lets_go,
+        a_replication_controller_is_a_replica_set_of_old,
+        a_refused_pod_is_told,
+        a_deployment_rolls_out_and_back,
+        a_broken_image_stalls_without_loss,
+        pausing_holds_a_rollout_and_scaling_goes_on,
+        recreate_ends_the_old_before_the_new,
+        owners_go_in_all_three_ways,
+    ];
+    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+}
+
+/// A Pod that runs until it is told to end, on this node.
+fn running(app: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": app}},
+        "spec": {"terminationGracePeriodSeconds": 0,
+                 "containers": [{"name": "c", "image": "busybox", "command": ["sleep", "100000"]}]},
+    })
+}
+
+/// A Pod that no node takes.
+fn waiting(app: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": app}},
+        "spec": {"nodeSelector": {"none": "such"}, "containers": [{"name": "c", "image": "busybox"}]},
+    })
+}
+
+fn workload(kind: &str, name: &str, replicas: u32, template: &Value) -> Value {
+    let labels = &template["metadata"]["labels"];
+    json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    })
+}
+
+/// The objects of a resource that carry `app=<app>`.
+fn items(kubectl: &Kubectl, resource: &str, app: &str) -> Result<Vec<Value>> {
+    let list: Value =
+        serde_json::from_str(&kubectl.ok(&["get", resource, "-l", &format!("app={app}"), "-o", "json"])?)?;
+    Ok(list["items"].as_array().cloned().unwrap_or_default())
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Waits until the objects of a resource are as they should be.
+fn until(
+    kubectl: &Kubectl,
+    resource: &str,
+    app: &str,
+    what: &str,
+    fits: impl Fn(&[Value]) -> bool,
+) -> Result<Vec<Value>> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = items(kubectl, resource, app)?;
+        if fits(&found) {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < deadline, "{what}: {found:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn rolled_out(kubectl: &Kubectl, object: &str) -> Result<()> {
+    let told = kubectl.ok(&["rollout", "status", object, "--timeout=60s"])?;
+    ensure!(told.contains("successfully rolled out") || told.contains("complete"), "{told}");
+    Ok(())
+}
+
+fn has_event(kubectl: &Kubectl, object: &str, reason: &str, message: &str) -> Result<()> {
+    let selector = format!("--field-selector=involvedObject.name={object},reason={reason}");
+    let deadline = Instant::now() + SOON;
+    loop {
+        let events =
+            kubectl.ok(&["get", "events", &selector, "-o", "jsonpath={range .items[*]}{.message}{'\\n'}{end}"])?;
+        if events.contains(message) {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "no Event {reason} {message:?} but {events:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn a_replica_set_keeps_its_number(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("replicas")?;
+    kubectl.apply(&workload("ReplicaSet", "web", 3, &running("web")).to_string())?;
+    kubectl.wait_value("rs/web", "/status/availableReplicas", SOON, |count| count == 3)?;
+    let pods = items(&kubectl, "pods", "web")?;
+    ensure!(pods.len() == 3 && pods.iter().all(|pod| name(pod).starts_with("web-")), "{pods:#?}");
+    let first = name(&pods[0]).to_owned();
+    kubectl.ok(&["delete", "pod", &first, "--wait=false"])?;
+    let back = until(&kubectl, "pods", "web", "a Pod comes back", |pods| {
+        pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).count() == 3
+            && pods.iter().all(|pod| name(pod) != first)
+    })?;
+    // A new Pod was made within a moment of the deletion: see both stamps, which count seconds.
+    ensure!(back.iter().any(|pod| !pods.iter().any(|old| name(old) == name(pod))), "under a new name");
+    kubectl.ok(&["scale", "rs/web", "--replicas=1"])?;
+    until(&kubectl, "pods", "web", "one Pod stays", |pods| pods.len() == 1)?;
+    kubectl.wait_value("rs/web", "/status/replicas", SOON, |count| count == 1)?;
+    has_event(&kubectl, "web", "SuccessfulCreate", "Created pod: web-")?;
+    has_event(&kubectl, "web", "SuccessfulDelete", "Deleted pod: web-")
+}
+
+fn a_replica_set_takes_in_and_lets_go(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("adoption")?;
+    let mut stray = waiting("a");
+    stray["apiVersion"] = json!("v1");
+    stray["kind"] = json!("Pod");
+    stray["metadata"]["name"] = json!("stray");
+    kubectl.apply(&stray.to_string())?;
+    kubectl.apply(&workload("ReplicaSet", "a", 2, &waiting("a")).to_string())?;
+    let owner = |pod: &Value| pod["metadata"]["ownerReferences"][0]["name"].as_str().map(str::to_owned);
+    until(&kubectl, "pods", "a", "two Pods, one of them the stray", |pods| {
+        pods.len() == 2 && pods.iter().all(|pod| owner(pod).as_deref() == Some("a"))
+    })?;
+    kubectl.ok(&["label", "pod", "stray", "app=b", "--overwrite"])?;
+    until(&kubectl, "pods", "a", "another in its place", |pods| pods.len() == 2)?;
+    until(&kubectl, "pods", "b", "the stray is nobody's", |pods| pods.len() == 1 && owner(&pods[0]).is_none())?;
+    Ok(())
+}
+
+fn a_replication_controller_is_a_replica_set_of_old(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("of-old")?;
+    let controller = json!({
+        "apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "old"},
+        "spec": {"replicas": 2, "template": running("old")},
+    });
+    kubectl.apply(&controller.to_string())?;
+    kubectl.wait_value("rc/old", "/status/readyReplicas", SOON, |count| count == 2)?;
+    kubectl.ok(&["scale", "rc/old", "--replicas=0"])?;
+    until(&kubectl, "pods", "old", "none is left", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn a_refused_pod_is_told(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("refused")?;
+    let mut template = waiting("a");
+    template["spec"]["serviceAccountName"] = json!("nobody");
+    kubectl.apply(&workload("ReplicaSet", "a", 1, &template).to_string())?;
+    let conditions = kubectl.wait_value("rs/a", "/status/conditions", SOON, |conditions| conditions.is_array())?;
+    ensure!(conditions[0]["type"] == "ReplicaFailure" && conditions[0]["reason"] == "FailedCreate", "{conditions}");
+    has_event(&kubectl, "a", "FailedCreate", "Error creating: pods \"a-\" is forbidden")?;
+    kubectl.ok(&["create", "serviceaccount", "nobody"])?;
+    until(&kubectl, "pods", "a", "the Pod is made after all", |pods| pods.len() == 1)?;
+    kubectl.wait_value("rs/a", "/status/conditions", SOON, Value::is_null)?;
+    Ok(())
+}
+
+fn a_deployment_rolls_out_and_back(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("rollout")?;
+    kubectl.apply(&workload("Deployment", "web", 2, &running("web")).to_string())?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let sets = items(&kubectl, "rs", "web")?;
+    let hash = sets[0]["metadata"]["labels"]["pod-template-hash"].as_str().context("a hash")?.to_owned();
+    ensure!(name(&sets[0]) == format!("web-{hash}"), "{sets:#?}");
+    let pods = items(&kubectl, "pods", "web")?;
+    ensure!(pods.iter().all(|pod| name(pod).starts_with(&format!("web-{hash}-"))), "{pods:#?}");
+    has_event(&kubectl, "web", "ScalingReplicaSet", &format!("Scaled up replica set web-{hash} from 0 to 2"))?;
+
+    kubectl.ok(&["set", "env", "deploy/web", "COLOUR=blue"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let history = kubectl.ok(&["rollout", "history", "deploy/web"])?;
+    ensure!(history.contains("1         <none>") && history.contains("2         <none>"), "{history}");
+    kubectl.ok(&["rollout", "undo", "deploy/web"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let sets = items(&kubectl, "rs", "web")?;
+    ensure!(sets.len() == 2, "the first ReplicaSet is used again: {sets:#?}");
+    let first = sets.iter().find(|set| name(set) == format!("web-{hash}")).context("the first")?;
+    ensure!(first["spec"]["replicas"] == 2, "{first:#}");
+    ensure!(first["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3", "{first:#}");
+    let history = kubectl.ok(&["rollout", "history", "deploy/web"])?;
+    ensure!(!history.contains("\n1 ") && history.contains("\n3 "), "{history}");
+
+    kubectl.ok(&["rollout", "restart", "deploy/web"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    ensure!(items(&kubectl, "rs", "web")?.len() == 3);
+    let told = kubectl.ok(&["describe", "deploy", "web"])?;
+    ensure!(told.contains("NewReplicaSet:   web-") && told.contains("NewReplicaSetAvailable"), "{told}");
+    Ok(())
+}
+
+fn a_broken_image_stalls_without_loss(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("broken")?;
+    let mut deployment = workload("Deployment", "web", 3, &running("web"));
+    deployment["spec"]["progressDeadlineSeconds"] = json!(3);
+    kubectl.apply(&deployment.to_string())?;
+    rolled_out(&kubectl, "deploy/web")?;
+    kubectl.ok(&["set", "image", "deploy/web", "c=no-such-image"])?;
+    let told = kubectl.fails(&["rollout", "status", "deploy/web", "--timeout=60s"])?;
+    ensure!(told.contains("exceeded its progress deadline"), "{told}");
+    ensure!(kubectl.value("deploy/web", "/status/availableReplicas")? == 3, "all old Pods stay");
+    let conditions = kubectl.value("deploy/web", "/status/conditions")?;
+    let progressing = conditions.as_array().into_iter().flatten().find(|one| one["type"] == "Progressing");
+    ensure!(progressing.context("a condition")?["reason"] == "ProgressDeadlineExceeded", "{conditions}");
+    kubectl.ok(&["rollout", "undo", "deploy/web"])?;
+    rolled_out(&kubectl, "deploy/web")
+}
+
+fn pausing_holds_a_rollout_and_scaling_goes_on(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("paused")?;
+    kubectl.apply(&workload("Deployment", "web", 1, &running("web")).to_string())?;
+    rolled_out(&kubectl, "deploy/web")?;
+    kubectl.ok(&["rollout", "pause", "deploy/web"])?;
+    kubectl.ok(&["set", "env", "deploy/web", "COLOUR=red"])?;
+    kubectl.ok(&["scale", "deploy/web", "--replicas=2"])?;
+    kubectl.wait_value("deploy/web", "/status/availableReplicas", SOON, |count| count == 2)?;
+    ensure!(items(&kubectl, "rs", "web")?.len() == 1, "no new ReplicaSet while paused");
+    kubectl.ok(&["rollout", "resume", "deploy/web"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    ensure!(items(&kubectl, "rs", "web")?.len() == 2);
+    Ok(())
+}
+
+fn recreate_ends_the_old_before_the_new(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("recreate")?;
+    let mut deployment = workload("Deployment", "web", 1, &running("web"));
+    deployment["spec"]["strategy"] = json!({"type": "Recreate"});
+    kubectl.apply(&deployment.to_string())?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let before = items(&kubectl, "pods", "web")?;
+    kubectl.ok(&["set", "env", "deploy/web", "COLOUR=red"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let after = until(&kubectl, "pods", "web", "one Pod", |pods| pods.len() == 1)?;
+    ensure!(name(&before[0]) != name(&after[0]));
+    Ok(())
+}
+
+fn owners_go_in_all_three_ways(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("cascades")?;
+    let make = |name: &str| -> Result<()> {
+        kubectl.apply(&workload("Deployment", name, 2, &waiting(name)).to_string())?;
+        until(&kubectl, "pods", name, "two Pods", |pods| pods.len() == 2).map(drop)
+    };
+    make("back")?;
+    kubectl.ok(&["delete", "deploy", "back"])?;
+    until(&kubectl, "rs", "back", "the ReplicaSet goes", <[Value]>::is_empty)?;
+    until(&kubectl, "pods", "back", "the Pods go", <[Value]>::is_empty)?;
+    make("front")?;
+    kubectl.ok(&["delete", "deploy", "front", "--cascade=foreground"])?;
+    ensure!(items(&kubectl, "rs", "front")?.is_empty() && items(&kubectl, "pods", "front")?.is_empty());
+    make("loose")?;
+    kubectl.ok(&["delete", "deploy", "loose", "--cascade=orphan"])?;
+    let sets = until(&kubectl, "rs", "loose", "the ReplicaSet is free", |sets| {
+        sets.len() == 1 && sets[0]["metadata"]["ownerReferences"].is_null()
+    })?;
+    ensure!(items(&kubectl, "pods", "loose")?.len() == 2, "and its Pods stay: {sets:#?}");
+    make("loose")?;
+    until(&kubectl, "rs", "loose", "it is taken in again", |sets| {
+        sets.len() == 1 && sets[0]["metadata"]["ownerReferences"][0]["name"] == "loose"
+    })?;
+    Ok(())
+}
