@@ -54,6 +54,7 @@ impl ControlPlane {
             runtime_config: apiserver::RuntimeConfig::default(),
             admission_plugins: apiserver::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
+            limits: apiserver::Limits::default(),
         })
         .await
         .unwrap();
