@@ -5,9 +5,10 @@ IMAGES ?= target/images
 BINARY := target/release/isopod
 SEED ?= 1
 ROUNDS ?= 50
+KILLS ?= 50
 SEEDS ?= 10000
 
-.PHONY: build run demo test lint bench chaos sim clean-host tools
+.PHONY: build run demo test lint bench chaos linearizable sim clean-host tools
 
 ## build: the release binary
 build:
@@ -40,6 +41,12 @@ chaos: tools build
 	./images/build.sh $(IMAGES)
 	ISOPOD_BIN=$(abspath $(BINARY)) ISOPOD_CHAOS_SEED=$(SEED) ISOPOD_CHAOS_ROUNDS=$(ROUNDS) \
 		cargo test --locked -p tests --test chaos
+
+## linearizable: 20 clients compare and swap while the server is killed: `make linearizable SEED=7 KILLS=50`
+linearizable: tools build
+	./images/build.sh $(IMAGES)
+	ISOPOD_BIN=$(abspath $(BINARY)) ISOPOD_LINEARIZABLE_SEED=$(SEED) ISOPOD_LINEARIZABLE_KILLS=$(KILLS) \
+		cargo test --locked -p tests --test linearizable
 
 ## sim: random Pods against a fake runtime and a clock that only moves when all wait: `make sim SEED=7 SEEDS=500`
 sim:

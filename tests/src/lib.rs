@@ -19,6 +19,7 @@ pub mod health_server;
 pub mod host;
 pub mod images;
 pub mod kubectl;
+pub mod linearizable;
 pub mod ranges;
 pub mod script;
 pub mod stream;

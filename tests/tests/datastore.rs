@@ -1,7 +1,10 @@
-//! Where objects are kept: etcd.
+//! Where objects are kept: etcd, backups, and a disk that has its peace.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use tests::{Cluster, Etcd, Kubectl, Options, cases, suite};
@@ -15,6 +18,9 @@ fn main() -> ExitCode {
         servers_on_one_etcd_see_each_other,
         a_server_that_starts_again_finds_everything_and_forgot_its_history,
         unusable_flags_are_refused,
+        a_snapshot_is_taken_while_the_server_serves_and_restored_elsewhere,
+        a_server_on_etcd_points_to_etcdctl,
+        an_idle_server_writes_nothing,
     ];
     suite::run(|| Ok(()), cases, |()| String::new())
 }
@@ -149,4 +155,92 @@ fn unusable_flags_are_refused(_: &()) -> Result<()> {
         ensure!(!output.status.success() && said.contains(word), "{flags:?}: {said}");
     }
     Ok(())
+}
+
+/// A command that must succeed, with what it printed.
+fn isopod(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    let output = cluster.isopod(arguments)?;
+    ensure!(output.status.success(), "isopod {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A command that must fail, with what it said.
+fn isopod_fails(cluster: &Cluster, arguments: &[&str]) -> Result<String> {
+    let output = cluster.isopod(arguments)?;
+    ensure!(!output.status.success(), "isopod {arguments:?} succeeded");
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn a_snapshot_is_taken_while_the_server_serves_and_restored_elsewhere(_: &()) -> Result<()> {
+    let cluster = Cluster::start(Options::default())?;
+    let kubectl = cluster.kubectl();
+    kubectl.ok(&["create", "configmap", "saved", "--from-literal=a=1"])?;
+    let at = revision(&kubectl, "configmap/saved")?;
+    let file = cluster.scratch("snapshots")?.join("saved");
+    let path = file.to_str().context("a path is text")?;
+    let said = isopod(&cluster, &["snapshot", "save", path])?;
+    ensure!(said.contains(" objects at revision "), "{said}");
+    ensure!(fs::metadata(&file)?.permissions().mode() & 0o777 == 0o600, "only root may read secrets");
+    kubectl.ok(&["create", "configmap", "lost"])?;
+    let seen = revision(&kubectl, "configmap/lost")?;
+    let refused = isopod_fails(&cluster, &["snapshot", "restore", path])?;
+    ensure!(refused.contains("is in use by another isopod server"), "{refused}");
+    cluster.stop_server()?;
+    let refused = isopod_fails(&cluster, &["snapshot", "restore", path])?;
+    ensure!(refused.contains("is there already"), "{refused}");
+    for name in ["store.redb", "store.wal"] {
+        fs::remove_file(cluster.data_dir().join(name))?;
+    }
+    let said = isopod(&cluster, &["snapshot", "restore", path])?;
+    ensure!(said.starts_with("Restored "), "{said}");
+    cluster.start_server()?;
+    ensure!(revision(&kubectl, "configmap/saved")? == at, "an object keeps its revision");
+    kubectl.fails(&["get", "configmap", "lost"])?;
+    kubectl.ok(&["create", "configmap", "later"])?;
+    ensure!(revision(&kubectl, "configmap/later")?.parse::<u64>()? > seen.parse::<u64>()?, "revisions only grow");
+    let watch = format!("/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=5&resourceVersion={seen}");
+    let said = kubectl.run(&["get", "--raw", &watch])?.both();
+    ensure!(said.contains(r#""code":410"#), "who saw what was lost has to list again: {said}");
+    // Of a server that does not run, the files are saved.
+    cluster.stop_server()?;
+    isopod(&cluster, &["snapshot", "save", path])?;
+    fs::write(&file, &fs::read(&file)?[..100])?;
+    let refused = isopod_fails(&cluster, &["snapshot", "restore", path])?;
+    ensure!(refused.contains("the snapshot is cut off"), "{refused}");
+    Ok(())
+}
+
+fn a_server_on_etcd_points_to_etcdctl(_: &()) -> Result<()> {
+    with_cluster(|_, cluster| {
+        let refused = isopod_fails(cluster, &["snapshot", "save", "/nowhere/saved"])?;
+        ensure!(refused.contains("etcdctl snapshot save"), "{refused}");
+        Ok(())
+    })
+}
+
+/// Bytes that a process has had written to disks.
+fn written_by(pid: u32) -> Result<u64> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    Ok(line.context("/proc/PID/io tells of writes")?.parse()?)
+}
+
+fn an_idle_server_writes_nothing(_: &()) -> Result<()> {
+    let cluster = Cluster::start(Options::default())?;
+    let kubectl = cluster.kubectl();
+    kubectl.ok(&["wait", "--for=create", "serviceaccount/default", "--timeout=20s"])?;
+    kubectl.ok(&["run", "pod", "--image=busybox", "--", "sleep", "1000"])?;
+    kubectl.wait_ready("pod")?;
+    let pid = cluster.server_pid()?;
+    // Controllers and caches come to rest first; a minute without a write must follow within three.
+    let deadline = Instant::now() + Duration::from_secs(180);
+    loop {
+        let before = written_by(pid)?;
+        thread::sleep(Duration::from_secs(60));
+        let written = written_by(pid)? - before;
+        if written == 0 {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{written} bytes in the last minute");
+    }
 }

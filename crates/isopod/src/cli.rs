@@ -33,6 +33,9 @@ pub enum Command {
     /// Import, list and remove container images
     #[command(subcommand)]
     Images(Images),
+    /// Save all objects to a file, and make a new store from one
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Tell what befell a Pod, step by step with times, also one that is gone
     Story(Story),
     /// Say what a Pod waits for now
@@ -197,6 +200,31 @@ pub enum Images {
     Remove {
         /// Name, or id as listed
         image: String,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        data_dir: DataDir,
+    },
+}
+
+/// `isopod snapshot`.
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Save all objects as they are at one moment; a running server goes on serving
+    ///
+    /// The credentials in DIR/tls are not part of it: save them too, or clients need new ones after a restore.
+    Save {
+        /// Where to; readable by root alone
+        file: PathBuf,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        data_dir: DataDir,
+    },
+    /// Make the store of a folder that has none; start a server there afterwards
+    ///
+    /// Objects keep their resourceVersion. New ones are far beyond: clients that watch are told to list again.
+    Restore {
+        /// What `snapshot save` wrote
+        file: PathBuf,
         #[command(flatten)]
         #[allow(missing_docs)]
         data_dir: DataDir,

@@ -49,6 +49,11 @@ impl DataDir {
         self.path.join("store.redb")
     }
 
+    /// Where a running server hands out snapshots.
+    pub fn snapshot_socket(&self) -> PathBuf {
+        self.path.join("snapshot.sock")
+    }
+
     /// Sandboxes and their shims.
     pub fn runtime(&self) -> PathBuf {
         self.path.join("runtime")
@@ -122,7 +127,7 @@ impl DataDir {
 
     /// Removes what isopod keeps here, and the directory itself if nothing else is in it.
     pub fn remove(self, _lock: Lock) -> Result<()> {
-        const OURS: [&str; 14] = [
+        const OURS: [&str; 15] = [
             "tls",
             "kubelet",
             "storage",
@@ -131,6 +136,7 @@ impl DataDir {
             "images",
             "network",
             "cri.sock",
+            "snapshot.sock",
             "container-runtime-endpoint",
             "store.redb",
             "store.wal",

@@ -11,6 +11,7 @@ mod reset;
 mod roles;
 mod server;
 mod settings;
+mod snapshot;
 mod story;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Server(arguments) => server::run(*arguments),
         Command::Reset(arguments) => reset::run(&arguments),
         Command::Images(arguments) => images::run(arguments),
+        Command::Snapshot(arguments) => snapshot::run(arguments),
         Command::Story(arguments) => story::run(&arguments),
         Command::Why(arguments) => story::why(&arguments),
     };

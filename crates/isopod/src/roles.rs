@@ -31,6 +31,7 @@ use tracing::info;
 use crate::local_node::LocalNode;
 use crate::remote_runtime;
 use crate::settings::Settings;
+use crate::snapshot;
 
 /// Issuer and default audience of ServiceAccount tokens, as upstream's default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -97,6 +98,9 @@ impl ControlPlane {
         let keeper = bootstrap::flow_control::run(admin, plane.clock.clone(), cancel.clone());
         plane.spawn("flow control objects", keeper);
         plane.start_components(settings, cancel);
+        let socket = settings.data_dir.snapshot_socket();
+        let snapshots = snapshot::serve(&socket, &settings.datastore, plane.store.clone(), cancel.clone());
+        plane.spawn("snapshots", snapshots.context("cannot listen on the snapshot socket")?);
         Ok(plane)
     }
 

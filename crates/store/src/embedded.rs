@@ -20,6 +20,7 @@ mod open;
 mod overlay;
 mod plan;
 mod record;
+mod restore;
 mod state;
 mod tables;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 pub use open::OpenError;
+pub use restore::{RestoreError, restore};
 
 use self::state::{History, Listing, Shared, State, Stop};
 use self::tables::Failure;

@@ -15,6 +15,7 @@ pub mod embedded;
 pub mod etcd;
 mod history;
 pub mod memory;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -104,10 +104,7 @@ pub(crate) fn open_files(config: &Config) -> Result<Writer, OpenError> {
 
 fn open_unguarded(config: &Config) -> Result<Writer, OpenError> {
     let path = &config.path;
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(directory).map_err(io_error("making the directory", directory))?;
-
+    let directory = make_directory(path)?;
     let wal_path = wal_path(path);
     let wal = lock(&wal_path)?;
     let is_wal_new = is_empty(&wal).map_err(io_error("opening", &wal_path))?;
@@ -121,7 +118,7 @@ fn open_unguarded(config: &Config) -> Result<Writer, OpenError> {
         if wal::holds_frames(&backend).map_err(io_error("reading", &wal_path))? {
             return Err(OpenError::Incomplete { present: wal_path, missing: path.clone() });
         }
-        create(path, config)?;
+        create(path, config, &[], Revision(0))?;
     }
     let tables = open_tables(path, open_file(path)?)?;
     if is_wal_new {
@@ -141,6 +138,21 @@ fn is_empty(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.len() == 0)
 }
 
+/// Makes the tables of a store that is not there yet; the log is made when it is opened.
+pub(crate) fn create_files(config: &Config, values: &[Arc<Record>], head: Revision) -> Result<(), OpenError> {
+    let directory = make_directory(&config.path)?;
+    create(&config.path, config, values, head)?;
+    sync_directory(directory)
+}
+
+/// Makes the directory of the tables if need be.
+fn make_directory(path: &Path) -> Result<&Path, OpenError> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory).map_err(io_error("making the directory", directory))?;
+    Ok(directory)
+}
+
 /// Opens the log and takes the lock that makes this process the only one on the store.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let file = open_file(path)?;
@@ -158,16 +170,15 @@ fn open_file(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Makes the tables under another name first, so that a crash never leaves half-made ones behind.
-fn create(path: &Path, config: &Config) -> Result<(), OpenError> {
+fn create(path: &Path, config: &Config, values: &[Arc<Record>], head: Revision) -> Result<(), OpenError> {
     let unfinished = unfinished_path(path);
     match std::fs::remove_file(&unfinished) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(io_error("removing", &unfinished)(cause)),
         _ => {}
     }
     let database = open_database(&unfinished, open_file(&unfinished)?)?;
-    let tables =
-        Tables::create(database, config.random.bits()).map_err(|failure| tables_error(&unfinished, failure))?;
-    drop(tables);
+    let tables = Tables::create_with(database, config.random.bits(), values, head);
+    drop(tables.map_err(|failure| tables_error(&unfinished, failure))?);
     std::fs::rename(&unfinished, path).map_err(io_error("renaming to", path))
 }
 

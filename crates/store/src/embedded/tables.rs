@@ -82,13 +82,28 @@ fn failed<E: Into<redb::Error>>(act: &'static str) -> impl FnOnce(E) -> Failure 
 
 impl Tables {
     /// Makes the tables of a new store.
+    #[cfg(test)]
     pub(crate) fn create(database: Database, store: u64) -> Result<Self, Failure> {
-        let zero = Revision(0);
-        let meta =
-            Meta { store, epoch: 1, head: zero, reserved: zero, compacted: zero, history: HistorySize::default() };
+        Self::create_with(database, store, &[], Revision(0))
+    }
+
+    /// Makes the tables of a store that holds these values, at most one for each key, is at a later revision, and has no
+    /// history.
+    pub(crate) fn create_with(
+        database: Database,
+        store: u64,
+        values: &[Arc<Record>],
+        head: Revision,
+    ) -> Result<Self, Failure> {
+        let history = HistorySize::default();
+        let meta = Meta { store, epoch: 1, head, reserved: head, compacted: head, history };
         let mut tables = Self { database, meta };
-        let nothing = Trim { limits: HistoryLimits::default(), now_ms: 0, before: zero };
-        tables.checkpoint(&[], meta, nothing)?;
+        let transaction = tables.begin_checkpoint()?;
+        {
+            let mut log = transaction.open_table(LOG).map_err(failed("opening the table `log`"))?;
+            append(&mut log, values, &mut HistorySize::default())?;
+        }
+        tables.end_checkpoint(transaction, values, meta)?;
         Ok(tables)
     }
 
@@ -133,16 +148,30 @@ impl Tables {
     /// Takes commits in, which follow the ones it has, and trims the history, all in one durable transaction. Of `meta`, the compacted revision and
     /// the history's size are computed here.
     pub(crate) fn checkpoint(&mut self, records: &[Arc<Record>], mut meta: Meta, trim: Trim) -> Result<(), Failure> {
-        let mut transaction = self.database.begin_write().map_err(failed("beginning a checkpoint"))?;
-        // An unclean stop then means no walk through the whole file at the next start.
-        transaction.set_quick_repair(true);
+        let transaction = self.begin_checkpoint()?;
         meta.compacted = self.meta.compacted;
         meta.history = self.meta.history;
         {
             let mut log = transaction.open_table(LOG).map_err(failed("opening the table `log`"))?;
-            append(&mut log, records, &mut meta)?;
+            append(&mut log, records, &mut meta.history)?;
             forget(&mut log, &mut meta, trim)?;
         }
+        self.end_checkpoint(transaction, records, meta)
+    }
+
+    fn begin_checkpoint(&self) -> Result<WriteTransaction, Failure> {
+        let mut transaction = self.database.begin_write().map_err(failed("beginning a checkpoint"))?;
+        // An unclean stop then means no walk through the whole file at the next start.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    fn end_checkpoint(
+        &mut self,
+        transaction: WriteTransaction,
+        records: &[Arc<Record>],
+        meta: Meta,
+    ) -> Result<(), Failure> {
         update_current(&transaction, records).map_err(failed("writing the table `current`"))?;
         write_meta(&transaction, meta).map_err(failed("writing the table `meta`"))?;
         transaction.commit().map_err(failed("committing a checkpoint"))?;
@@ -151,13 +180,17 @@ impl Tables {
     }
 }
 
-fn append(log: &mut Table<'_, u64, &'static [u8]>, records: &[Arc<Record>], meta: &mut Meta) -> Result<(), Failure> {
+fn append(
+    log: &mut Table<'_, u64, &'static [u8]>,
+    records: &[Arc<Record>],
+    history: &mut HistorySize,
+) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     for record in records {
         bytes.clear();
         record.encode_into(&mut bytes);
         log.insert(record.revision.0, bytes.as_slice()).map_err(failed("writing the table `log`"))?;
-        meta.history.add(bytes.len() as u64);
+        history.add(bytes.len() as u64);
     }
     Ok(())
 }

@@ -25,18 +25,63 @@ struct State {
     /// Syncs until the disk fails, if it is to fail.
     syncs_left: Option<u64>,
     syncs: u64,
+    /// Where all changes are noted, and as whose.
+    journal: Option<(Journal, usize)>,
 }
 
-#[derive(Debug)]
-enum Change {
+/// What is done to a file.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
     Write { offset: usize, data: Vec<u8> },
     Length(usize),
+}
+
+/// Everything that is done to some disks, in order, each change with the number of its disk.
+pub(super) type Journal = Arc<Mutex<Vec<(usize, Change)>>>;
+
+impl Change {
+    /// Does it to an image.
+    pub(super) fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Self::Length(length) => image.resize(*length, 0),
+            Self::Write { offset, data } => write(image, *offset, data),
+        }
+    }
+
+    /// The ways in which it may be half done: of a write only the first sectors, or only the last.
+    pub(super) fn torn(&self, sequence: &mut Sequence) -> Vec<Self> {
+        let Self::Write { offset, data } = self else { return Vec::new() };
+        let sectors = data.len().div_ceil(SECTOR) as u64;
+        if sectors < 2 {
+            return Vec::new();
+        }
+        let cut = usize::try_from(1 + sequence.below(sectors - 1)).unwrap() * SECTOR;
+        let (first, last) = data.split_at(cut);
+        vec![
+            Self::Write { offset: *offset, data: first.to_vec() },
+            Self::Write { offset: offset + cut, data: last.to_vec() },
+        ]
+    }
+}
+
+impl State {
+    fn note(&mut self, change: Change) {
+        if let Some((journal, number)) = &self.journal {
+            journal.lock().unwrap().push((*number, change.clone()));
+        }
+        self.pending.push(change);
+    }
 }
 
 impl Disk {
     /// A disk that holds this.
     pub(super) fn of(image: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(State { live: image.clone(), synced: image, ..State::default() })))
+    }
+
+    /// An empty disk whose changes are noted under a number.
+    pub(super) fn noted(journal: &Journal, number: usize) -> Self {
+        Self(Arc::new(Mutex::new(State { journal: Some((Arc::clone(journal), number)), ..State::default() })))
     }
 
     /// What may be found after a power cut now: everything synced, and of the rest a random part.
@@ -95,7 +140,7 @@ impl StorageBackend for Disk {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.live.resize(len as usize, 0);
-        state.pending.push(Change::Length(len as usize));
+        state.note(Change::Length(len as usize));
         Ok(())
     }
 
@@ -117,7 +162,7 @@ impl StorageBackend for Disk {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         state.live[offset..offset + data.len()].copy_from_slice(data);
-        state.pending.push(Change::Write { offset, data: data.to_vec() });
+        state.note(Change::Write { offset, data: data.to_vec() });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use redb::TableDefinition;
 
 use crate::embedded::{Config, EmbeddedStore, OpenError};
 use crate::tests::{Sequence, put, put_volatile, small_config};
-use crate::{Expect, Revision, Store};
+use crate::{Error, Expect, Op, Revision, Store};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -163,4 +163,35 @@ fn damage(path: &Path, sequence: &mut Sequence) {
         image[offset as usize] ^= 1 << sequence.below(8);
     }
     std::fs::write(path, image).unwrap();
+}
+
+#[tokio::test]
+async fn a_restored_store_has_every_value_at_its_revision_and_no_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(&small_config(&directory)).unwrap();
+    for n in 0..40 {
+        store.commit(&format!("/{n}"), Expect::Absent, put(vec![7; 100])).await.unwrap();
+    }
+    store.commit("/0", Expect::Revision(Revision(1)), Op::Delete).await.unwrap();
+    let saved = store.list("").await.unwrap();
+    let occupied = crate::embedded::restore(&small_config(&directory), &saved).unwrap_err().to_string();
+    assert!(occupied.contains("is there already"), "{occupied}");
+    store.commit("/later", Expect::Absent, put("lost")).await.unwrap();
+
+    let other = tempfile::tempdir().unwrap();
+    let config = small_config(&other);
+    let head = crate::embedded::restore(&config, &saved).unwrap();
+    assert!(head > store.revision(), "newer than anything that was seen");
+    let writer = crate::embedded::open::open_files(&config).unwrap();
+    writer.tables.view().unwrap().verify(writer.tables.meta());
+    drop(writer);
+    let restored = EmbeddedStore::open(&config).unwrap();
+    let found = restored.list("").await.unwrap();
+    assert_eq!((found.revision, found.items), (head, saved.items));
+    for seen in [Revision(0), saved.revision, store.revision()] {
+        assert!(matches!(restored.watch("", seen).await.err(), Some(Error::Compacted { .. })), "{seen:?}");
+    }
+    assert!(restored.watch("", head).await.is_ok());
+    let next = restored.commit("/1", Expect::Revision(Revision(2)), put("next")).await.unwrap();
+    assert_eq!(next, Revision(head.0 + 1));
 }
