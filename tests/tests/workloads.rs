@@ -20,6 +20,11 @@ fn main() -> ExitCode {
         pausing_holds_a_rollout_and_scaling_goes_on,
         recreate_ends_the_old_before_the_new,
         owners_go_in_all_three_ways,
+        a_job_runs_to_completion_and_goes_when_its_time_has_come,
+        an_indexed_job_tells_its_pods_their_number,
+        a_job_that_fails_too_often_is_told,
+        a_suspended_job_waits,
+        a_budget_follows_what_it_guards,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -267,5 +272,77 @@ fn owners_go_in_all_three_ways(cluster: &Cluster) -> Result<()> {
     until(&kubectl, "rs", "loose", "it is taken in again", |sets| {
         sets.len() == 1 && sets[0]["metadata"]["ownerReferences"][0]["name"] == "loose"
     })?;
+    Ok(())
+}
+
+fn job(name: &str, command: &str, spec: Value) -> Value {
+    let container = json!({"name": "c", "image": "busybox", "command": ["sh", "-c", command]});
+    let pod = json!({"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]});
+    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec});
+    job["spec"]["template"] = json!({"metadata": {"labels": {"app": name}}, "spec": pod});
+    job
+}
+
+fn a_job_runs_to_completion_and_goes_when_its_time_has_come(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("jobs")?;
+    kubectl.apply(&job("three", "true", json!({"completions": 3, "parallelism": 2})).to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Complete", "job/three", "--timeout=60s"])?;
+    let status = kubectl.value("job/three", "/status")?;
+    ensure!(status["succeeded"] == 3 && status["uncountedTerminatedPods"] == json!({}), "{status}");
+    let pods = items(&kubectl, "pods", "three")?;
+    ensure!(pods.len() == 3 && pods.iter().all(|pod| pod["metadata"]["finalizers"].is_null()), "{pods:#?}");
+    has_event(&kubectl, "three", "Completed", "Job completed")?;
+    kubectl.ok(&["patch", "job", "three", "--type=merge", "-p", r#"{"spec":{"ttlSecondsAfterFinished":0}}"#])?;
+    kubectl.ok(&["wait", "--for=delete", "job/three", "--timeout=30s"])?;
+    until(&kubectl, "pods", "three", "its Pods go with it", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn an_indexed_job_tells_its_pods_their_number(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("indexed")?;
+    let spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"});
+    kubectl.apply(&job("squares", "echo $((JOB_COMPLETION_INDEX * JOB_COMPLETION_INDEX))", spec).to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Complete", "job/squares", "--timeout=60s"])?;
+    ensure!(kubectl.text("job/squares", "/status/completedIndexes")? == "0-2");
+    let said = kubectl.ok(&["logs", "-l", "batch.kubernetes.io/job-completion-index=2"])?;
+    ensure!(said == "4\n", "{said}");
+    Ok(())
+}
+
+fn a_job_that_fails_too_often_is_told(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("failing")?;
+    kubectl.apply(&job("bad", "exit 3", json!({"backoffLimit": 0})).to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Failed", "job/bad", "--timeout=60s"])?;
+    has_event(&kubectl, "bad", "BackoffLimitExceeded", "Job has reached the specified backoff limit")?;
+    ensure!(kubectl.value("job/bad", "/status/failed")? == 1);
+    let slow = json!({"activeDeadlineSeconds": 1});
+    kubectl.apply(&job("slow", "sleep 1000", slow).to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Failed", "job/slow", "--timeout=60s"])?;
+    until(&kubectl, "pods", "slow", "what ran is ended", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn a_suspended_job_waits(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("suspended")?;
+    kubectl.apply(&job("later", "true", json!({"suspend": true})).to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Suspended", "job/later", "--timeout=30s"])?;
+    ensure!(items(&kubectl, "pods", "later")?.is_empty());
+    kubectl.ok(&["patch", "job", "later", "--type=merge", "-p", r#"{"spec":{"suspend":false}}"#])?;
+    kubectl.ok(&["wait", "--for=condition=Complete", "job/later", "--timeout=60s"])?;
+    Ok(())
+}
+
+fn a_budget_follows_what_it_guards(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("budget")?;
+    kubectl.apply(&workload("Deployment", "web", 2, &running("web")).to_string())?;
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+        "spec": {"maxUnavailable": "50%", "selector": {"matchLabels": {"app": "web"}}},
+    });
+    kubectl.apply(&budget.to_string())?;
+    kubectl.wait_value("pdb/web", "/status/disruptionsAllowed", SOON, |allowed| allowed == 1)?;
+    let status = kubectl.value("pdb/web", "/status")?;
+    ensure!(status["expectedPods"] == 2 && status["desiredHealthy"] == 1, "{status}");
+    ensure!(status["conditions"][0]["reason"] == "SufficientPods", "{status}");
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod assembly;
 mod cluster_role_aggregation;
 mod deployment;
+mod disruption;
 mod ephemeral_volume;
 mod garbage_collector;
 mod in_flight;
@@ -82,6 +83,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     replication::start(&mut controllers);
     deployment::start(&mut controllers);
     job::start(&mut controllers);
+    disruption::start(&mut controllers);
     ttl_after_finished::start(&mut controllers);
     garbage_collector::start(&mut controllers);
     controllers.run().await;

@@ -8,6 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ServiceAccount,
 };
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
@@ -50,6 +51,8 @@ pub struct Watches {
     pub replica_set_index: OwnedIndex<ReplicaSet>,
     pub replication_controllers: Reflector<ReplicationController>,
     pub replication_controller_index: OwnedIndex<ReplicationController>,
+    pub budgets: Reflector<PodDisruptionBudget>,
+    pub budget_index: OwnedIndex<PodDisruptionBudget>,
     pub jobs: Reflector<Job>,
     pub job_index: OwnedIndex<Job>,
     pub deployments: Reflector<Deployment>,
@@ -63,12 +66,15 @@ pub struct PodIndex {
     pub by_controller: Index<PodFacts>,
     /// Those nobody looks after, by namespace.
     pub free: Index<PodFacts>,
+    /// By namespace.
+    pub by_namespace: Index<PodFacts>,
 }
 
 impl PodIndex {
     fn new(pods: &mut Reflector<Pod, PodFacts>) -> Self {
         Self {
             by_controller: pods.index(|pod| Some((pod.controller.as_ref()?.uid.clone(), pod.object_key()))),
+            by_namespace: pods.index(|pod| Some((pod.namespace().to_owned(), pod.object_key()))),
             free: pods.index(|pod| pod.controller.is_none().then(|| (pod.namespace().to_owned(), pod.object_key()))),
         }
     }
@@ -117,9 +123,12 @@ impl Watches {
         let mut pods = Reflector::projecting(Api::all(client.clone()), PodFacts::of);
         let mut replica_sets = Reflector::new(Api::all(client.clone()));
         let mut replication_controllers = Reflector::new(Api::all(client.clone()));
+        let mut budgets = Reflector::new(Api::all(client.clone()));
         let mut jobs = Reflector::new(Api::all(client.clone()));
         let mut deployments = Reflector::new(Api::all(client.clone()));
         Self {
+            budget_index: OwnedIndex::new(&mut budgets),
+            budgets,
             job_index: OwnedIndex::new(&mut jobs),
             jobs,
             deployment_index: OwnedIndex::new(&mut deployments),
@@ -166,6 +175,7 @@ impl Watches {
             self.cluster_roles.run(cancel.clone()),
             self.replica_sets.run(cancel.clone()),
             self.replication_controllers.run(cancel.clone()),
+            self.budgets.run(cancel.clone()),
             self.jobs.run(cancel.clone()),
             self.deployments.run(cancel.clone()),
         );
