@@ -17,6 +17,7 @@ pub mod device_plugin;
 pub mod etcd;
 pub mod health_server;
 pub mod host;
+pub mod http;
 pub mod images;
 pub mod kubectl;
 pub mod linearizable;

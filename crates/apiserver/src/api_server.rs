@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::Kind;
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Plugins;
+use crate::audit::Audit;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
 use crate::error::Error;
 use crate::expiry::Expiry;
@@ -28,6 +30,7 @@ use crate::flow_control::max_in_flight::MaxInFlight;
 use crate::identity::UserInfo;
 use crate::in_process::InProcess;
 use crate::metrics::requests::Requests;
+use crate::metrics::store::TimedStore;
 use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource, RuntimeConfig};
@@ -71,6 +74,8 @@ pub struct Config {
     pub service_ranges: Vec<Cidr>,
     /// How much is done at a time, and how long it may take.
     pub limits: Limits,
+    /// Who is told of requests, and how much.
+    pub audit: Option<Audit>,
 }
 
 /// How much is done at a time, and how long it may take. The defaults are upstream's.
@@ -136,6 +141,12 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) limiter: Limiter,
     pub(crate) requests: Requests,
+    pub(crate) timed_store: Arc<TimedStore>,
+    pub(crate) audit: Option<Arc<Audit>>,
+    /// Whether what a server makes at its start is there.
+    pub(crate) started: AtomicBool,
+    /// Whether the server takes no new connections any more.
+    pub(crate) stopping: AtomicBool,
     /// Ends watches, so that connections can drain.
     pub(crate) shutdown: CancellationToken,
 }
@@ -229,7 +240,9 @@ impl ApiServer {
     /// # Errors
     /// [`StartError`] when the store or the signing key is not usable.
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
-        let caches = Caches::load(Arc::clone(&config.store), registry::cache_specs()).await?;
+        let timed_store = Arc::new(TimedStore::new(config.store));
+        let store: Arc<dyn Store> = timed_store.clone();
+        let caches = Caches::load(Arc::clone(&store), registry::cache_specs()).await?;
         let tokens = TokenAuthenticator::new(
             &config.service_account_key_pem,
             config.service_account_issuer,
@@ -239,7 +252,7 @@ impl ApiServer {
         )?;
         let shutdown = CancellationToken::new();
         let kept = registry::all_kept(&caches);
-        let expiry = Expiry::start(Arc::clone(&config.store), &kept, shutdown.clone());
+        let expiry = Expiry::start(Arc::clone(&store), &kept, shutdown.clone());
         let feed = Arc::clone(&caches);
         tasks::spawn(TaskKind::Component, "watch cache feed", async move { feed.follow().await });
         let rbac = Arc::new(Rbac::new(&caches).expect("the registry has the kinds of RBAC"));
@@ -249,7 +262,7 @@ impl ApiServer {
         let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
         let limiter = limiter(&caches, &config.limits);
         let server = Server {
-            store: config.store,
+            store,
             clock: config.clock,
             random: config.random,
             caches,
@@ -269,6 +282,10 @@ impl ApiServer {
             limits: config.limits,
             limiter,
             requests: Requests::default(),
+            timed_store,
+            audit: config.audit.map(Arc::new),
+            started: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             shutdown,
         };
         repair(&server).await.map_err(StartError::Services)?;
@@ -279,6 +296,11 @@ impl ApiServer {
     /// beforehand.
     pub fn in_process(&self, user: UserInfo) -> InProcess {
         InProcess::new(Arc::clone(&self.server), user)
+    }
+
+    /// Tells that what a server makes at its start is there: it is ready.
+    pub fn started(&self) {
+        self.server.started.store(true, Ordering::Relaxed);
     }
 
     /// Serves HTTPS until `cancel` is cancelled, then lets requests finish for a while.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::k8s_openapi::api::rbac::v1::PolicyRule;
 use api::rbac::v1::ALL;
 
+use crate::audit::Annotations;
 use crate::error::Error;
 use crate::filters::request_info::{RequestInfo, ResourcePath};
 use crate::identity::{MASTERS, UserInfo};
@@ -115,15 +116,30 @@ impl Authorizer for Union {
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::ForbiddenPath`].
-pub fn check(authorizer: &dyn Authorizer, user: &UserInfo, info: &RequestInfo) -> Result<(), Error> {
+pub fn check(
+    authorizer: &dyn Authorizer,
+    user: &UserInfo,
+    info: &RequestInfo,
+    annotations: &Annotations,
+) -> Result<(), Error> {
     // A story ends with the last lines of logs: whoever may read those may read it.
     let story = info.resource.as_ref().filter(|at| at.subresource == "story");
     let as_log = story.map(|at| ResourcePath { subresource: "log".to_owned(), ..at.clone() });
     let target = as_log.as_ref().or(info.resource.as_ref()).map_or(Target::Path(&info.path), Target::Resource);
     let attributes = Attributes { user, verb: &info.verb, target };
+    let note = |decision: &str, reason: &str| {
+        annotations.add("authorization.k8s.io/decision", || decision.to_owned());
+        annotations.add("authorization.k8s.io/reason", || reason.to_owned());
+    };
     match authorizer.authorize(&attributes) {
-        Decision::Allow(_) => Ok(()),
-        Decision::NoOpinion(reason) => Err(refusal(&attributes, &reason)),
+        Decision::Allow(reason) => {
+            note("allow", &reason);
+            Ok(())
+        }
+        Decision::NoOpinion(reason) => {
+            note("forbid", &reason);
+            Err(refusal(&attributes, &reason))
+        }
     }
 }
 

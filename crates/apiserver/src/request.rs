@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method, Uri};
 
+use crate::audit::Annotations;
 use crate::body::{Body, RequestBody};
 use crate::filters::request_info::RequestInfo;
 use crate::identity::UserInfo;
@@ -26,6 +27,8 @@ pub struct Request {
     pub user: UserInfo,
     /// Its body, not read yet.
     pub body: RequestBody,
+    /// What the audit log is to tell beyond who asked for what.
+    pub annotations: Annotations,
     /// The connection, for protocols that take it over.
     pub upgrade: Option<hyper::upgrade::OnUpgrade>,
 }

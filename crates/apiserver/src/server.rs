@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::rt::Executor;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::api_server::Server;
+use crate::audit::RemoteAddress;
 use crate::authentication::{Peer, user_of_certificate};
 use crate::filters;
 
@@ -76,6 +78,7 @@ pub async fn serve(
             }),
         );
     }
+    server.stopping.store(true, Ordering::Relaxed);
     drop(listener);
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
@@ -98,8 +101,12 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, tcp: TcpStream, can
     let user = certificate.and_then(|certificate| user_of_certificate(certificate));
     let peer = user.map_or(Peer::Unknown, |user| Peer::Known(Arc::new(user)));
     let h2 = session.alpn_protocol() == Some(tls::H2);
-    let service = service_fn(move |request| {
+    let remote = stream.get_ref().0.peer_addr().ok().filter(|_| server.audit.is_some());
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let (server, peer) = (Arc::clone(&server), peer.clone());
+        if let Some(remote) = remote {
+            request.extensions_mut().insert(RemoteAddress(remote.ip().to_canonical()));
+        }
         async move { Ok::<_, Infallible>(filters::answer(&server, &peer, request).await) }
     });
     let io = TokioIo::new(stream);

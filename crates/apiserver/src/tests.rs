@@ -126,8 +126,10 @@ impl Cluster {
             admission_plugins: crate::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],
             limits: crate::Limits::default(),
+            audit: None,
         };
         let api = ApiServer::start(config).await.expect("starts");
+        api.started();
         let admin = api.in_process(UserInfo::new("admin", [MASTERS]));
         Self { api, store, admin }
     }

@@ -55,6 +55,7 @@ impl ControlPlane {
             admission_plugins: apiserver::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
             limits: apiserver::Limits::default(),
+            audit: None,
         })
         .await
         .unwrap();

@@ -1,5 +1,6 @@
 //! The command line as users type it.
 
+mod audit;
 mod datastore;
 mod kubelet;
 mod limits;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use network::Cidr;
 
+pub use audit::Audit;
 pub use datastore::Datastore;
 pub use kubelet::Kubelet;
 pub use limits::Limits;
@@ -148,6 +150,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub limits: Limits,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub audit: Audit,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub node_evictions: NodeEvictions,

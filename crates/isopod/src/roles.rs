@@ -75,6 +75,7 @@ impl ControlPlane {
             admission_plugins: settings.admission_plugins.clone(),
             service_ranges: settings.api_service_ranges(),
             limits: settings.limits.clone(),
+            audit: settings.audit.open()?,
         })
         .await
         .context("cannot start the API server")?;
@@ -97,6 +98,7 @@ impl ControlPlane {
             .context("cannot make the default priority levels")?;
         let keeper = bootstrap::flow_control::run(admin, plane.clock.clone(), cancel.clone());
         plane.spawn("flow control objects", keeper);
+        plane.api_server.started();
         plane.start_components(settings, cancel);
         let socket = settings.data_dir.snapshot_socket();
         let snapshots = snapshot::serve(&socket, &settings.datastore, plane.store.clone(), cancel.clone());

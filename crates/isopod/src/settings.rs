@@ -47,6 +47,8 @@ pub struct Settings {
     pub admission_plugins: apiserver::AdmissionPlugins,
     /// How much the API server does at a time.
     pub limits: apiserver::Limits,
+    /// What the audit log tells.
+    pub audit: cli::Audit,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -114,6 +116,7 @@ impl Settings {
             )
             .map_err(|problem| anyhow::anyhow!(problem))?,
             limits: arguments.limits.resolve(),
+            audit: arguments.audit,
             kubelet: arguments.kubelet,
         })
     }

@@ -12,6 +12,11 @@ const UID: &str = "impersonate-uid";
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
 
+/// Whether a request wants to act as somebody.
+pub fn is_asked_for(headers: &HeaderMap) -> bool {
+    headers.get(USER).is_some_and(|name| !name.is_empty())
+}
+
 /// The user a request acts as.
 ///
 /// # Errors

@@ -153,7 +153,8 @@ impl Patching<'_> {
 
     fn may_create(&self, object: &dyn Object) -> Result<(), Error> {
         let info = RequestInfo { verb: "create".to_owned(), ..self.request.info.clone() };
-        authorization::check(self.target.server.authorizer.as_ref(), &self.request.user, &info)?;
+        let authorizer = self.target.server.authorizer.as_ref();
+        authorization::check(authorizer, &self.request.user, &info, &self.request.annotations)?;
         match object.metadata().uid.as_deref() {
             None | Some("") => Ok(()),
             Some(uid) => Err(Error::Conflict {

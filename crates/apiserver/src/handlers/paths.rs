@@ -25,7 +25,7 @@ const KEY_SET: &str = "application/jwk-set+json";
 /// [`Error::UnknownPath`], [`Error::MethodNotAllowed`], [`Error::NotAcceptable`].
 pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response, Error> {
     let path = request.info.path.as_str();
-    if let Some(response) = health::answer(server, path, &request.query).await? {
+    if let Some(response) = health::answer(server, path, &request.query).await {
         return Ok(response);
     }
     let served = RESOURCES.iter().filter(|resource| server.runtime_config.serves(resource));
@@ -181,9 +181,7 @@ fn index(catalog: &Catalog<'_>) -> Vec<u8> {
     ]
     .map(str::to_owned)
     .to_vec();
-    for endpoint in ["healthz", "livez", "readyz"] {
-        paths.extend(health::CHECKS.iter().map(|check| format!("/{endpoint}/{check}")));
-    }
+    paths.extend(health::paths());
     for group in catalog.groups() {
         paths.push(format!("/apis/{group}"));
         paths.extend(catalog.versions(group).into_iter().map(|version| format!("/apis/{group}/{version}")));

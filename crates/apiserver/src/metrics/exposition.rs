@@ -18,6 +18,10 @@ pub fn text(server: &Server) -> String {
     requests(&mut text, server);
     watches(&mut text, server);
     objects(&mut text, server);
+    server.timed_store.write_metrics(&mut text);
+    if let Some(audit) = &server.audit {
+        audit.write_metrics(&mut text);
+    }
     if let Some(flow_control) = server.limiter.flow_control() {
         flow_control_metrics(&mut text, flow_control);
     }
