@@ -22,6 +22,7 @@ mod owner_references;
 mod plugins;
 mod pod_security;
 mod priority;
+mod resource_quota;
 mod role_escalation;
 mod runtime_class;
 mod service_account;
@@ -29,6 +30,7 @@ mod storage;
 mod taint_nodes_by_condition;
 
 pub use plugins::Plugins;
+pub use resource_quota::{Charges, Turns};
 
 /// What a request does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub struct Attributes<'a> {
     pub old: Option<&'a dyn Object>,
     /// Whether nothing will be stored.
     pub dry_run: bool,
+    /// What quotas are charged for this attempt.
+    pub charges: &'a Charges,
     /// What the client will be told on the side.
     pub warnings: &'a Mutex<Vec<String>>,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::Kind;
-use api::k8s_openapi::api::core::v1::LimitRange;
+use api::k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::net::Cidr;
 use async_trait::async_trait;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Plugins;
+use crate::admission::{Plugins, Turns};
 use crate::audit::Audit;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
 use crate::error::Error;
@@ -132,6 +132,8 @@ pub struct Server {
     pub(crate) plugins: Plugins,
     pub(crate) priority_classes: Decoded<PriorityClass>,
     pub(crate) limit_ranges: Decoded<LimitRange>,
+    pub(crate) resource_quotas: Decoded<ResourceQuota>,
+    pub(crate) quota_turns: Turns,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
     pub(crate) runtime_config: RuntimeConfig,
     pub(crate) service_ranges: Vec<Cidr>,
@@ -258,6 +260,7 @@ impl ApiServer {
         let rbac = Arc::new(Rbac::new(&caches).expect("the registry has the kinds of RBAC"));
         let priority_classes = decoded(&caches, "priorityclasses");
         let limit_ranges = decoded(&caches, "limitranges");
+        let resource_quotas = decoded(&caches, "resourcequotas");
         let nodes = Arc::new(NodeAuthorizer::new(Arc::clone(&caches), Arc::clone(&rbac)));
         let authorizer = Arc::new(Union(vec![Arc::new(Masters), nodes, Arc::clone(&rbac) as Arc<dyn Authorizer>]));
         let limiter = limiter(&caches, &config.limits);
@@ -273,6 +276,8 @@ impl ApiServer {
             plugins: config.admission_plugins,
             priority_classes,
             limit_ranges,
+            resource_quotas,
+            quota_turns: Turns::default(),
             node_dialer: config.node_dialer,
             runtime_config: config.runtime_config,
             service_ranges: config.service_ranges,

@@ -23,6 +23,7 @@ mod pod_facts;
 mod pod_gc;
 mod ranking;
 mod replication;
+mod resource_quota;
 mod root_ca;
 mod runtime;
 mod service_account;
@@ -85,6 +86,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     job::start(&mut controllers);
     disruption::start(&mut controllers);
     ttl_after_finished::start(&mut controllers);
+    resource_quota::start(&mut controllers);
     garbage_collector::start(&mut controllers);
     controllers.run().await;
 }

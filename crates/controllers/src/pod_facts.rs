@@ -32,6 +32,8 @@ pub struct PodFacts {
     pub controller: Option<OwnerReference>,
     /// Its node, or the empty string.
     pub node: String,
+    /// How often its spec changed.
+    pub generation: i64,
     /// Its phase, or the empty string.
     pub phase: String,
     /// Since when it is to be deleted.
@@ -123,6 +125,7 @@ impl PodFacts {
             key: Some(key),
             controller: ownership::controller_of(metadata.owner_references.as_deref()).cloned(),
             uid: metadata.uid.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
             annotations,
             finalizers: metadata.finalizers.unwrap_or_default(),

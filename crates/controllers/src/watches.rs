@@ -6,7 +6,8 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ServiceAccount,
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController,
+    ResourceQuota, ServiceAccount,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -57,6 +58,7 @@ pub struct Watches {
     pub job_index: OwnedIndex<Job>,
     pub deployments: Reflector<Deployment>,
     pub deployment_index: OwnedIndex<Deployment>,
+    pub quotas: Reflector<ResourceQuota>,
 }
 
 /// Pods by what else leads to them.
@@ -157,6 +159,7 @@ impl Watches {
             volumes: Reflector::new(Api::all(client.clone())),
             classes: Reflector::new(Api::all(client.clone())),
             cluster_roles: Reflector::new(Api::all(client.clone())),
+            quotas: Reflector::new(Api::all(client.clone())),
         }
     }
 
@@ -178,6 +181,7 @@ impl Watches {
             self.budgets.run(cancel.clone()),
             self.jobs.run(cancel.clone()),
             self.deployments.run(cancel.clone()),
+            self.quotas.run(cancel.clone()),
         );
     }
 }

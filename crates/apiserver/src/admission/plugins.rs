@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{
     Plugin, always_pull_images, certificate_requester, default_ingress_class, default_toleration_seconds, limit_ranger,
-    namespace_lifecycle, node_restriction, owner_references, pod_security, priority, role_escalation, runtime_class,
-    service_account, storage, taint_nodes_by_condition,
+    namespace_lifecycle, node_restriction, owner_references, pod_security, priority, resource_quota, role_escalation,
+    runtime_class, service_account, storage, taint_nodes_by_condition,
 };
 
 /// When a plugin takes part.
@@ -40,6 +40,8 @@ static ALL: &[(&str, Use, &dyn Plugin)] = &[
     ("RoleEscalation", Fixed, &role_escalation::RoleEscalation),
     ("CertificateRequester", Fixed, &certificate_requester::CertificateRequester),
     ("DefaultIngressClass", On, &default_ingress_class::DefaultIngressClass),
+    // Nothing may be charged that is refused afterwards.
+    ("ResourceQuota", On, &resource_quota::ResourceQuotaAdmission),
 ];
 
 /// Plugins of upstream that have nothing to do here, so that the flags of existing set-ups are understood.

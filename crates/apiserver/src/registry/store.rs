@@ -14,7 +14,7 @@ use store::{Expect, Op, Revision};
 use super::allocator::Claims;
 use super::kept::Kept;
 use super::strategy::{Part, Preparation};
-use crate::admission::{self, Attributes, Operation};
+use crate::admission::{self, Attributes, Charges, Operation};
 use crate::api_server::Server;
 use crate::error::{Conflict, Error};
 use crate::identity::UserInfo;
@@ -85,7 +85,13 @@ impl WriteContext<'_> {
         Err(Error::Invalid { group: self.kept.error_group(), kind: gvk.kind.to_owned(), name, problems })
     }
 
-    fn attributes<'s>(&'s self, operation: Operation, name: &'s str, old: Option<&'s dyn Object>) -> Attributes<'s> {
+    fn attributes<'s>(
+        &'s self,
+        operation: Operation,
+        name: &'s str,
+        old: Option<&'s dyn Object>,
+        charges: &'s Charges,
+    ) -> Attributes<'s> {
         Attributes {
             server: self.server,
             resource: self.kept.resource,
@@ -96,6 +102,7 @@ impl WriteContext<'_> {
             user: self.user,
             old,
             dry_run: self.dry_run,
+            charges,
             warnings: self.warnings,
         }
     }
@@ -111,7 +118,8 @@ impl WriteContext<'_> {
         }
         let generated = metadata::generated_name_prefix(object.metadata());
         let named = object.metadata().name.clone().unwrap_or_default();
-        admission::admit(&self.attributes(Operation::Create, &named, None), object.as_mut()).await?;
+        let charges = Charges::default();
+        admission::admit(&self.attributes(Operation::Create, &named, None, &charges), object.as_mut()).await?;
         metadata::prepare_new(object.metadata_mut(), self.server.random.uuid(), self.now());
         let Some(prefix) = generated else { return self.create_named(object).await };
         let mut taken = String::new();
@@ -143,8 +151,16 @@ impl WriteContext<'_> {
         self.invalid(object, object.validate())?;
         self.warn(object.warnings());
         let name = object.metadata().name.clone().unwrap_or_default();
-        admission::validate(&self.attributes(Operation::Create, &name, None), object).await?;
-        self.commit_new(object, &name).await
+        let charges = Charges::default();
+        let outcome =
+            match admission::validate(&self.attributes(Operation::Create, &name, None, &charges), object).await {
+                Ok(()) => self.commit_new(object, &name).await,
+                Err(refusal) => Err(refusal),
+            };
+        if outcome.is_err() {
+            charges.release(self.server).await;
+        }
+        outcome
     }
 
     async fn allocate(&self, new: &mut dyn Object, old: Option<&dyn Object>, claims: &mut Claims) -> Result<(), Error> {
@@ -264,8 +280,11 @@ impl WriteContext<'_> {
 
     /// One attempt; `None` when another write came in between.
     async fn try_update(&self, name: &str, part: Part, make: &Make<'_>, entry: &Entry) -> Result<Option<Bytes>, Error> {
-        let mut claims = Claims::default();
-        let outcome = self.attempt_update(name, part, make, entry, &mut claims).await;
+        let (mut claims, charges) = (Claims::default(), Charges::default());
+        let outcome = self.attempt_update(name, part, make, entry, &mut claims, &charges).await;
+        if !matches!(outcome, Ok(Some(_))) {
+            charges.release(self.server).await;
+        }
         self.settle(claims, matches!(outcome, Ok(Some(_)))).await;
         outcome
     }
@@ -277,12 +296,13 @@ impl WriteContext<'_> {
         make: &Make<'_>,
         entry: &Entry,
         claims: &mut Claims,
+        charges: &Charges,
     ) -> Result<Option<Bytes>, Error> {
         let served = entry.object();
         let mut old = self.kept.decode(&served)?;
         let mut new = make(old.as_ref())?;
         self.check_revision(new.as_ref(), name, entry.revision)?;
-        let attributes = self.attributes(Operation::Update, name, Some(old.as_ref()));
+        let attributes = self.attributes(Operation::Update, name, Some(old.as_ref()), charges);
         admission::admit(&attributes, new.as_mut()).await?;
         if part == Part::Whole {
             self.allocate(new.as_mut(), Some(old.as_ref()), claims).await?;
@@ -297,7 +317,8 @@ impl WriteContext<'_> {
         if part == Part::Whole {
             self.warn(new.update_warnings(old.as_ref()));
         }
-        admission::validate(&self.attributes(Operation::Update, name, Some(old.as_ref())), new.as_ref()).await?;
+        admission::validate(&self.attributes(Operation::Update, name, Some(old.as_ref()), charges), new.as_ref())
+            .await?;
         new.metadata_mut().resource_version = None;
         old.metadata_mut().resource_version = None;
         let stored = Bytes::from(self.kept.encode(new.as_ref()));
@@ -412,7 +433,8 @@ impl WriteContext<'_> {
         let served = entry.object();
         let mut object = self.kept.decode(&served)?;
         options.check(self.kept.resource.gvk(), object.metadata(), entry.revision)?;
-        let attributes = self.attributes(Operation::Delete, name, Some(object.as_ref()));
+        let charges = Charges::default();
+        let attributes = self.attributes(Operation::Delete, name, Some(object.as_ref()), &charges);
         admission::validate(&attributes, object.as_ref()).await?;
         let plan = plan_delete(object.as_mut(), options, self.kept.strategy, self.now());
         object.metadata_mut().resource_version = None;

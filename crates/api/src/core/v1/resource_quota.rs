@@ -1,5 +1,8 @@
 //! ResourceQuotas.
 
+pub mod scopes;
+pub mod usage;
+
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement};
