@@ -13,6 +13,7 @@ use crate::node_proxy;
 use crate::registry::strategy::Part;
 use crate::registry::{self, Action, Backing, Kept, Resource};
 use crate::request::{Request, Response};
+use crate::watch_cache::in_namespace;
 
 mod binding;
 mod components;
@@ -66,7 +67,8 @@ pub async fn handle(server: &Arc<Server>, request: Request) -> Result<Response, 
         Backing::Virtual(backing) => reviews::answer(server, resource, *backing, &path, request).await,
         Backing::Stored(_) | Backing::View { .. } => {
             let kept = server.kept(resource).ok_or(Error::UnknownPath)?;
-            if kept.strategy.allocator().is_some() && is_write(&request) && !proxied {
+            let takes = kept.strategy.allocator().is_some() || is_limited(server, &path);
+            if takes && is_write(&request) && !proxied {
                 return to_the_end(Arc::clone(server), Arc::clone(kept), path, action, request).await;
             }
             route(Target { server, kept, path: &path }, action, request).await
@@ -85,7 +87,14 @@ fn is_write(request: &Request) -> bool {
     matches!(request.info.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
 }
 
-/// Answers a write that may take things from pools, and goes on when the client does not wait for it: halfway, it would
+/// Whether there are quotas to charge.
+fn is_limited(server: &Server, path: &ResourcePath) -> bool {
+    !path.namespace.is_empty()
+        && matches!(path.subresource.as_str(), "" | "status" | "resize")
+        && !in_namespace(&server.resource_quotas.all(), &path.namespace).is_empty()
+}
+
+/// Answers a write that may take things from pools or quotas, and goes on when the client does not wait for it: halfway, it would
 /// keep them for nobody.
 async fn to_the_end(
     server: Arc<Server>,

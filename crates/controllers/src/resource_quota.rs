@@ -93,9 +93,12 @@ impl Reconcile for QuotaController {
         let Some(quota) = quotas.get_opt(&key.name).await.map_err(Error::during("reading a quota"))? else {
             return Ok(Next::OnWakeUp);
         };
+        // Answered when nothing is charged without being stored, which a list would not show.
+        let settled = quotas.replace_status(&key.name, &PostParams::default(), &quota).await;
+        let quota = settled.map_err(Error::during("waiting for what a quota is charged"))?;
         let usage = self.count(&quota, &key.namespace).await.map_err(Error::during("counting what a quota limits"))?;
         if let Some(counted) = counted_anew(&quota, usage) {
-            // Carries the revision that was read: what is charged meanwhile is not lost, but counted again.
+            // Carries the revision that was read: what is charged meanwhile is not lost, but counted again in the next pass.
             let write = quotas.replace_status(&key.name, &PostParams::default(), &counted).await;
             write.map_err(Error::during("writing what is used of a quota"))?;
         }

@@ -1,9 +1,10 @@
 //! ResourceQuotas: what a namespace may have is charged before it is stored, so that many writes at once never exceed it.
 //!
 //! A charge is an update of the quota's status, computed anew when another one comes in between, and given back when the
-//! write it was for fails. The controller of quotas counts anew when objects go.
+//! write it was for fails. The controller of quotas counts anew when objects go; before it does, it writes the quota's
+//! status as it read it, which waits for what is charged but not stored ([`Turns`]).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use api::Object;
 use api::core::v1::resource_quota::usage::{Amounts, Counted, Item};
@@ -27,6 +28,7 @@ mod turns;
 
 use plan::{Request, charge, charged, exceeding, released};
 pub use turns::Turns;
+use turns::UnderWay;
 
 /// In whose name quotas are charged.
 const OWN_NAME: &str = "system:apiserver";
@@ -41,6 +43,12 @@ impl Plugin for ResourceQuotaAdmission {
             return Ok(());
         }
         let server = attributes.server;
+        if attributes.resource.info.plural == "resourcequotas" && attributes.subresource == "status" {
+            if attributes.user.name != OWN_NAME {
+                server.quota_turns.settled(attributes.namespace).await;
+            }
+            return Ok(());
+        }
         if in_namespace(&server.resource_quotas.all(), attributes.namespace).is_empty() {
             return Ok(());
         }
@@ -51,6 +59,9 @@ impl Plugin for ResourceQuotaAdmission {
             now: server.now(),
             is_checked: attributes.subresource != "status",
         };
+        if !attributes.dry_run {
+            attributes.charges.begin(server.quota_turns.begin(attributes.namespace).await);
+        }
         let _turn = server.quota_turns.take(attributes.namespace).await;
         server.caches.fresh().await?;
         let quotas = server.resource_quotas.all();
@@ -72,18 +83,25 @@ fn concerns(attributes: &Attributes<'_>) -> bool {
     if attributes.namespace.is_empty() || resource.1 == "events" {
         return false;
     }
-    match (attributes.operation, resource, attributes.subresource) {
-        (Operation::Create, _, "") => true,
-        (Operation::Update, ("", "services" | "persistentvolumeclaims"), "") => true,
-        (Operation::Update, ("", "persistentvolumeclaims"), "status") => true,
-        (Operation::Update, ("", "pods"), "resize") => true,
-        _ => false,
+    if attributes.operation == Operation::Create {
+        return attributes.subresource.is_empty();
     }
+    attributes.operation == Operation::Update
+        && matches!(
+            (resource, attributes.subresource),
+            (("", "services"), "")
+                | (("", "persistentvolumeclaims"), "" | "status")
+                | (("", "pods"), "resize")
+                | (("", "resourcequotas"), "status")
+        )
 }
 
 /// What was charged for one attempt to write.
 #[derive(Debug, Default)]
-pub struct Charges(Mutex<Vec<Charge>>);
+pub struct Charges {
+    taken: Mutex<Vec<Charge>>,
+    under_way: OnceLock<UnderWay>,
+}
 
 #[derive(Debug)]
 struct Charge {
@@ -93,6 +111,12 @@ struct Charge {
 }
 
 impl Charges {
+    /// Whoever counts waits from now on until this is dropped.
+    fn begin(&self, under_way: UnderWay) {
+        // An attempt is judged once, so there is never a second one.
+        _ = self.under_way.set(under_way);
+    }
+
     /// Charges one quota.
     async fn take(
         &self,
@@ -117,13 +141,14 @@ impl Charges {
         update_used(attributes.server, attributes.namespace, name, &make).await?;
         let amounts = taken.into_inner().unwrap_or_else(PoisonError::into_inner);
         let charge = Charge { namespace: attributes.namespace.to_owned(), quota: name.to_owned(), amounts };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(charge);
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(charge);
         Ok(())
     }
 
     /// Gives everything back: what it was for did not come to be.
     pub async fn release(self, server: &Server) {
-        for Charge { namespace, quota, amounts } in self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        let Self { taken, under_way: _under_way } = self;
+        for Charge { namespace, quota, amounts } in taken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             let outcome = update_used(server, &namespace, &quota, &|quota| Ok(released(quota, &amounts))).await;
             if let Err(error) = outcome {
                 warn!(namespace, quota, ?error, "a charge could not be given back; the next count puts it right");

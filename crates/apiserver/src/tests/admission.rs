@@ -135,3 +135,29 @@ async fn claims_get_a_class_and_a_guard_and_nodes_read_their_own() {
         assert_eq!(answer.code.as_u16(), code, "{name}");
     }
 }
+
+#[tokio::test]
+async fn quotas_are_charged_once_for_what_is_stored() {
+    let cluster = Cluster::start_with_policy().await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let quota = cluster.post(quotas, json!({"metadata": {"name": "q"}, "spec": {"hard": {"configmaps": "5"}}})).await;
+    let mut quota = quota.expect(201);
+    let maps = "/api/v1/namespaces/default/configmaps";
+    // Until the controller has counted, the quota says nothing.
+    cluster.post(maps, json!({"metadata": {"name": "early"}})).await.expect(201);
+    quota["status"] = json!({"hard": {"configmaps": "5"}, "used": {"configmaps": "1"}});
+    cluster.put(&format!("{quotas}/q/status"), quota).await.expect(200);
+    let used = async || cluster.get(&format!("{quotas}/q")).await.expect(200)["status"]["used"]["configmaps"].clone();
+    cluster.post(&format!("{maps}?dryRun=All"), json!({"metadata": {"name": "dry"}})).await.expect(201);
+    assert_eq!(used().await, "1");
+    // One that exists already is given back.
+    assert_eq!(cluster.post(maps, json!({"metadata": {"name": "early"}})).await.code.as_u16(), 409);
+    assert_eq!(used().await, "1");
+    let many = (0..12).map(|index| cluster.post(maps, json!({"metadata": {"name": format!("m{index}")}})));
+    let answers = futures::future::join_all(many).await;
+    let stored = answers.iter().filter(|answer| answer.code.as_u16() == 201).count();
+    assert_eq!((stored, used().await), (4, json!("5")));
+    let refused = answers.into_iter().find(|answer| answer.code.as_u16() == 403).unwrap().failure().1;
+    let text = "is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=5, limited: configmaps=5";
+    assert!(refused.ends_with(text), "{refused}");
+}

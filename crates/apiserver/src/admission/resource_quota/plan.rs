@@ -64,7 +64,7 @@ pub fn charge(quota: &ResourceQuota, request: &Request<'_>) -> Result<Option<Amo
     }
     if let Some(old) = request.old.filter(|old| is_within(quota.spec.as_ref(), *old)) {
         for (name, before) in request.counted.usage(old, request.now) {
-            usage.entry(name).and_modify(|amount| *amount = *amount - before);
+            usage.entry(name).and_modify(|amount| *amount -= before);
         }
     }
     usage.retain(|name, amount| !amount.is_zero() && !amount.is_negative() && hard.contains_key(name));

@@ -1,30 +1,53 @@
-//! Writes to one namespace that are charged take turns: together they would only make each other compute again.
+//! Who charges when. Writes to one namespace that are charged take turns: together they would only make each other
+//! compute again. And whoever counts anew first waits for the writes that are charged but not stored, which a list would
+//! not show.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, RwLock};
 
-/// Whose turn it is, by namespace.
+/// Held by a write from before it is charged until it is stored or was given its charge back.
+pub type UnderWay = OwnedRwLockReadGuard<()>;
+
+/// Whose turn it is, and which writes are under way.
 #[derive(Debug, Default)]
-pub struct Turns(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+pub struct Turns {
+    charging: ByNamespace<Mutex<()>>,
+    under_way: ByNamespace<RwLock<()>>,
+}
 
 impl Turns {
     /// Waits for a turn, which lasts until the guard is dropped.
     pub async fn take(&self, namespace: &str) -> OwnedMutexGuard<()> {
-        let turn = self.of(namespace);
-        turn.lock_owned().await
+        self.charging.of(namespace).lock_owned().await
     }
 
-    fn of(&self, namespace: &str) -> Arc<Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(namespace).and_then(Weak::upgrade) {
-            return turn;
+    /// Says that a write is under way, until the guard is dropped.
+    pub async fn begin(&self, namespace: &str) -> UnderWay {
+        self.under_way.of(namespace).read_owned().await
+    }
+
+    /// Waits until the writes that are under way have ended.
+    pub async fn settled(&self, namespace: &str) {
+        drop(self.under_way.of(namespace).write_owned().await);
+    }
+}
+
+/// One lock per namespace, as long as somebody has it.
+#[derive(Debug, Default)]
+struct ByNamespace<L>(std::sync::Mutex<HashMap<String, Weak<L>>>);
+
+impl<L: Default> ByNamespace<L> {
+    fn of(&self, namespace: &str) -> Arc<L> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(namespace).and_then(Weak::upgrade) {
+            return lock;
         }
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::default();
-        turns.insert(namespace.to_owned(), Arc::downgrade(&turn));
-        turn
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        locks.insert(namespace.to_owned(), Arc::downgrade(&lock));
+        lock
     }
 }
 
@@ -44,6 +67,19 @@ mod tests {
         drop((held, other));
         assert!(turns.take("a").now_or_never().is_some());
         assert!(turns.take("c").now_or_never().is_some());
-        assert_eq!(turns.0.lock().unwrap().len(), 1);
+        assert_eq!(turns.charging.0.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn counting_waits_for_what_is_under_way() {
+        let turns = Turns::default();
+        let (first, second) = (turns.begin("a").await, turns.begin("a").await);
+        assert!(turns.settled("b").now_or_never().is_some());
+        let mut settled = Box::pin(turns.settled("a"));
+        assert!(settled.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(settled.as_mut().now_or_never().is_none());
+        drop(second);
+        assert!(settled.now_or_never().is_some());
     }
 }

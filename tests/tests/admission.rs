@@ -1,0 +1,226 @@
+//! What is let in: limits, quotas and the Pod Security Standards, as `kubectl` sees them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use tests::{Cluster, Kubectl, Options, cases, suite};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        containers_get_limits_and_keep_to_them,
+        quotas_are_told_and_kept,
+        many_at_once_never_exceed_a_quota,
+        quotas_count_again_what_goes,
+        namespaces_warn_and_enforce_pod_security,
+        ingresses_get_the_default_class,
+    ];
+    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+}
+
+/// A Pod that no scheduler takes.
+fn pod(name: &str, change: impl FnOnce(&mut Value)) -> String {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"schedulerName": "none", "terminationGracePeriodSeconds": 0,
+                 "containers": [{"name": "c", "image": "busybox"}]},
+    });
+    change(&mut pod);
+    pod.to_string()
+}
+
+fn create(kubectl: &Kubectl, manifest: &str) -> Result<String> {
+    kubectl.ok_with_input(&["create", "-f", "-"], manifest.as_bytes())
+}
+
+fn refused(kubectl: &Kubectl, manifest: &str, want: &str) -> Result<()> {
+    let text = kubectl.fails_with_input(&["create", "-f", "-"], manifest.as_bytes())?;
+    ensure!(text.contains(want), "{text} is not: {want}");
+    Ok(())
+}
+
+fn containers_get_limits_and_keep_to_them(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("limits")?;
+    let limits = json!([
+        {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"},
+         "min": {"cpu": "50m"}, "maxLimitRequestRatio": {"cpu": "10"}},
+        {"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}},
+    ]);
+    create(
+        &kubectl,
+        &json!({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"},
+                             "spec": {"limits": limits}})
+        .to_string(),
+    )?;
+    create(&kubectl, &pod("a", |_| {}))?;
+    let note = kubectl.text("pod/a", "/metadata/annotations/kubernetes.io~1limit-ranger")?;
+    ensure!(note == "LimitRanger plugin set: cpu request for container c; cpu limit for container c", "{note}");
+    let resources = kubectl.value("pod/a", "/spec/containers/0/resources")?;
+    ensure!(resources == json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}}), "{resources}");
+    let sized = |request: &str, limit: &str| {
+        let resources = json!({"requests": {"cpu": request}, "limits": {"cpu": limit}});
+        pod("b", |pod| pod["spec"]["containers"][0]["resources"] = resources)
+    };
+    refused(&kubectl, &sized("1", "2"), "maximum cpu usage per Container is 1, but limit is 2")?;
+    refused(
+        &kubectl,
+        &sized("10m", "1"),
+        "pods \"b\" is forbidden: [minimum cpu usage per Container is 50m, but request is 10m, cpu max limit to request \
+         ratio per Container is 10, but provided ratio is 100.000000]",
+    )?;
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}});
+    let text = "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi";
+    refused(&kubectl, &claim.to_string(), text)
+}
+
+/// Makes a quota and waits until it is in force.
+fn quota(kubectl: &Kubectl, name: &str, arguments: &[&str]) -> Result<()> {
+    kubectl.ok(&[&["create", "quota", name], arguments].concat())?;
+    kubectl.wait_value(&format!("quota/{name}"), "/status/used", SOON, Value::is_object)?;
+    Ok(())
+}
+
+fn used(kubectl: &Kubectl, name: &str, resource: &str, want: &str) -> Result<()> {
+    let pointer = format!("/status/used/{}", resource.replace('/', "~1"));
+    kubectl.wait_value(&format!("quota/{name}"), &pointer, SOON, |value| value == want)?;
+    Ok(())
+}
+
+fn quotas_are_told_and_kept(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("quotas")?;
+    quota(&kubectl, "all", &["--hard=count/configmaps=2,services.nodeports=1,count/deployments.apps=1,secrets=5"])?;
+    // kube-root-ca.crt is one of them.
+    used(&kubectl, "all", "count/configmaps", "1")?;
+    kubectl.ok(&["create", "configmap", "one"])?;
+    let text = kubectl.fails(&["create", "configmap", "two"])?;
+    let want = "configmaps \"two\" is forbidden: exceeded quota: all, requested: count/configmaps=1, used: \
+                count/configmaps=2, limited: count/configmaps=2";
+    ensure!(text.contains(want), "{text}");
+    let again = kubectl.fails(&["create", "configmap", "two", "--dry-run=server"])?;
+    ensure!(again.contains("exceeded quota: all"), "{again}");
+    kubectl.ok(&["create", "service", "clusterip", "s", "--tcp=1,2"])?;
+    let text = kubectl.fails(&["patch", "service", "s", "-p", r#"{"spec":{"type":"NodePort"}}"#])?;
+    ensure!(text.contains("requested: services.nodeports=2, used: services.nodeports=0"), "{text}");
+    kubectl.ok(&["create", "deployment", "d", "--image=busybox", "--replicas=0", "--dry-run=server"])?;
+    used(&kubectl, "all", "count/deployments.apps", "0")?;
+    kubectl.ok(&["create", "deployment", "d", "--image=busybox", "--replicas=0"])?;
+    // What exists already is charged once, and given back.
+    let text = kubectl.fails(&["create", "deployment", "d", "--image=busybox", "--replicas=0"])?;
+    ensure!(text.contains("exceeded quota") || text.contains("already exists"), "{text}");
+    used(&kubectl, "all", "count/deployments.apps", "1")?;
+    kubectl.ok(&["create", "secret", "generic", "x"])?;
+    kubectl.fails(&["create", "secret", "generic", "x"])?;
+    used(&kubectl, "all", "secrets", "1")?;
+
+    quota(&kubectl, "compute", &["--hard=requests.cpu=1,limits.memory=1Gi,pods=5"])?;
+    refused(
+        &kubectl,
+        &pod("p", |_| {}),
+        "failed quota: compute: must specify limits.memory for: c; requests.cpu for: c",
+    )?;
+    let sized = |name: &str, cpu: &str| {
+        let resources = json!({"requests": {"cpu": cpu}, "limits": {"memory": "1Mi"}});
+        pod(name, |pod| pod["spec"]["containers"][0]["resources"] = resources)
+    };
+    create(&kubectl, &sized("p", "600m"))?;
+    let text =
+        "exceeded quota: compute, requested: requests.cpu=600m, used: requests.cpu=600m, limited: requests.cpu=1";
+    refused(&kubectl, &sized("q", "600m"), text)?;
+    kubectl.ok(&["patch", "quota", "compute", "-p", r#"{"spec":{"hard":{"requests.cpu":"2"}}}"#])?;
+    kubectl.wait_value("quota/compute", "/status/hard/requests.cpu", SOON, |value| value == "2")?;
+    create(&kubectl, &sized("q", "600m"))?;
+    used(&kubectl, "compute", "requests.cpu", "1200m")?;
+    let described = kubectl.ok(&["describe", "quota", "compute"])?;
+    ensure!(described.contains("limits.memory"), "{described}");
+    Ok(())
+}
+
+fn many_at_once_never_exceed_a_quota(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("crowd")?;
+    quota(&kubectl, "q", &["--hard=pods=7,count/secrets=9"])?;
+    let pod = |part, index| serde_json::from_str(&pod(&format!("p{part}-{index}"), |_| {}));
+    let manifest = |part| -> serde_json::Result<String> {
+        let items = (0..5).map(|index| pod(part, index)).collect::<serde_json::Result<Vec<Value>>>()?;
+        Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())
+    };
+    let manifests = (0..4).map(manifest).collect::<serde_json::Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        for manifest in &manifests {
+            // 20 Pods for 7 places: most are refused something.
+            let kubectl = &kubectl;
+            scope.spawn(move || kubectl.run_with_input(&["create", "-f", "-"], manifest.as_bytes()));
+        }
+    });
+    let pods = kubectl.ok(&["get", "pods", "--no-headers", "-o", "name"])?.lines().count();
+    ensure!(pods == 7, "{pods} Pods");
+    used(&kubectl, "q", "pods", "7")
+}
+
+fn quotas_count_again_what_goes(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("count")?;
+    quota(&kubectl, "q", &["--hard=pods=1,count/pods=5"])?;
+    quota(&kubectl, "best", &["--hard=pods=9", "--scopes=BestEffort"])?;
+    quota(&kubectl, "rest", &["--hard=pods=9", "--scopes=NotBestEffort"])?;
+    create(&kubectl, &pod("a", |_| {}))?;
+    used(&kubectl, "best", "pods", "1")?;
+    used(&kubectl, "rest", "pods", "0")?;
+    refused(&kubectl, &pod("b", |_| {}), "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1")?;
+    // A Pod that ended takes no place, but is still there.
+    kubectl.ok(&["patch", "pod", "a", "--subresource=status", "-p", r#"{"status":{"phase":"Succeeded"}}"#])?;
+    used(&kubectl, "q", "pods", "0")?;
+    used(&kubectl, "q", "count/pods", "1")?;
+    used(&kubectl, "best", "pods", "0")?;
+    create(&kubectl, &pod("b", |_| {}))?;
+    kubectl.ok(&["delete", "pod", "a", "b", "--wait=false"])?;
+    used(&kubectl, "q", "pods", "0")?;
+    used(&kubectl, "q", "count/pods", "0")
+}
+
+fn namespaces_warn_and_enforce_pod_security(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("standards")?;
+    let namespace = format!("namespace/{}", kubectl.namespace());
+    let label = |labels: &[&str]| kubectl.run(&[&["label", "--overwrite", namespace.as_str()], labels].concat());
+    create(&kubectl, &pod("host", |pod| pod["spec"]["hostNetwork"] = json!(true)))?;
+    let wrong = label(&["pod-security.kubernetes.io/enforce=odd"])?.both();
+    ensure!(wrong.contains("must be one of privileged, baseline, restricted"), "{wrong}");
+    let told =
+        label(&["pod-security.kubernetes.io/enforce=baseline", "pod-security.kubernetes.io/warn=restricted"])?.both();
+    let want = "violate the new PodSecurity enforce level \"baseline:latest\"\nWarning: host: host namespaces";
+    ensure!(told.contains(want), "{told}");
+    refused(
+        &kubectl,
+        &pod("p", |pod| pod["spec"]["containers"][0]["securityContext"] = json!({"privileged": true})),
+        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": privileged (container \"c\" must not set \
+         securityContext.privileged=true)",
+    )?;
+    let warned = kubectl.run_with_input(&["create", "-f", "-"], pod("p", |_| {}).as_bytes())?.both();
+    let want = "Warning: would violate PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (container \
+                \"c\" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities";
+    ensure!(warned.contains(want) && warned.contains("pod/p created"), "{warned}");
+    let warned = kubectl.run(&["create", "deployment", "d", "--image=busybox", "--replicas=0"])?.both();
+    ensure!(warned.contains("Warning: would violate") && warned.contains("created"), "{warned}");
+    let debug = json!({"spec": {"ephemeralContainers":
+        [{"name": "e", "image": "busybox", "securityContext": {"capabilities": {"add": ["SYS_ADMIN"]}}}]}});
+    let text = kubectl.fails(&["patch", "pod", "p", "--subresource=ephemeralcontainers", "-p", &debug.to_string()])?;
+    ensure!(text.contains("violates PodSecurity \"baseline:latest\": non-default capabilities"), "{text}");
+    // What does not matter to the standards is not judged again.
+    kubectl.ok(&["label", "pod", "host", "a=b"])?;
+    Ok(())
+}
+
+fn ingresses_get_the_default_class(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("classes")?;
+    let class = format!("class-{}", kubectl.namespace());
+    let manifest = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "spec": {"controller": "example.com/c"},
+        "metadata": {"name": class, "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}}});
+    create(&kubectl, &manifest.to_string())?;
+    kubectl.ok(&["create", "ingress", "i", "--rule=a.example.com/*=web:80"])?;
+    let given = kubectl.text("ingress/i", "/spec/ingressClassName")?;
+    kubectl.ok(&["delete", "ingressclass", &class])?;
+    ensure!(given == class, "{given}");
+    Ok(())
+}
