@@ -7,8 +7,9 @@ SEED ?= 1
 ROUNDS ?= 50
 KILLS ?= 50
 SEEDS ?= 10000
+SECONDS ?= 600
 
-.PHONY: build run demo test lint bench chaos linearizable sim clean-host tools
+.PHONY: build run demo test lint bench chaos linearizable sim fuzz clean-host tools
 
 ## build: the release binary
 build:
@@ -52,6 +53,11 @@ linearizable: tools build
 sim:
 	ISOPOD_SIM_FIRST=$(SEED) ISOPOD_SIM_SEEDS=$(SEEDS) \
 		cargo test --release --locked -p kubelet --lib simulation -- --nocapture
+
+## fuzz: every target so many seconds, one after the other: `make fuzz SEED=7 SECONDS=600`
+fuzz:
+	ISOPOD_FUZZ_SEED=$(SEED) ISOPOD_FUZZ_SECONDS=$(SECONDS) \
+		cargo test --locked -p apiserver -p spdy --lib fuzz -- --nocapture --test-threads=1
 
 ## clean-host: stop the default cluster and remove everything isopod made on this host
 clean-host:

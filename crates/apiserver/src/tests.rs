@@ -28,6 +28,7 @@ mod concurrency;
 mod deletion;
 mod discovery;
 mod errors;
+mod fuzz;
 mod https;
 mod identity;
 mod lists;

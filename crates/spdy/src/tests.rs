@@ -1,3 +1,5 @@
+mod fuzz;
+
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
