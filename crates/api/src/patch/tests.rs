@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+mod differences;
 mod properties;
 
 const POD: Gvk = Gvk { group: "", version: "v1", kind: "Pod" };
