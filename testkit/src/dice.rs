@@ -28,6 +28,11 @@ impl Dice {
         self.below(cases) == 0
     }
 
+    /// A short text, often the same as another.
+    pub fn text(&mut self) -> String {
+        (*self.choose(&["x", "y", "z"])).to_owned()
+    }
+
     /// One of them.
     pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]

@@ -13,8 +13,6 @@ pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod decode;
-#[cfg(test)]
-mod dice;
 pub mod discovery;
 pub mod encode;
 pub mod events;

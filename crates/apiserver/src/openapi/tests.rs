@@ -56,7 +56,17 @@ fn index_names_every_document_with_its_hash() {
     let catalog = Catalog::new(&RESOURCES);
     let index: Value = serde_json::from_slice(&index(&catalog)).expect("JSON");
     let paths: Vec<_> = index["paths"].as_object().expect("paths").keys().collect();
-    assert_eq!(paths, ["api", "api/v1", "apis", "apis/coordination.k8s.io", "apis/coordination.k8s.io/v1", "version"]);
+    let expected = [
+        ".well-known/openid-configuration",
+        "api",
+        "api/v1",
+        "apis",
+        "apis/coordination.k8s.io",
+        "apis/coordination.k8s.io/v1",
+        "openid/v1/jwks",
+        "version",
+    ];
+    assert_eq!(paths, expected);
     for path in paths {
         let hash = document_hash(&catalog, path).expect("a hash");
         assert_eq!(index["paths"][path]["serverRelativeURL"], format!("/openapi/v3/{path}?hash={hash}"));

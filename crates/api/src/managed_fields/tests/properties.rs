@@ -3,9 +3,9 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{POD, World, structure};
-use crate::dice::Dice;
 use crate::managed_fields::PathElement;
 use crate::managed_fields::typed::{self, Place};
+use testkit::dice::Dice;
 
 /// A configuration whose names all begin with `prefix`.
 fn random_config(dice: &mut Dice, prefix: &str) -> Json {

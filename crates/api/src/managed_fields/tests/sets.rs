@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use crate::dice::Dice;
 use crate::managed_fields::{PathElement, Set, fields_v1};
+use testkit::dice::Dice;
 
 fn random_set(dice: &mut Dice) -> Set {
     let mut set = Set::default();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{merge, patched};
-use crate::dice::Dice;
+use testkit::dice::Dice;
 
 /// Names that a JSON pointer has to escape are among them.
 const NAMES: [&str; 5] = ["a", "b", "c/d", "e~f", "~1"];

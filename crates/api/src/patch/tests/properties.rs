@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{POD, strategic};
-use crate::dice::Dice;
+use testkit::dice::Dice;
 
 /// Lists that merge, with the field that names their elements; elements of those without are what they are.
 const MERGING: [(&str, Option<&str>); 4] =
