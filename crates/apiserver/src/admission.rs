@@ -12,7 +12,7 @@ use crate::identity::UserInfo;
 use crate::registry::Resource;
 
 mod always_pull_images;
-mod certificate_requester;
+mod certificates;
 mod default_ingress_class;
 mod default_toleration_seconds;
 mod limit_ranger;

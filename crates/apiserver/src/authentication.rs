@@ -1,5 +1,6 @@
 //! Who is calling: the in-process identity, a client certificate, or a ServiceAccount token.
 
+use api::certificates::request::{common_name, organizations};
 use aws_lc_rs::digest;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -46,9 +47,8 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 pub fn user_of_certificate(der: &[u8]) -> Option<UserInfo> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?;
-    let groups = subject.iter_organization().filter_map(|organization| organization.as_str().ok());
-    let mut user = UserInfo::new(name, groups.filter(|group| *group != AUTHENTICATED));
+    let name = common_name(subject)?;
+    let mut user = UserInfo::new(name, organizations(subject).filter(|group| *group != AUTHENTICATED));
     let fingerprint = digest::digest(&digest::SHA256, der);
     let hex: String = fingerprint.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={hex}")]);

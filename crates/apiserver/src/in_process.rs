@@ -37,6 +37,7 @@ fn agent(user: &str) -> &str {
     match user.strip_prefix("system:") {
         Some("apiserver") => "kube-apiserver",
         Some(name) if name.starts_with("node:") => "kubelet",
+        Some(name) if name.starts_with("serviceaccount:kube-system:") => "kube-controller-manager",
         Some(name) => name,
         None => user,
     }

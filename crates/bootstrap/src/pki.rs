@@ -50,6 +50,8 @@ pub struct Credential {
 pub struct Pki {
     /// The authority's certificate, PEM.
     pub authority: String,
+    /// The authority's key, PEM.
+    pub authority_key: String,
     /// The server's own.
     pub server: Credential,
     /// The kubelet's.
@@ -120,7 +122,8 @@ impl Pki {
             usage: ExtendedKeyUsagePurpose::ClientAuth,
         })?;
         let service_account_key = ensure_key(&directory.join("service-account.key"), "the ServiceAccount key")?;
-        Ok(Self { authority: authority.certificate, server, kubelet, admin, service_account_key })
+        let (authority, authority_key) = (authority.certificate, authority.key);
+        Ok(Self { authority, authority_key, server, kubelet, admin, service_account_key })
     }
 }
 

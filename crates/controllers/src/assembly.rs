@@ -13,14 +13,15 @@ use futures::future::{BoxFuture, FutureExt as _, join_all};
 use platform::clock::SharedClock;
 use tokio_util::sync::CancellationToken;
 
+use crate::Clients;
 use crate::objects::Objects;
 use crate::runtime::{Reconcile, Workers};
 use crate::watches::Watches;
 
 /// All controllers, until they [run](Self::run), and what they share.
 pub struct Controllers {
-    /// How they speak to the API server.
-    pub client: Client,
+    clients: Clients,
+    client: Client,
     /// For times in conditions and for deadlines.
     pub clock: SharedClock,
     /// Copies of single resources.
@@ -34,9 +35,16 @@ pub struct Controllers {
 
 impl Controllers {
     /// None yet; they stop when cancelled.
-    pub fn new(client: Client, clock: SharedClock, watches: Watches, cancel: CancellationToken) -> Self {
+    pub fn new(clients: Clients, clock: SharedClock, watches: Watches, cancel: CancellationToken) -> Self {
+        let client = clients.shared();
         let (objects, workers) = (Objects::new(client.clone()), Workers::new(cancel.clone()));
-        Self { client, clock, watches, objects, events: BTreeMap::new(), workers, cancel }
+        Self { clients, client, clock, watches, objects, events: BTreeMap::new(), workers, cancel }
+    }
+
+    /// How one controller speaks to the API server: as the ServiceAccount of that name, with the rights of its role
+    /// `system:controller:<name>`.
+    pub fn client_of(&self, controller: &str) -> Client {
+        self.clients.of(controller)
     }
 
     /// The Events of one component, by upstream's name for it.

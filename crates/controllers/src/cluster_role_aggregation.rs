@@ -28,7 +28,11 @@ pub fn start(controllers: &mut Controllers) {
     let mut wiring = Wiring::new();
     wiring.wakes(&mut controllers.watches.cluster_roles, |_| [EVERY_AGGREGATE]);
     let roles = wiring.reads(&controllers.watches.cluster_roles);
-    controllers.add(ClusterRoleAggregation { client: controllers.client.clone(), roles }, wiring, 1);
+    controllers.add(
+        ClusterRoleAggregation { client: controllers.client_of("clusterrole-aggregation-controller"), roles },
+        wiring,
+        1,
+    );
 }
 
 fn name(role: &ClusterRole) -> &str {

@@ -66,7 +66,7 @@ pub fn start(controllers: &mut Controllers) {
     let controller = DeploymentController {
         index: watches.replica_set_index.clone(),
         pod_index: watches.pod_index.clone(),
-        client: controllers.client.clone(),
+        client: controllers.client_of(COMPONENT),
         clock: controllers.clock.clone(),
         events,
         deployments,

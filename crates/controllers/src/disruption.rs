@@ -68,7 +68,7 @@ pub fn start(controllers: &mut Controllers) {
         deployments: wiring.reads(&watches.deployments),
         controllers: wiring.reads(&watches.replication_controllers),
         kinds: controllers.objects.kinds(),
-        client: controllers.client.clone(),
+        client: controllers.client_of("disruption-controller"),
         clock: controllers.clock.clone(),
         events,
     };

@@ -30,7 +30,7 @@ pub fn start(controllers: &mut Controllers) {
         owners.map(|owner| ObjectKey::new(&*namespace, owner.name.as_str())).collect()
     });
     let controller = EphemeralVolumes {
-        client: controllers.client.clone(),
+        client: controllers.client_of("ephemeral-volume-controller"),
         events: controllers.events("persistentvolume-controller"),
         pods: wiring.reads(&controllers.watches.pods),
         claims: wiring.reads(&controllers.watches.claims),

@@ -58,7 +58,7 @@ pub fn start(controllers: &mut Controllers) {
         };
         woken.into_iter().for_each(|uid| wake.add(uid));
     });
-    let (client, kinds) = (controllers.client.clone(), controllers.objects.kinds());
+    let (client, kinds) = (controllers.client_of("generic-garbage-collector"), controllers.objects.kinds());
     controllers.add(GarbageCollector { client, kinds, graph, queue: wiring.queue() }, wiring, 4);
 }
 

@@ -89,9 +89,9 @@ pub fn start(controllers: &mut Controllers) {
     let controller = JobController {
         pods: wiring.reads(&watches.pods),
         pod_index: watches.pod_index.clone(),
-        client: controllers.client.clone(),
+        client: controllers.client_of(COMPONENT),
         clock: controllers.clock.clone(),
-        control: PodControl::new(controllers.client.clone(), events.clone()),
+        control: PodControl::new(controllers.client_of(COMPONENT), events.clone()),
         events,
         jobs,
         pods_in_flight: InFlight::default(),

@@ -5,6 +5,7 @@
 //! ([`watches`]); nothing is polled.
 
 mod assembly;
+mod certificates;
 mod cluster_role_aggregation;
 mod deployment;
 mod disruption;
@@ -31,28 +32,58 @@ mod taint_eviction;
 #[cfg(test)]
 mod tests;
 mod ttl_after_finished;
+mod update;
 mod volume_protection;
 mod watches;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::Client;
 use platform::clock::SharedClock;
+use platform::random::SharedRandom;
 use tokio_util::sync::CancellationToken;
 
+pub use certificates::{AuthorityError, ClusterAuthority};
 pub use local_path::LocalPath;
 pub use node_lifecycle::EvictionRates;
 
 use assembly::Controllers;
 use watches::Watches;
 
-/// What the controllers need beside a client.
+/// Clients with the identities that controllers have.
+#[derive(Clone)]
+pub struct Clients {
+    shared: Client,
+    of: Arc<dyn Fn(&str) -> Client + Send + Sync>,
+}
+
+impl Clients {
+    /// `shared` reads for all; `of` gives each controller, by the name of its ServiceAccount, the one it writes with.
+    pub fn new(shared: Client, of: impl Fn(&str) -> Client + Send + Sync + 'static) -> Self {
+        Self { shared, of: Arc::new(of) }
+    }
+
+    fn shared(&self) -> Client {
+        self.shared.clone()
+    }
+
+    fn of(&self, controller: &str) -> Client {
+        (self.of)(controller)
+    }
+}
+
+/// What the controllers need beside clients.
 #[derive(Clone)]
 pub struct Config {
     /// For times in conditions and Events, and for deadlines.
     pub clock: SharedClock,
     /// PEM certificates by which Pods recognise the API server; published in every namespace.
     pub root_ca: String,
+    /// Randomness, for serial numbers.
+    pub random: SharedRandom,
+    /// What signs certificates; without it, approved requests wait for somebody else.
+    pub authority: Option<Arc<ClusterAuthority>>,
     /// Directories of this machine, for claims of the class that has them.
     pub local_path: Option<LocalPath>,
     /// A kubelet that gave no sign of life for this long is not there.
@@ -65,9 +96,9 @@ pub struct Config {
 pub const NODE_MONITOR_GRACE_PERIOD: Duration = Duration::from_secs(50);
 
 /// Runs all controllers until cancelled. Pending Events are written before it returns.
-pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
-    let watches = Watches::new(&client, &config.root_ca);
-    let mut controllers = Controllers::new(client, config.clock, watches, cancel);
+pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
+    let watches = Watches::new(&clients.shared(), &config.root_ca);
+    let mut controllers = Controllers::new(clients, config.clock, watches, cancel);
     service_account::start(&mut controllers);
     root_ca::start(&mut controllers, &config.root_ca);
     node_lifecycle::start(&mut controllers, config.node_monitor_grace_period, config.eviction_rates);
@@ -87,6 +118,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     disruption::start(&mut controllers);
     ttl_after_finished::start(&mut controllers);
     resource_quota::start(&mut controllers);
+    certificates::start(&mut controllers, config.authority, &config.random);
     garbage_collector::start(&mut controllers);
     controllers.run().await;
 }

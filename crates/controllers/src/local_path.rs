@@ -17,13 +17,14 @@ use client::{Client, EventRecorder, EventType, Lister, ObjectKey, is_already_exi
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tracing::info;
 
 use crate::assembly::{Controllers, Wiring};
 use crate::persistent_volume::Key;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::update::{Part, merge};
 use plan::{ClaimPlan, plan_claim, plan_volume};
 
 /// A node that gives directories.
@@ -52,7 +53,7 @@ pub fn start(controllers: &mut Controllers, local: LocalPath) {
     wiring.wakes(&mut controllers.watches.claims, |change| change.object().map(|claim| Key::claim(claim)));
     wiring.wakes(&mut controllers.watches.volumes, |change| change.object().map(|volume| Key::volume(volume)));
     let controller = LocalPathProvisioner {
-        client: controllers.client.clone(),
+        client: controllers.client_of("persistent-volume-binder"),
         events: controllers.events("persistentvolume-controller"),
         local,
         claims: wiring.reads(&controllers.watches.claims),
@@ -124,14 +125,12 @@ impl LocalPathProvisioner {
     async fn grow(&self, claim: &PersistentVolumeClaim, volume: &str, storage: &str) -> Result<(), Error> {
         let capacity = json!({ "capacity": { "storage": storage } });
         let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
-        let patch = Patch::Merge(json!({ "spec": capacity }));
-        let grown = volumes.patch(volume, &PatchParams::default(), &patch).await;
+        let Some(seen) = self.volumes.get(&ObjectKey::cluster(volume)) else { return Ok(()) };
+        let grown = merge(&volumes, &*seen, Part::Whole, &json!({ "spec": capacity })).await;
         grown.map_err(Error::during("growing the volume"))?;
         let key = ObjectKey::of(claim);
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &key.namespace);
-        let metadata = json!({ "resourceVersion": claim.metadata.resource_version });
-        let patch = Patch::Merge(json!({ "metadata": metadata, "status": capacity }));
-        let written = claims.patch_status(&key.name, &PatchParams::default(), &patch).await;
+        let written = merge(&claims, claim, Part::Status, &json!({ "status": capacity })).await;
         written.map_err(Error::during("writing the claim's capacity"))?;
         self.tell(claim, EventType::Normal, "VolumeResizeSuccessful", "Resize volume succeeded".to_owned());
         Ok(())

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use client::{Change, Client, Lister, ObjectKey, is_not_found};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use platform::clock::SharedClock;
 use serde_json::json;
 
 use crate::assembly::{Controllers, Wiring};
 use crate::objects::{AnyMetadata, ResourceKind, discover};
 use crate::runtime::{Error, Next, Reconcile};
+use crate::update::{Part, merge};
 use plan::{Content, Progress};
 
 /// The finalizer that is ours to remove.
@@ -55,7 +56,11 @@ pub fn start(controllers: &mut Controllers) {
             wake.add(namespace.clone());
         }
     });
-    let controller = Namespaces { client: controllers.client.clone(), clock: controllers.clock.clone(), namespaces };
+    let controller = Namespaces {
+        client: controllers.client_of("namespace-controller"),
+        clock: controllers.clock.clone(),
+        namespaces,
+    };
     controllers.add(controller, wiring, 4);
 }
 
@@ -154,10 +159,9 @@ impl Namespaces {
         if wanted == present {
             return Ok(());
         }
-        let name = namespace.metadata.name.as_deref().unwrap_or_default();
-        let patch = Patch::Merge(json!({ "status": { "conditions": wanted } }));
+        let patch = json!({ "status": { "conditions": wanted } });
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let patched = namespaces.patch_status(name, &PatchParams::default(), &patch).await;
+        let patched = merge(&namespaces, namespace, Part::Status, &patch).await;
         match patched {
             Err(error) if !is_not_found(&error) => Err(Error::during("writing the namespace's conditions")(error)),
             _ => Ok(()),

@@ -55,7 +55,7 @@ pub fn start(controllers: &mut Controllers, grace_period: Duration, rates: Evict
         _ => None,
     });
     let controller = NodeLifecycle {
-        client: controllers.client.clone(),
+        client: controllers.client_of("node-controller"),
         clock: controllers.clock.clone(),
         events: controllers.events("node-controller"),
         nodes: wiring.reads(&controllers.watches.nodes),

@@ -88,7 +88,7 @@ pub fn start(controllers: &mut Controllers) {
         unbound.iter().map(|claim| Key::claim(claim)).collect::<Vec<_>>()
     });
     let controller = PersistentVolumes {
-        client: controllers.client.clone(),
+        client: controllers.client_of("persistent-volume-binder"),
         clock: controllers.clock.clone(),
         events: controllers.events("persistentvolume-controller"),
         queue: wiring.queue(),

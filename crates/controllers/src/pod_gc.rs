@@ -67,7 +67,7 @@ pub fn start(controllers: &mut Controllers) {
         known.matching(|pod| pod.node == name).iter().map(|pod| Key::Pod(pod.object_key())).collect()
     });
     let controller = PodGc {
-        client: controllers.client.clone(),
+        client: controllers.client_of("pod-garbage-collector"),
         clock: controllers.clock.clone(),
         nodes: wiring.reads(&controllers.watches.nodes),
         pods,

@@ -65,9 +65,9 @@ fn start_kind<K: ReplicaKind>(
     let by_namespace = index.by_namespace.clone();
     wiring.wakes(&mut controllers.watches.pods, move |change| woken_by_pod(change, &by_namespace));
     let controller = Replication {
-        client: controllers.client.clone(),
+        client: controllers.client_of(K::COMPONENT),
         clock: controllers.clock.clone(),
-        control: PodControl::new(controllers.client.clone(), events),
+        control: PodControl::new(controllers.client_of(K::COMPONENT), events),
         sets: lister,
         index,
         pods: wiring.reads(&controllers.watches.pods),

@@ -57,7 +57,7 @@ pub fn start(controllers: &mut Controllers) {
     });
     wiring.waits_for(controllers.objects.synced());
     let kinds = controllers.objects.kinds();
-    let (client, clock) = (controllers.client.clone(), controllers.clock.clone());
+    let (client, clock) = (controllers.client_of("resourcequota-controller"), controllers.clock.clone());
     controllers.add(QuotaController { client, clock, kinds, quotas }, wiring, 5);
 }
 

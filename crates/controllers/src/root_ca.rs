@@ -27,11 +27,11 @@ struct RootCa {
 }
 
 /// What is to be done in one namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+#[derive(Debug, PartialEq)]
+enum Action<'a> {
     Nothing,
     Create,
-    Restore,
+    Restore(&'a ConfigMap),
 }
 
 /// Whether a ConfigMap says exactly what it should.
@@ -40,12 +40,11 @@ pub fn is_intact(config_map: &ConfigMap, bundle: &str) -> bool {
     data.is_some_and(|data| data.len() == 1 && data.get(FILE).is_some_and(|present| present == bundle))
 }
 
-fn plan(active: bool, published: Option<&PublishedCa>) -> Action {
+fn plan(active: bool, published: Option<&PublishedCa>) -> Action<'_> {
     match published {
         _ if !active => Action::Nothing,
         None => Action::Create,
-        Some(published) if published.intact => Action::Nothing,
-        Some(_) => Action::Restore,
+        Some(published) => published.altered.as_deref().map_or(Action::Nothing, Action::Restore),
     }
 }
 
@@ -55,7 +54,7 @@ pub fn start(controllers: &mut Controllers, bundle: &str) {
     wiring.wakes(&mut controllers.watches.namespaces, |change| change.object()?.metadata.name.clone());
     wiring.wakes(&mut controllers.watches.published_cas, |change| Some(change.object()?.namespace.clone()));
     let controller = RootCa {
-        client: controllers.client.clone(),
+        client: controllers.client_of("root-ca-cert-publisher"),
         bundle: bundle.to_owned(),
         namespaces: wiring.reads(&controllers.watches.namespaces),
         published: wiring.reads(&controllers.watches.published_cas),
@@ -74,7 +73,7 @@ impl Reconcile for RootCa {
         let result = match plan(active, published.as_deref()) {
             Action::Nothing => return Ok(Next::OnWakeUp),
             Action::Create => config_maps.create(&PostParams::default(), &self.config_map()).await,
-            Action::Restore => self.restore(&config_maps).await,
+            Action::Restore(altered) => self.restore(&config_maps, altered).await,
         };
         match result {
             // Whoever was faster, or took the namespace away, woke us too.
@@ -88,8 +87,8 @@ impl Reconcile for RootCa {
 
 impl RootCa {
     /// Replaces the whole data, whatever somebody added to it.
-    async fn restore(&self, config_maps: &Api<ConfigMap>) -> Result<ConfigMap, kube::Error> {
-        let mut config_map = config_maps.get(CONFIG_MAP_NAME).await?;
+    async fn restore(&self, config_maps: &Api<ConfigMap>, altered: &ConfigMap) -> Result<ConfigMap, kube::Error> {
+        let mut config_map = altered.clone();
         config_map.data = self.config_map().data;
         config_maps.replace(CONFIG_MAP_NAME, &PostParams::default(), &config_map).await
     }
@@ -115,10 +114,14 @@ mod tests {
 
     #[test]
     fn publishes_where_missing_and_restores_what_was_altered() {
-        let published = |intact| PublishedCa { namespace: "ns".into(), intact };
+        let altered = ConfigMap::default();
+        let published = |altered: Option<&ConfigMap>| PublishedCa {
+            namespace: "ns".into(),
+            altered: altered.cloned().map(Box::new),
+        };
         assert_eq!(plan(true, None), Action::Create);
-        assert_eq!(plan(true, Some(&published(true))), Action::Nothing);
-        assert_eq!(plan(true, Some(&published(false))), Action::Restore);
+        assert_eq!(plan(true, Some(&published(None))), Action::Nothing);
+        assert_eq!(plan(true, Some(&published(Some(&altered)))), Action::Restore(&altered));
         assert_eq!(plan(false, None), Action::Nothing);
     }
 

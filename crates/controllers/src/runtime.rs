@@ -38,6 +38,12 @@ pub enum Error {
         /// Why it failed.
         source: kube::Error,
     },
+    /// A certificate could not be signed.
+    #[error("signing a certificate")]
+    Sign {
+        /// Why not.
+        source: crate::certificates::AuthorityError,
+    },
     /// The file system said no.
     #[error("{act}")]
     Io {

@@ -28,7 +28,7 @@ pub fn start(controllers: &mut Controllers) {
         _ => None,
     });
     let controller = ServiceAccounts {
-        client: controllers.client.clone(),
+        client: controllers.client_of("service-account-controller"),
         namespaces: wiring.reads(&controllers.watches.namespaces),
         accounts: wiring.reads(&controllers.watches.default_accounts),
     };

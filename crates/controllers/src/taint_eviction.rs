@@ -50,7 +50,7 @@ pub fn start(controllers: &mut Controllers) {
         known.matching(|pod| pod.node == name).iter().map(|pod| pod.object_key()).collect()
     });
     let controller = TaintEviction {
-        client: controllers.client.clone(),
+        client: controllers.client_of("node-controller"),
         clock: controllers.clock.clone(),
         events: controllers.events("taint-eviction-controller"),
         nodes,

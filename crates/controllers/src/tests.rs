@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use platform::clock::SystemClock;
+use platform::random::SystemRandom;
 use platform::tasks::{TaskKind, spawn};
 use serde_json::{Value, json};
 use testkit::fake_api::FakeApi;
@@ -26,13 +27,17 @@ impl Bench {
     fn start(api: FakeApi) -> Self {
         let config = Config {
             clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            authority: None,
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: EvictionRates::default(),
         };
         let cancel = CancellationToken::new();
-        spawn(TaskKind::Worker, "controllers", run(api.client(), config, cancel.clone()));
+        let (shared, of) = (api.client(), api.client());
+        let clients = Clients::new(shared, move |_| of.clone());
+        spawn(TaskKind::Worker, "controllers", run(clients, config, cancel.clone()));
         Self { api, cancel }
     }
 

@@ -27,7 +27,7 @@ pub fn start(controllers: &mut Controllers) {
         let job = change.object().filter(|job| expiry(job).is_some());
         job.map(|job| ObjectKey::of(&**job))
     });
-    let (client, clock) = (controllers.client.clone(), controllers.clock.clone());
+    let (client, clock) = (controllers.client_of("ttl-after-finished-controller"), controllers.clock.clone());
     controllers.add(TtlAfterFinished { client, clock, jobs }, wiring, 2);
 }
 

@@ -4,19 +4,20 @@ use client::{Client, Lister, ObjectKey};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::assembly::{Controllers, Wiring};
 use crate::persistent_volume::Key;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::update::{Part, merge};
 use crate::watches::PodFacts;
 
 const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
 
 struct VolumeProtection {
-    client: Client,
+    claims_client: Client,
+    volumes_client: Client,
     claims: Lister<PersistentVolumeClaim>,
     volumes: Lister<PersistentVolume>,
     pods: Lister<PodFacts>,
@@ -37,7 +38,8 @@ pub fn start(controllers: &mut Controllers) {
         pod.claims.iter().map(|claim| Key::Claim(ObjectKey::new(&*namespace, claim.as_str()))).collect()
     });
     let controller = VolumeProtection {
-        client: controllers.client.clone(),
+        claims_client: controllers.client_of("pvc-protection-controller"),
+        volumes_client: controllers.client_of("pv-protection-controller"),
         claims: wiring.reads(&controllers.watches.claims),
         volumes: wiring.reads(&controllers.watches.volumes),
         pods: wiring.reads(&controllers.watches.pods),
@@ -66,9 +68,9 @@ impl Reconcile for VolumeProtection {
                 if let Some(claim) = held
                     && self.pods.matching(|pod| uses(pod, key)).is_empty()
                 {
-                    let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &key.namespace);
+                    let api: Api<PersistentVolumeClaim> = Api::namespaced(self.claims_client.clone(), &key.namespace);
                     let patch = without(&claim.metadata, CLAIM_FINALIZER);
-                    let patched = api.patch(&key.name, &PatchParams::default(), &patch).await;
+                    let patched = merge(&api, &*claim, Part::Whole, &patch).await;
                     patched.map_err(Error::during("letting the claim go"))?;
                 }
             }
@@ -77,9 +79,9 @@ impl Reconcile for VolumeProtection {
                 let phase = |volume: &PersistentVolume| volume.status.as_ref().and_then(|status| status.phase.clone());
                 let held = volume.filter(|volume| is_held(&volume.metadata, VOLUME_FINALIZER));
                 if let Some(volume) = held.filter(|volume| phase(volume).as_deref() != Some("Bound")) {
-                    let api: Api<PersistentVolume> = Api::all(self.client.clone());
+                    let api: Api<PersistentVolume> = Api::all(self.volumes_client.clone());
                     let patch = without(&volume.metadata, VOLUME_FINALIZER);
-                    let patched = api.patch(name, &PatchParams::default(), &patch).await;
+                    let patched = merge(&api, &*volume, Part::Whole, &patch).await;
                     patched.map_err(Error::during("letting the volume go"))?;
                 }
             }
@@ -88,8 +90,8 @@ impl Reconcile for VolumeProtection {
     }
 }
 
-/// The patch that takes a finalizer away, of the object as it was seen.
-fn without(metadata: &ObjectMeta, finalizer: &str) -> Patch<serde_json::Value> {
+/// The patch that takes a finalizer away.
+fn without(metadata: &ObjectMeta, finalizer: &str) -> Value {
     let left: Vec<&String> = metadata.finalizers.iter().flatten().filter(|held| *held != finalizer).collect();
-    Patch::Merge(json!({ "metadata": { "resourceVersion": metadata.resource_version, "finalizers": left } }))
+    json!({ "metadata": { "finalizers": left } })
 }

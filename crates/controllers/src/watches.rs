@@ -4,6 +4,7 @@ use client::{Client, Index, ObjectKey, Reflector};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota,
@@ -29,8 +30,8 @@ const LEASE_NAMESPACE: &str = "kube-node-lease";
 pub struct PublishedCa {
     /// Where.
     pub namespace: String,
-    /// Whether it says what it should.
-    pub intact: bool,
+    /// The ConfigMap, when it does not say what it should.
+    pub altered: Option<Box<ConfigMap>>,
 }
 
 /// All shared reflectors. Controllers subscribe and take listers before [`Watches::run`].
@@ -48,6 +49,7 @@ pub struct Watches {
     pub volumes: Reflector<PersistentVolume>,
     pub classes: Reflector<StorageClass>,
     pub cluster_roles: Reflector<ClusterRole>,
+    pub signing_requests: Reflector<CertificateSigningRequest>,
     pub replica_sets: Reflector<ReplicaSet>,
     pub replica_set_index: OwnedIndex<ReplicaSet>,
     pub replication_controllers: Reflector<ReplicationController>,
@@ -120,7 +122,7 @@ impl Watches {
         let root_ca = root_ca.to_owned();
         let published_ca = move |config_map: ConfigMap| PublishedCa {
             namespace: config_map.metadata.namespace.clone().unwrap_or_default(),
-            intact: crate::root_ca::is_intact(&config_map, &root_ca),
+            altered: (!crate::root_ca::is_intact(&config_map, &root_ca)).then(|| Box::new(config_map)),
         };
         let mut pods = Reflector::projecting(Api::all(client.clone()), PodFacts::of);
         let mut replica_sets = Reflector::new(Api::all(client.clone()));
@@ -160,6 +162,7 @@ impl Watches {
             classes: Reflector::new(Api::all(client.clone())),
             cluster_roles: Reflector::new(Api::all(client.clone())),
             quotas: Reflector::new(Api::all(client.clone())),
+            signing_requests: Reflector::new(Api::all(client.clone())),
         }
     }
 
@@ -182,6 +185,7 @@ impl Watches {
             self.jobs.run(cancel.clone()),
             self.deployments.run(cancel.clone()),
             self.quotas.run(cancel.clone()),
+            self.signing_requests.run(cancel.clone()),
         );
     }
 }

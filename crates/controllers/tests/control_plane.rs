@@ -72,13 +72,19 @@ impl ControlPlane {
         let cancel = CancellationToken::new();
         let controllers = controllers::Config {
             clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            authority: None,
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: controllers::EvictionRates::default(),
         };
-        let user = client(UserInfo::new("system:kube-controller-manager", ["system:masters"]));
-        spawn(TaskKind::Worker, "controllers", controllers::run(user, controllers, cancel.clone()));
+        let shared = client(UserInfo::new("system:kube-controller-manager", none));
+        let server = Arc::clone(&api_server);
+        let clients = controllers::Clients::new(shared, move |controller| {
+            Client::new(server.in_process(UserInfo::service_account("kube-system", controller)), "default")
+        });
+        spawn(TaskKind::Worker, "controllers", controllers::run(clients, controllers, cancel.clone()));
         let scheduler =
             scheduler::Config { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), instance: "host".into() };
         let user = client(UserInfo::new("system:kube-scheduler", none));

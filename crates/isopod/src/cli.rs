@@ -2,6 +2,7 @@
 
 mod audit;
 mod datastore;
+mod identity;
 mod kubelet;
 mod limits;
 
@@ -13,6 +14,7 @@ use network::Cidr;
 
 pub use audit::Audit;
 pub use datastore::Datastore;
+pub use identity::Identity;
 pub use kubelet::Kubelet;
 pub use limits::Limits;
 
@@ -156,6 +158,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub node_evictions: NodeEvictions,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub identity: Identity,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub kubelet: Kubelet,

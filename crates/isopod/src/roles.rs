@@ -99,14 +99,14 @@ impl ControlPlane {
         let keeper = bootstrap::flow_control::run(admin, plane.clock.clone(), cancel.clone());
         plane.spawn("flow control objects", keeper);
         plane.api_server.started();
-        plane.start_components(settings, cancel);
+        plane.start_components(settings, cancel)?;
         let socket = settings.data_dir.snapshot_socket();
         let snapshots = snapshot::serve(&socket, &settings.datastore, plane.store.clone(), cancel.clone());
         plane.spawn("snapshots", snapshots.context("cannot listen on the snapshot socket")?);
         Ok(plane)
     }
 
-    fn start_components(&mut self, settings: &Settings, cancel: &CancellationToken) {
+    fn start_components(&mut self, settings: &Settings, cancel: &CancellationToken) -> Result<()> {
         let client = self.client(UserInfo::new("system:kube-scheduler", [] as [&str; 0]));
         let config = scheduler::Config {
             clock: self.clock.clone(),
@@ -114,14 +114,20 @@ impl ControlPlane {
             instance: settings.node_name.clone(),
         };
         self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
-        let client = self.client(UserInfo::new("system:kube-controller-manager", ["system:masters"]));
         let local_path = controllers::LocalPath {
             provisioner: bootstrap::objects::LOCAL_PATH_PROVISIONER.to_owned(),
             node_name: settings.node_name.clone(),
             directory: settings.data_dir.storage(),
         };
+        let authority = controllers::ClusterAuthority::new(
+            &self.pki.authority,
+            &self.pki.authority_key,
+            settings.identity.cluster_signing_duration,
+        );
         let config = controllers::Config {
             clock: self.clock.clone(),
+            random: self.random.clone(),
+            authority: Some(Arc::new(authority.context("cannot sign certificates")?)),
             root_ca: self.pki.authority.clone(),
             local_path: Some(local_path),
             node_monitor_grace_period: settings.node_monitor_grace_period,
@@ -132,7 +138,18 @@ impl ControlPlane {
                 disrupted_from: settings.node_evictions.unhealthy_zone_threshold,
             },
         };
-        self.spawn("controllers", controllers::run(client, config, cancel.clone()));
+        self.spawn("controllers", controllers::run(self.controller_clients(), config, cancel.clone()));
+        Ok(())
+    }
+
+    /// Each controller writes as its own ServiceAccount, with its own role.
+    fn controller_clients(&self) -> controllers::Clients {
+        let shared = self.client(UserInfo::new("system:kube-controller-manager", [] as [&str; 0]));
+        let api_server = self.api_server.clone();
+        controllers::Clients::new(shared, move |controller| {
+            let user = UserInfo::service_account("kube-system", controller);
+            Client::new(api_server.in_process(user), "default")
+        })
     }
 
     fn spawn(&mut self, name: &'static str, component: impl Future<Output = ()> + Send + 'static) {

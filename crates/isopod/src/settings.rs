@@ -49,6 +49,8 @@ pub struct Settings {
     pub limits: apiserver::Limits,
     /// What the audit log tells.
     pub audit: cli::Audit,
+    /// Flags about identities.
+    pub identity: cli::Identity,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -117,6 +119,7 @@ impl Settings {
             .map_err(|problem| anyhow::anyhow!(problem))?,
             limits: arguments.limits.resolve(),
             audit: arguments.audit,
+            identity: arguments.identity,
             kubelet: arguments.kubelet,
         })
     }

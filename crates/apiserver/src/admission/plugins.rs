@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Plugin, always_pull_images, certificate_requester, default_ingress_class, default_toleration_seconds, limit_ranger,
+    Plugin, always_pull_images, certificates, default_ingress_class, default_toleration_seconds, limit_ranger,
     namespace_lifecycle, node_restriction, owner_references, pod_security, priority, resource_quota, role_escalation,
     runtime_class, service_account, storage, taint_nodes_by_condition,
 };
@@ -38,7 +38,11 @@ static ALL: &[(&str, Use, &dyn Plugin)] = &[
     ("PersistentVolumeClaimResize", On, &storage::PersistentVolumeClaimResize),
     ("RuntimeClass", On, &runtime_class::RuntimeClass),
     ("RoleEscalation", Fixed, &role_escalation::RoleEscalation),
-    ("CertificateRequester", Fixed, &certificate_requester::CertificateRequester),
+    ("CertificateRequester", Fixed, &certificates::CertificateRequester),
+    ("CertificateApproval", On, &certificates::CertificateApproval),
+    ("CertificateSigning", On, &certificates::CertificateSigning),
+    ("ClusterTrustBundleAttest", On, &certificates::ClusterTrustBundleAttest),
+    ("CertificateSubjectRestriction", On, &certificates::CertificateSubjectRestriction),
     ("DefaultIngressClass", On, &default_ingress_class::DefaultIngressClass),
     // Nothing may be charged that is refused afterwards.
     ("ResourceQuota", On, &resource_quota::ResourceQuotaAdmission),

@@ -1,10 +1,10 @@
 //! The `certificates.k8s.io` group. CertificateSigningRequests: approved by one, signed by another.
 
 use api::Gvk;
-use api::certificates::v1::certificate_signing_request::{APPROVED, DENIED};
-use api::k8s_openapi::api::certificates::v1::{
-    CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestStatus,
-};
+use api::Kind;
+use api::certificates::v1::certificate_signing_request::{APPROVED, DENIED, conditions_of, validate_approval_update};
+use api::field::ErrorList;
+use api::k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestStatus};
 
 use crate::registry::strategy::{Part, Preparation, Strategy};
 use crate::registry::{Action, Backing, PART_VERBS, Resource, ResourceInfo, Stored, SubresourceInfo};
@@ -50,30 +50,32 @@ impl Strategy for Rules {
                 let conditions = new.status.take().and_then(|status| status.conditions);
                 let kept = old.status.clone().unwrap_or_default();
                 new.status = Some(CertificateSigningRequestStatus { conditions, ..kept });
-                complete_times(new);
             }
-            Part::Status => {
-                // A signer has no say in whether it should sign.
-                let verdict = |condition: &CertificateSigningRequestCondition| {
-                    matches!(condition.type_.as_str(), APPROVED | DENIED)
-                };
-                let conditions = new.status.get_or_insert_default().conditions.get_or_insert_default();
-                conditions.retain(|condition| !verdict(condition));
-                let before = old.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-                conditions.splice(0..0, before.filter(|condition| verdict(condition)).cloned());
-                complete_times(new);
-            }
+            Part::Status => [APPROVED, DENIED].iter().for_each(|kind| keep_conditions(new, old, kind)),
             _ => new.status.clone_from(&old.status),
+        }
+    }
+
+    fn validate_update(
+        &self,
+        part: Part,
+        new: &CertificateSigningRequest,
+        old: &CertificateSigningRequest,
+    ) -> ErrorList {
+        match part {
+            Part::Approval => validate_approval_update(new, old),
+            Part::Status => new.validate_status_update(old),
+            _ => Kind::validate_update(new, old),
         }
     }
 }
 
-/// A condition changed when it was last written, unless it says otherwise.
-fn complete_times(request: &mut CertificateSigningRequest) {
-    let conditions = request.status.iter_mut().filter_map(|status| status.conditions.as_mut()).flatten();
-    for condition in conditions {
-        if condition.last_transition_time.is_none() {
-            condition.last_transition_time.clone_from(&condition.last_update_time);
-        }
+/// A signer has no say in whether it should sign. What it adds or takes away is left for validation to refuse.
+fn keep_conditions(new: &mut CertificateSigningRequest, old: &CertificateSigningRequest, kind: &str) {
+    let before: Vec<_> = conditions_of(old, kind).cloned().collect();
+    let conditions = new.status.iter_mut().filter_map(|status| status.conditions.as_mut()).flatten();
+    let now: Vec<_> = conditions.filter(|condition| condition.type_ == kind).collect();
+    if now.len() == before.len() {
+        now.into_iter().zip(before).for_each(|(now, before)| *now = before);
     }
 }

@@ -6,7 +6,7 @@ use client::{ObjectKey, object_reference};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::core::NamespaceResourceScope;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use super::claim_plan::{
 use super::volume_plan::{VolumePlan, plan_volume};
 use super::{Key, PersistentVolumes, volume_name};
 use crate::runtime::{Error, Next};
+use crate::update::{Part, merge};
 
 impl PersistentVolumes {
     pub(super) async fn reconcile_claim(&self, key: &ObjectKey) -> Result<Next, Error> {
@@ -113,16 +114,12 @@ impl PersistentVolumes {
 
     async fn patch_claim(&self, claim: &PersistentVolumeClaim, patch: Value) -> Result<PersistentVolumeClaim, Error> {
         let api: Api<PersistentVolumeClaim> = self.namespaced(claim);
-        let name = claim.metadata.name.as_deref().unwrap_or_default();
-        let patch = versioned(patch, claim.metadata.resource_version.as_deref());
-        api.patch(name, &PatchParams::default(), &patch).await.map_err(Error::during("writing the claim"))
+        merge(&api, claim, Part::Whole, &patch).await.map_err(Error::during("writing the claim"))
     }
 
     async fn patch_claim_status(&self, claim: &PersistentVolumeClaim, status: Value) -> Result<(), Error> {
         let api: Api<PersistentVolumeClaim> = self.namespaced(claim);
-        let name = claim.metadata.name.as_deref().unwrap_or_default();
-        let patch = versioned(json!({ "status": status }), claim.metadata.resource_version.as_deref());
-        let written = api.patch_status(name, &PatchParams::default(), &patch).await;
+        let written = merge(&api, claim, Part::Status, &json!({ "status": status })).await;
         written.map(drop).map_err(Error::during("writing the claim's status"))
     }
 
@@ -162,9 +159,7 @@ impl PersistentVolumes {
         status["message"] = json!(note.as_ref().map(|note| &note.message));
         status["reason"] = json!(note.as_ref().map(|note| note.reason));
         let api: Api<PersistentVolume> = Api::all(self.client.clone());
-        let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let patch = versioned(json!({ "status": status }), volume.metadata.resource_version.as_deref());
-        let written = api.patch_status(name, &PatchParams::default(), &patch).await;
+        let written = merge(&api, volume, Part::Status, &json!({ "status": status })).await;
         written.map_err(Error::during("writing the volume's phase"))?;
         if let Some(note) = note {
             self.events.event(&object_reference(volume), note.kind, note.reason, note.message);
@@ -174,17 +169,9 @@ impl PersistentVolumes {
 
     async fn patch_volume(&self, volume: &PersistentVolume, patch: Value) -> Result<(), Error> {
         let api: Api<PersistentVolume> = Api::all(self.client.clone());
-        let name = volume.metadata.name.as_deref().unwrap_or_default();
-        let patch = versioned(patch, volume.metadata.resource_version.as_deref());
-        let written = api.patch(name, &PatchParams::default(), &patch).await;
+        let written = merge(&api, volume, Part::Whole, &patch).await;
         written.map(drop).map_err(Error::during("writing the volume"))
     }
-}
-
-/// A merge patch that is refused when the object is not the one it was decided on.
-fn versioned(mut patch: Value, version: Option<&str>) -> Patch<Value> {
-    patch["metadata"]["resourceVersion"] = json!(version);
-    Patch::Merge(patch)
 }
 
 /// What makes the volume the claim's, unless it is.

@@ -1,7 +1,11 @@
 //! CertificateSigningRequests.
 
-use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestCondition, CertificateSigningRequestSpec,
+};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::certificates::{pem, request};
 use crate::field::{ErrorList, Json, Path, duplicate, forbidden, invalid, not_supported, required};
 use crate::meta::{Scope, validate_meta, validate_meta_update};
 use crate::names::{dns1123_label, dns1123_subdomain, path_segment_name};
@@ -17,8 +21,6 @@ pub const FAILED: &str = "Failed";
 
 const SPEC: Path<'static> = Path::new("spec");
 const STATUS: Path<'static> = Path::new("status");
-const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE REQUEST-----";
-const PEM_END: &str = "-----END CERTIFICATE REQUEST-----";
 /// The shortest life a certificate may be asked for.
 const MIN_SECONDS: i32 = 600;
 const USAGES: &[&str] = &[
@@ -69,44 +71,108 @@ impl Kind for CertificateSigningRequest {
             errors.push(invalid(&path, seconds, "may not specify a duration less than 600 seconds (10 minutes)"));
         }
         validate_conditions(self, &mut errors);
+        if let Err(problem) = check_certificate(certificate(self)) {
+            errors.push(invalid(&STATUS.child("certificate"), "<certificate data>", problem));
+        }
         errors
     }
 
     fn validate_update(&self, old: &Self) -> ErrorList {
-        let mut errors = self.validate();
-        errors.extend(validate_meta_update(&self.metadata, &old.metadata));
-        let path = STATUS.child("conditions");
-        for kind in [APPROVED, DENIED, FAILED] {
-            if has_condition(old, kind) && !has_condition(self, kind) {
-                errors.push(forbidden(&path, format!("updates may not remove a condition of type {kind:?}")));
-            }
+        let mut errors = validate_any_update(self, old);
+        keeps_verdict(self, old, &mut errors);
+        if certificate(self) != certificate(old) {
+            errors.push(forbidden(&STATUS.child("certificate"), "updates may not set certificate content"));
         }
         errors
     }
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
-        let mut errors = Kind::validate_update(self, old);
-        let certificate = |request: &Self| {
-            request.status.as_ref().and_then(|status| status.certificate.clone()).filter(|data| !data.0.is_empty())
-        };
-        if certificate(old).is_some() && certificate(self) != certificate(old) {
-            errors.push(forbidden(&STATUS.child("certificate"), "updates may not modify a set certificate"));
+        let mut errors = validate_any_update(self, old);
+        keeps_verdict(self, old, &mut errors);
+        if !certificate(old).is_empty() && certificate(self) != certificate(old) {
+            let path = STATUS.child("certificate");
+            errors.push(forbidden(&path, "updates may not modify existing certificate content"));
         }
         errors
     }
 }
 
-fn has_condition(request: &CertificateSigningRequest, kind: &str) -> bool {
+/// Every problem of a verdict.
+pub fn validate_approval_update(new: &CertificateSigningRequest, old: &CertificateSigningRequest) -> ErrorList {
+    let mut errors = validate_any_update(new, old);
+    if certificate(new) != certificate(old) {
+        errors.push(forbidden(&STATUS.child("certificate"), "updates may not set certificate content"));
+    }
+    errors
+}
+
+fn validate_any_update(new: &CertificateSigningRequest, old: &CertificateSigningRequest) -> ErrorList {
+    let mut errors = new.validate();
+    errors.extend(validate_meta_update(&new.metadata, &old.metadata));
+    for kind in [APPROVED, DENIED, FAILED] {
+        if conditions_of(new, kind).count() < conditions_of(old, kind).count() {
+            let text = format!("updates may not remove a condition of type {kind:?}");
+            errors.push(forbidden(&STATUS.child("conditions"), text));
+        }
+    }
+    errors
+}
+
+/// Only a verdict gives or changes a verdict.
+fn keeps_verdict(new: &CertificateSigningRequest, old: &CertificateSigningRequest, errors: &mut ErrorList) {
+    for kind in [APPROVED, DENIED] {
+        let (mut now, mut before) = (conditions_of(new, kind), conditions_of(old, kind));
+        let act = match (now.clone().count(), before.clone().count()) {
+            (many, few) if many > few => "add",
+            (few, many) if few < many => continue, // told above
+            _ if now.by_ref().eq(before.by_ref()) => continue,
+            _ => "modify",
+        };
+        let text = format!("updates may not {act} a condition of type {kind:?}");
+        errors.push(forbidden(&STATUS.child("conditions"), text));
+    }
+}
+
+/// The conditions of one type.
+pub fn conditions_of<'a>(
+    request: &'a CertificateSigningRequest,
+    kind: &'a str,
+) -> impl Iterator<Item = &'a CertificateSigningRequestCondition> + Clone {
     let lists = request.status.iter().filter_map(|status| status.conditions.as_ref());
-    lists.flatten().any(|condition| condition.type_ == kind)
+    lists.flatten().filter(move |condition| condition.type_ == kind)
+}
+
+/// The certificate that was issued; empty while none was.
+pub fn certificate(request: &CertificateSigningRequest) -> &[u8] {
+    let issued = request.status.as_ref().and_then(|status| status.certificate.as_ref());
+    issued.map_or(&[], |certificate| certificate.0.as_slice())
+}
+
+fn check_certificate(text: &[u8]) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let blocks = pem::blocks(&String::from_utf8_lossy(text));
+    if blocks.is_empty() {
+        return Err("must contain at least one CERTIFICATE PEM block".to_owned());
+    }
+    for block in blocks {
+        if block.label != "CERTIFICATE" {
+            return Err(format!("only CERTIFICATE PEM blocks are allowed, found {:?}", block.label));
+        }
+        if block.has_headers {
+            return Err("no PEM block headers are permitted".to_owned());
+        }
+        if !X509Certificate::from_der(&block.data).is_ok_and(|(rest, _)| rest.is_empty()) {
+            return Err("x509: malformed certificate".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn validate_request(spec: &CertificateSigningRequestSpec, errors: &mut ErrorList) {
-    let text = String::from_utf8_lossy(&spec.request.0);
-    let text = text.trim();
-    if !text.starts_with(PEM_BEGIN) || !text.ends_with(PEM_END) {
-        let message = "PEM block type must be CERTIFICATE REQUEST";
-        errors.push(invalid(&SPEC.child("request"), Json(&spec.request), message));
+    if let Err(problem) = request::verify(&spec.request.0) {
+        errors.push(invalid(&SPEC.child("request"), Json(&spec.request), problem.to_string()));
     }
 }
 
@@ -187,13 +253,27 @@ mod tests {
 
     use super::*;
 
+    /// A request for `system:node:a` of `system:nodes`, made with a key nobody kept.
+    const REQUEST: &str = "-----BEGIN CERTIFICATE REQUEST-----
+MIHqMIGRAgEAMC8xFTATBgNVBAoMDHN5c3RlbTpub2RlczEWMBQGA1UEAwwNc3lz
+dGVtOm5vZGU6YTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAfpy89EBsGe8Sd5
+AbRuIb0H4AFoiFAOfXTlie5/m5/gEUUe3hOo7ERDm+LJv6LCzgxdzWG6JYLe6KJq
+Xuer4MKgADAKBggqhkjOPQQDAgNIADBFAiEA6DK0MhWv5C+naSqgBAO2KhOEFl0B
+U0updI5QNznTsPcCIG1STc93pZLWfJNAM0FNnWn9QTvOsEi3hdDAyeUbArlH
+-----END CERTIFICATE REQUEST-----
+";
+
     fn request(signer: &str, usage: &str) -> CertificateSigningRequest {
         let spec = json!({"signerName": signer, "usages": [usage], "request": ""});
         let mut request: CertificateSigningRequest =
             serde_json::from_value(json!({"metadata": {"name": "r", "resourceVersion": "1"}, "spec": spec})).unwrap();
-        request.spec.request = ByteString(format!("{PEM_BEGIN}\nAAAA\n{PEM_END}\n").into_bytes());
+        request.spec.request = ByteString(REQUEST.as_bytes().to_vec());
         request.set_defaults();
         request
+    }
+
+    fn fields(errors: &ErrorList) -> Vec<&str> {
+        errors.iter().map(|error| error.field.as_str()).collect()
     }
 
     #[test]
@@ -204,13 +284,36 @@ mod tests {
             ("kubernetes.io/legacy-unknown", "client auth", "spec.signerName"),
             ("example.com/a", "odd", "spec.usages[0]"),
         ] {
-            let errors = request(signer, usage).validate();
-            assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), [field], "{signer}");
+            assert_eq!(fields(&request(signer, usage).validate()), [field], "{signer}");
         }
     }
 
     #[test]
-    fn verdicts_stay() {
+    fn requests_are_signed_by_their_key() {
+        let with = |text: &str| {
+            let mut request = request("example.com/a", "client auth");
+            request.spec.request = ByteString(text.as_bytes().to_vec());
+            request.validate().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        for (text, problem) in [
+            (String::new(), "PEM block type must be CERTIFICATE REQUEST"),
+            (REQUEST.replace(" REQUEST", ""), "PEM block type must be CERTIFICATE REQUEST"),
+            (REQUEST.replace("MIHq", "AIHq"), "asn1: structure error"),
+            (
+                REQUEST.replace(
+                    "U0updI5QNznTsPcCIG1STc93pZLWfJNAM0FNnWn9QTvOsEi3hdDAyeUbArlH",
+                    "U0updIAQNznTsPcCIG1STc93pZLWfJNAM0FNnWn9QTvOsEi3hdDAyeUbArlH",
+                ),
+                "x509: verification failure",
+            ),
+        ] {
+            let told = with(&text);
+            assert!(told.starts_with("spec.request: Invalid value: ") && told.contains(problem), "{told}");
+        }
+    }
+
+    #[test]
+    fn each_part_changes_its_own() {
         let plain = request("example.com/a", "client auth");
         let with = |kinds: &[&str]| {
             let list: Vec<_> = kinds.iter().map(|kind| json!({"type": kind, "status": "True"})).collect();
@@ -218,8 +321,18 @@ mod tests {
             request.status = serde_json::from_value(json!({"conditions": list})).unwrap();
             request
         };
-        assert!(Kind::validate_update(&with(&[APPROVED]), &plain).is_empty());
-        assert_eq!(Kind::validate_update(&plain, &with(&[APPROVED])).len(), 1);
+        let approved = with(&[APPROVED]);
+        assert!(validate_approval_update(&approved, &plain).is_empty());
+        assert_eq!(validate_approval_update(&plain, &approved).len(), 1, "a verdict stays");
         assert_eq!(with(&[APPROVED, DENIED]).validate().len(), 1);
+        assert_eq!(fields(&approved.validate_status_update(&plain)), ["status.conditions"]);
+        assert!(with(&[FAILED]).validate_status_update(&plain).is_empty());
+        let mut reworded = approved.clone();
+        reworded.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].message = Some("m".to_owned());
+        assert_eq!(fields(&reworded.validate_status_update(&approved)), ["status.conditions"]);
+        let mut issued = plain.clone();
+        issued.status.as_mut().unwrap().certificate = Some(ByteString(b"junk".to_vec()));
+        assert_eq!(fields(&issued.validate_status_update(&plain)), ["status.certificate"]);
+        assert_eq!(fields(&validate_approval_update(&issued, &plain)), ["status.certificate", "status.certificate"]);
     }
 }
