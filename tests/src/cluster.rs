@@ -234,6 +234,11 @@ impl Cluster {
             .with_context(|| format!("running isopod {arguments:?}"))
     }
 
+    /// The binary under test.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// PID of the server.
     ///
     /// # Errors

@@ -13,8 +13,52 @@ fn main() -> ExitCode {
         certificates_are_asked_approved_signed_and_log_in,
         certificates_nobody_may_have,
         kubelets_requests_are_approved_by_themselves,
+        secrets_are_filled_with_tokens_and_go_with_their_account,
+        bootstrap_tokens_ask_for_certificates,
+        the_token_file_names_users,
+        encrypted_values_are_rewritten_with_a_new_key,
+        bad_files_are_told_with_their_field,
     ];
-    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+    suite::run(start, cases, |context| context.cluster.diagnose())
+}
+
+/// The suite's cluster, with a file of tokens that lives as long.
+struct Context {
+    cluster: Cluster,
+    _files: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.cluster
+    }
+}
+
+fn start() -> Result<Context> {
+    let files = tempfile::tempdir()?;
+    let tokens = files.path().join("tokens.csv");
+    fs::write(&tokens, "ann-s-own-token,ann,a-1,\"dev,ops\"\n")?;
+    let flags = vec![format!("--token-auth-file={}", tokens.display()), "--enable-bootstrap-token-auth".to_owned()];
+    let cluster = Cluster::start(Options { flags, ..Options::default() })?;
+    Ok(Context { cluster, _files: files })
+}
+
+/// `kubectl` as somebody else: `user` is what a kubeconfig says of them.
+fn as_user(cluster: &Cluster, name: &str, user: &Value) -> Result<Kubectl> {
+    let admin = cluster.kubectl().ok(&["config", "view", "--raw", "-o", "json"])?;
+    let mut config: Value = serde_json::from_str(&admin)?;
+    config["users"][0]["user"] = user.clone();
+    let file = cluster.scratch("kubeconfigs")?.join(name);
+    fs::write(&file, config.to_string())?;
+    Ok(Kubectl::new(file, "default"))
+}
+
+/// Who the API server takes somebody for.
+fn whoami(kubectl: &Kubectl) -> Result<Value> {
+    let answer: Value = serde_json::from_str(&kubectl.ok(&["auth", "whoami", "-o", "json"])?)?;
+    Ok(answer["status"]["userInfo"].clone())
 }
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -38,7 +82,8 @@ impl Asked {
     }
 
     fn object(&self, name: &str, signer: &str, usages: &[&str], seconds: Option<i32>) -> Value {
-        let mut spec = json!({"request": base64(self.request.as_bytes()), "signerName": signer, "usages": usages});
+        let mut spec =
+            json!({"request": encode_base64(self.request.as_bytes()), "signerName": signer, "usages": usages});
         if let Some(seconds) = seconds {
             spec["expirationSeconds"] = json!(seconds);
         }
@@ -56,7 +101,7 @@ fn openssl(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn base64(bytes: &[u8]) -> String {
+fn encode_base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
@@ -83,7 +128,7 @@ fn condition(kubectl: &Kubectl, name: &str, kind: &str) -> Result<Value> {
     Ok(find(&conditions).unwrap_or_default())
 }
 
-fn certificates_are_asked_approved_signed_and_log_in(cluster: &Cluster) -> Result<()> {
+fn certificates_are_asked_approved_signed_and_log_in(cluster: &Context) -> Result<()> {
     let admin = cluster.kubectl();
     for (round, kubectl) in admin.every_version()?.into_iter().enumerate() {
         let (name, user) = (format!("login-{round}"), format!("jane-{round}"));
@@ -96,32 +141,21 @@ fn certificates_are_asked_approved_signed_and_log_in(cluster: &Cluster) -> Resul
         let certificate = issued(&kubectl, &name)?;
         ensure!(kubectl.ok(&["get", "csr", &name])?.contains("Approved,Issued"));
         let file = format!("{}.crt", asked.key);
-        fs::write(&file, openssl_base64(&certificate)?)?;
+        fs::write(&file, decode_base64(&certificate)?)?;
         let text = openssl(&["x509", "-in", &file, "-noout", "-subject", "-ext", "extendedKeyUsage,basicConstraints"])?;
         ensure!(text.contains("CA:FALSE") && text.contains("TLS Web Client Authentication"), "{text}");
-        let as_user = [format!("--client-certificate={file}"), format!("--client-key={}", asked.key)];
-        let with = |arguments: &[&str]| kubectl.run(&[arguments, &[as_user[0].as_str(), as_user[1].as_str()]].concat());
-        let whoami = kubectl_whoami(&admin, &as_user)?;
+        let login = json!({"client-certificate": file, "client-key": asked.key});
+        let as_user = as_user(cluster, &name, &login)?;
+        let whoami = whoami(&as_user)?;
         ensure!(whoami["username"] == *user, "{whoami}");
         ensure!(whoami["groups"] == json!(["dev", "ops", "system:authenticated"]), "{whoami}");
-        let refused = with(&["get", "pods"])?;
-        ensure!(
-            refused.both().contains(&format!("User \"{user}\" cannot list resource \"pods\"")),
-            "{}",
-            refused.both()
-        );
+        let refused = as_user.fails(&["get", "pods"])?;
+        ensure!(refused.contains(&format!("User \"{user}\" cannot list resource \"pods\"")), "{refused}");
     }
     Ok(())
 }
 
-/// Who the API server takes the holder of a certificate for.
-fn kubectl_whoami(kubectl: &Kubectl, credential: &[String; 2]) -> Result<Value> {
-    let answer = kubectl.ok(&["auth", "whoami", "-o", "json", &credential[0], &credential[1]])?;
-    let answer: Value = serde_json::from_str(&answer)?;
-    Ok(answer["status"]["userInfo"].clone())
-}
-
-fn openssl_base64(text: &str) -> Result<Vec<u8>> {
+fn decode_base64(text: &str) -> Result<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
@@ -140,7 +174,7 @@ fn openssl_base64(text: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn certificates_nobody_may_have(cluster: &Cluster) -> Result<()> {
+fn certificates_nobody_may_have(cluster: &Context) -> Result<()> {
     let kubectl = cluster.kubectl();
     let create = |object: Value| kubectl.fails_with_input(&["create", "-f", "-"], object.to_string().as_bytes());
     let masters = Asked::new(cluster, "masters", "/O=system:masters/CN=jane", EC)?;
@@ -149,7 +183,7 @@ fn certificates_nobody_may_have(cluster: &Cluster) -> Result<()> {
     ensure!(error.contains(&wanted), "{error}");
     let mut altered = masters.object("altered", CLIENT_SIGNER, &["client auth"], None);
     altered["spec"]["request"] =
-        json!(base64(b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"));
+        json!(encode_base64(b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"));
     let error = create(altered)?;
     ensure!(error.contains("spec.request: Invalid value"), "{error}");
 
@@ -159,7 +193,11 @@ fn certificates_nobody_may_have(cluster: &Cluster) -> Result<()> {
     kubectl.ok(&["certificate", "deny", "denied"])?;
     ensure!(kubectl.ok(&["get", "csr", "denied"])?.contains("Denied"));
     let error = kubectl.fails(&["certificate", "approve", "denied"])?;
-    ensure!(error.contains("Approved and Denied conditions are mutually exclusive"), "{error}");
+    ensure!(error.contains("already Denied"), "{error}");
+    let approve = r#"{"status":{"conditions":[{"type":"Approved","status":"True"}]}}"#;
+    let patch = ["patch", "csr", "denied", "--subresource=approval", "--type=merge", "-p", approve];
+    let error = kubectl.fails(&patch)?;
+    ensure!(error.contains("updates may not remove a condition of type \"Denied\""), "{error}");
     ensure!(kubectl.text("csr/denied", "/status/certificate")?.is_empty());
 
     // What the signer does not sign fails, and says why.
@@ -203,7 +241,7 @@ fn certificates_nobody_may_have(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn kubelets_requests_are_approved_by_themselves(cluster: &Cluster) -> Result<()> {
+fn kubelets_requests_are_approved_by_themselves(cluster: &Context) -> Result<()> {
     let kubectl = cluster.kubectl();
     let usages = ["digital signature", "client auth"];
     let asked = Asked::new(cluster, "kubelet", "/O=system:nodes/CN=system:node:other", EC)?;
@@ -239,5 +277,165 @@ fn kubelets_requests_are_approved_by_themselves(cluster: &Cluster) -> Result<()>
     issued(&kubectl, "joiner")?;
     ensure!(kubectl.ok(&["get", "csr", "stranger"])?.contains("Pending"));
     ensure!(kubectl.text("csr/joiner", "/spec/username")? == "joiner");
+    Ok(())
+}
+
+fn secrets_are_filled_with_tokens_and_go_with_their_account(cluster: &Context) -> Result<()> {
+    let kubectl = cluster.namespace("secret-tokens")?;
+    kubectl.ok(&["create", "serviceaccount", "robot"])?;
+    let secret = |name: &str, account: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+               "metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": account}}})
+    };
+    kubectl.apply(&secret("robot-token", "robot").to_string())?;
+    let held = kubectl.wait_value("secret/robot-token", "/data/token", WAIT, Value::is_string)?;
+    let token = String::from_utf8(decode_base64(held.as_str().unwrap_or_default())?)?;
+    let object = kubectl.value("secret/robot-token", "")?;
+    ensure!(object["data"]["ca.crt"].is_string() && object["data"]["namespace"].is_string(), "{object}");
+    let uid = kubectl.value("serviceaccount/robot", "/metadata/uid")?;
+    ensure!(object["metadata"]["annotations"]["kubernetes.io/service-account.uid"] == uid, "{object}");
+    let robot = as_user(cluster, "robot", &json!({"token": token}))?;
+    let who = whoami(&robot)?;
+    ensure!(who["username"] == "system:serviceaccount:secret-tokens:robot" && who["uid"] == uid, "{who}");
+    // A copy in another Secret is nobody's token.
+    kubectl.ok(&["delete", "secret", "robot-token"])?;
+    let error = robot.fails(&["auth", "whoami"])?;
+    ensure!(error.contains("You must be logged in"), "{error}");
+    // One without account, and one whose account goes, are deleted.
+    kubectl.apply(&secret("nobody-token", "nobody").to_string())?;
+    kubectl.ok(&["wait", "--for=delete", "secret/nobody-token", "--timeout=20s"])?;
+    kubectl.apply(&secret("robot-token", "robot").to_string())?;
+    kubectl.wait_value("secret/robot-token", "/data/token", WAIT, Value::is_string)?;
+    kubectl.ok(&["delete", "serviceaccount", "robot"])?;
+    kubectl.ok(&["wait", "--for=delete", "secret/robot-token", "--timeout=20s"])?;
+    Ok(())
+}
+
+fn bootstrap_tokens_ask_for_certificates(cluster: &Context) -> Result<()> {
+    let kubectl = cluster.kubectl();
+    let secret = |id: &str, expiration: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+               "metadata": {"name": format!("bootstrap-token-{id}"), "namespace": "kube-system"},
+               "stringData": {"token-id": id, "token-secret": "0123456789abcdef", "expiration": expiration,
+                              "usage-bootstrap-authentication": "true",
+                              "auth-extra-groups": "system:bootstrappers:test"}})
+    };
+    let login = |id: &str, secret: &str| {
+        as_user(cluster, &format!("{id}.{secret}"), &json!({"token": format!("{id}.{secret}")}))
+    };
+    kubectl.apply(&secret("joiner", "2999-01-01T00:00:00Z").to_string())?;
+    let joiner = login("joiner", "0123456789abcdef")?;
+    let who = whoami(&joiner)?;
+    ensure!(who["username"] == "system:bootstrap:joiner", "{who}");
+    let groups = json!(["system:bootstrappers", "system:bootstrappers:test", "system:authenticated"]);
+    ensure!(who["groups"] == groups, "{who}");
+    for (id, secret) in [("joiner", "0123456789abcdee"), ("nobody", "0123456789abcdef")] {
+        let error = login(id, secret)?.fails(&["auth", "whoami"])?;
+        ensure!(error.contains("You must be logged in"), "{error}");
+    }
+    for (name, role) in [
+        ("bootstrap", "system:node-bootstrapper"),
+        ("bootstrap-approve", "system:certificates.k8s.io:certificatesigningrequests:nodeclient"),
+    ] {
+        let role = format!("--clusterrole={role}");
+        kubectl.ok(&["create", "clusterrolebinding", name, &role, "--group=system:bootstrappers:test"])?;
+    }
+    let asked = Asked::new(cluster, "bootstrap", "/O=system:nodes/CN=system:node:new", EC)?;
+    let object = asked.object("bootstrap", KUBELET_SIGNER, &["digital signature", "client auth"], None);
+    joiner.ok_with_input(&["create", "-f", "-"], object.to_string().as_bytes())?;
+    issued(&kubectl, "bootstrap")?;
+    let refused = joiner.fails(&["get", "secrets", "-A"])?;
+    ensure!(refused.contains("User \"system:bootstrap:joiner\" cannot list resource \"secrets\""), "{refused}");
+    // One that is over is deleted, and logs nobody in before.
+    kubectl.apply(&secret("oldone", "2020-01-01T00:00:00Z").to_string())?;
+    let error = login("oldone", "0123456789abcdef")?.fails(&["auth", "whoami"])?;
+    ensure!(error.contains("You must be logged in"), "{error}");
+    let wait = ["wait", "-n", "kube-system", "--for=delete", "secret/bootstrap-token-oldone", "--timeout=20s"];
+    kubectl.ok(&wait)?;
+    Ok(())
+}
+
+fn the_token_file_names_users(cluster: &Context) -> Result<()> {
+    let who = whoami(&as_user(cluster, "ann", &json!({"token": "ann-s-own-token"}))?)?;
+    ensure!(who["username"] == "ann" && who["uid"] == "a-1", "{who}");
+    ensure!(who["groups"] == json!(["dev", "ops", "system:authenticated"]), "{who}");
+    let error = as_user(cluster, "not-ann", &json!({"token": "ann-s-own-toke"}))?.fails(&["auth", "whoami"])?;
+    ensure!(error.contains("You must be logged in"), "{error}");
+    Ok(())
+}
+
+/// An `EncryptionConfiguration` for Secrets with these keys of AES-GCM.
+fn encryption(keys: &[&str], and_plain: bool) -> String {
+    let keys: Vec<Value> =
+        keys.iter().map(|name| json!({"name": name, "secret": encode_base64(name.repeat(32).as_bytes())})).collect();
+    let mut providers = vec![json!({"aesgcm": {"keys": keys}})];
+    providers.extend(and_plain.then(|| json!({"identity": {}})));
+    json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
+           "resources": [{"resources": ["secrets"], "providers": providers}]})
+    .to_string()
+}
+
+/// Whether some bytes stand in the store of a server that is stopped.
+fn stored(cluster: &Cluster, text: &str) -> Result<bool> {
+    let mut found = false;
+    for name in ["store.redb", "store.wal"] {
+        let bytes = fs::read(cluster.data_dir().join(name))?;
+        found |= bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    }
+    Ok(found)
+}
+
+fn encrypted_values_are_rewritten_with_a_new_key(_: &Context) -> Result<()> {
+    let files = tempfile::tempdir()?;
+    let config = files.path().join("encryption.yaml");
+    fs::write(&config, encryption(&["A"], true))?;
+    let flags = vec![format!("--encryption-provider-config={}", config.display())];
+    let cluster = Cluster::start(Options { flags, ..Options::default() })?;
+    let kubectl = cluster.kubectl();
+    kubectl.ok(&["create", "secret", "generic", "s", "--from-literal=k=a-very-plain-value"])?;
+    kubectl.ok(&["create", "configmap", "c", "--from-literal=k=another-plain-value"])?;
+    let value = encode_base64(b"a-very-plain-value");
+    ensure!(kubectl.text("secret/s", "/data/k")? == value);
+    cluster.stop_server()?;
+    ensure!(stored(&cluster, "k8s:enc:aesgcm:v1:A:")? && !stored(&cluster, &value)?, "it is encrypted");
+    ensure!(stored(&cluster, "another-plain-value")?, "only Secrets are");
+
+    // The new key first: it writes what is replaced as it is, so that the old one can go.
+    fs::write(&config, encryption(&["B", "A"], false))?;
+    cluster.start_server()?;
+    ensure!(kubectl.text("secret/s", "/data/k")? == value);
+    let all = kubectl.ok(&["get", "secrets", "-A", "-o", "json"])?;
+    kubectl.ok_with_input(&["replace", "-f", "-"], all.as_bytes())?;
+    cluster.stop_server()?;
+    ensure!(stored(&cluster, "k8s:enc:aesgcm:v1:B:")?);
+    fs::write(&config, encryption(&["B"], false))?;
+    cluster.start_server()?;
+    ensure!(kubectl.text("secret/s", "/data/k")? == value);
+    Ok(())
+}
+
+fn bad_files_are_told_with_their_field(cluster: &Context) -> Result<()> {
+    let scratch = cluster.scratch("bad-files")?;
+    let kms = encryption(&["A"], false).replace("aesgcm", "kms");
+    let short = encryption(&["A"], false).replace(&encode_base64("A".repeat(32).as_bytes()), "AAAA");
+    for (flag, text, problem) in [
+        ("--encryption-provider-config", kms.as_str(), "resources[0].providers[0].kms: Forbidden"),
+        (
+            "--encryption-provider-config",
+            short.as_str(),
+            "resources[0].providers[0].aesgcm.keys[0].secret: Invalid value",
+        ),
+        ("--token-auth-file", "token,user", "line 1: must have at least 3 columns"),
+        ("--service-account-signing-key-file", "no key", "reading the ServiceAccount signing key"),
+    ] {
+        let file = scratch.join("file");
+        fs::write(&file, text)?;
+        let data_dir = format!("--data-dir={}", scratch.join("data").display());
+        let flag = format!("{flag}={}", file.display());
+        let output =
+            Command::new(cluster.binary()).args(["server", "--https-listen-port=0", &flag, &data_dir]).output()?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && told.contains(problem), "{flag}: {told}");
+    }
     Ok(())
 }

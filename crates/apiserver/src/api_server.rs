@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::Kind;
-use api::k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use api::k8s_openapi::api::core::v1::{LimitRange, ResourceQuota, Secret};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::net::Cidr;
 use async_trait::async_trait;
@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Plugins, Turns};
 use crate::audit::Audit;
+use crate::authentication::AuthenticationConfig;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
+use crate::encryption::{EncryptedStore, Encryption};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::filters::limits::Limiter;
@@ -35,7 +37,7 @@ use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource, RuntimeConfig};
 use crate::server;
-use crate::tokens::{BoundKind, ObjectLookup, TokenAuthenticator, TokenError};
+use crate::tokens::{BoundKind, ObjectLookup, SecretClaims, TokenAuthenticator, TokenConfig, TokenError};
 use crate::watch_cache::{Caches, Decoded, FeedError, ListRequest};
 
 /// A connection to a kubelet.
@@ -64,6 +66,12 @@ pub struct Config {
     pub service_account_key_pem: Vec<u8>,
     /// The issuer of tokens, and their audience, for instance `https://kubernetes.default.svc.cluster.local`.
     pub service_account_issuer: String,
+    /// Whose tokens are good besides those.
+    pub tokens: TokenConfig,
+    /// Other ways to log in.
+    pub authentication: AuthenticationConfig,
+    /// What is encrypted in the store.
+    pub encryption: Option<Arc<Encryption>>,
     /// The way to kubelets.
     pub node_dialer: Arc<dyn NodeDialer>,
     /// Resources to serve that are not by default.
@@ -127,6 +135,8 @@ pub struct Server {
     pub(crate) caches: Arc<Caches>,
     pub(crate) kept: Vec<Arc<Kept>>,
     pub(crate) tokens: TokenAuthenticator,
+    pub(crate) authentication: AuthenticationConfig,
+    encryption: Option<Arc<Encryption>>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) rbac: Arc<Rbac>,
     pub(crate) plugins: Plugins,
@@ -157,6 +167,11 @@ impl Server {
     /// The present time.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether a stored value is to be written again, as it is, when its object is.
+    pub(crate) fn is_stale(&self, key: &str) -> bool {
+        self.encryption.as_ref().is_some_and(|encryption| encryption.is_stale(key))
     }
 
     /// A resource that has objects.
@@ -220,6 +235,13 @@ impl ObjectLookup for CacheLookup {
         };
         self.0.of(path)?.get(&key).map(|entry| entry.facts.uid.to_string())
     }
+
+    async fn token_of_secret(&self, namespace: &str, name: &str) -> Option<Vec<u8>> {
+        self.0.settled().await;
+        let entry = self.0.of("secrets")?.get(&format!("{namespace}/{name}"))?;
+        let secret: Secret = serde_json::from_slice(&entry.object()).ok()?;
+        secret.data?.remove("token").map(|token| token.0)
+    }
 }
 
 fn limiter(caches: &Caches, limits: &Limits) -> Limiter {
@@ -243,11 +265,15 @@ impl ApiServer {
     /// [`StartError`] when the store or the signing key is not usable.
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
         let timed_store = Arc::new(TimedStore::new(config.store));
-        let store: Arc<dyn Store> = timed_store.clone();
+        let store: Arc<dyn Store> = match &config.encryption {
+            Some(encryption) => Arc::new(EncryptedStore::new(timed_store.clone(), Arc::clone(encryption))),
+            None => timed_store.clone(),
+        };
         let caches = Caches::load(Arc::clone(&store), registry::cache_specs()).await?;
         let tokens = TokenAuthenticator::new(
             &config.service_account_key_pem,
             config.service_account_issuer,
+            config.tokens,
             Arc::clone(&config.clock),
             Arc::clone(&config.random),
             Arc::new(CacheLookup(Arc::clone(&caches))),
@@ -271,6 +297,8 @@ impl ApiServer {
             caches,
             kept,
             tokens,
+            authentication: config.authentication,
+            encryption: config.encryption,
             authorizer,
             rbac,
             plugins: config.admission_plugins,
@@ -306,6 +334,14 @@ impl ApiServer {
     /// Tells that what a server makes at its start is there: it is ready.
     pub fn started(&self) {
         self.server.started.store(true, Ordering::Relaxed);
+    }
+
+    /// Signs the token of a Secret.
+    ///
+    /// # Errors
+    /// [`TokenError::Sign`].
+    pub fn sign_secret_token(&self, claims: &SecretClaims) -> Result<String, TokenError> {
+        self.server.tokens.issue_for_secret(claims)
     }
 
     /// Serves HTTPS until `cancel` is cancelled, then lets requests finish for a while.

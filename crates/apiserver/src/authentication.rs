@@ -1,14 +1,22 @@
-//! Who is calling: the in-process identity, a client certificate, or a ServiceAccount token.
+//! Who is calling: the in-process identity, a client certificate, or a token of the token file, of a ServiceAccount or
+//! for bootstrapping.
 
 use api::certificates::request::{common_name, organizations};
+use api::k8s_openapi::api::core::v1::Secret;
 use aws_lc_rs::digest;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::api_server::Server;
 use crate::error::Error;
 use crate::identity::{AUTHENTICATED, UserInfo};
-use crate::tokens::TokenAuthenticator;
+use crate::tokens::TokenError;
+
+mod bootstrap;
+mod token_file;
+
+pub use token_file::{TokenFile, TokenFileError};
 
 /// Where the id of the credential stands in a user's extra fields.
 pub const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
@@ -23,16 +31,55 @@ pub enum Peer {
     Known(std::sync::Arc<UserInfo>),
 }
 
+/// Ways to log in besides certificates and ServiceAccounts' tokens.
+#[derive(Debug, Default)]
+pub struct AuthenticationConfig {
+    /// Tokens with their users.
+    pub token_file: Option<TokenFile>,
+    /// Whether bootstrap tokens are good.
+    pub bootstrap_tokens: bool,
+}
+
 /// Finds out who makes a request.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] when a token is presented that is not valid.
-pub async fn authenticate(peer: &Peer, headers: &HeaderMap, tokens: &TokenAuthenticator) -> Result<UserInfo, Error> {
+pub(crate) async fn authenticate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, Error> {
     if let Peer::Known(user) = peer {
         return Ok(user.as_ref().clone());
     }
     let Some(token) = bearer_token(headers) else { return Ok(UserInfo::anonymous()) };
-    tokens.authenticate(token).await.map_err(|_| Error::Unauthorized)
+    let user = authenticate_token(server, token, server.tokens.audiences()).await;
+    user.map(|(user, _)| user).map_err(|_| Error::Unauthorized)
+}
+
+/// The user of a token that is meant for one of `audiences`, and which of them it is for.
+///
+/// # Errors
+/// [`TokenError::Invalid`], [`TokenError::Audience`].
+pub(crate) async fn authenticate_token(
+    server: &Server,
+    token: &str,
+    audiences: &[String],
+) -> Result<(UserInfo, Vec<String>), TokenError> {
+    let Some(user) = plain_token(server, token).await else {
+        return server.tokens.authenticate_for(token, audiences).await;
+    };
+    // Tokens that name no audience are for this server.
+    let own = server.tokens.audiences().iter().filter(|audience| audiences.contains(audience));
+    let own: Vec<String> = own.cloned().collect();
+    if own.is_empty() { Err(TokenError::Invalid) } else { Ok((user, own)) }
+}
+
+/// The user of a token that is a plain secret.
+async fn plain_token(server: &Server, token: &str) -> Option<UserInfo> {
+    let AuthenticationConfig { token_file, bootstrap_tokens } = &server.authentication;
+    if let Some(user) = token_file.as_ref().and_then(|file| file.user_of(token)) {
+        return Some(user.clone());
+    }
+    let (id, secret) = bootstrap::parse(token).filter(|_| *bootstrap_tokens)?;
+    let kept = server.typed::<Secret>("secrets", bootstrap::NAMESPACE, &bootstrap::secret_name(id)).await.ok()??;
+    bootstrap::user_of(id, secret, &kept, server.now())
 }
 
 /// The token of an `Authorization: Bearer` header.

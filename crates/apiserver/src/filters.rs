@@ -129,7 +129,7 @@ impl Told {
 
 /// The filters that can refuse a request, then the handler.
 async fn chain(server: &Arc<Server>, peer: &Peer, mut request: Request, told: &mut Told) -> Result<Response, Error> {
-    let user = match authentication::authenticate(peer, &request.headers, &server.tokens).await {
+    let user = match authentication::authenticate(server, peer, &request.headers).await {
         Ok(user) => user,
         Err(error) => {
             told.begin(server, &mut request, &UserInfo::default());

@@ -12,6 +12,7 @@ pub mod authorization;
 pub mod body;
 pub mod discovery;
 pub mod encoding;
+pub mod encryption;
 pub mod error;
 mod expiry;
 mod field_manager;
@@ -42,7 +43,10 @@ mod tests;
 
 pub use admission::Plugins as AdmissionPlugins;
 pub use api_server::{ApiServer, Config, Limits, NodeDialer, NodeStream, StartError};
+pub use authentication::{AuthenticationConfig, TokenFile, TokenFileError};
+pub use encryption::Encryption;
 pub use identity::UserInfo;
 pub use in_process::InProcess;
 pub use registry::RuntimeConfig;
 pub use server::tls::{TlsError, config as tls_config};
+pub use tokens::{SecretClaims, TokenConfig};

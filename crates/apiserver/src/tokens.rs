@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::digest;
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RsaKeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use jsonwebtoken::{Header, Validation};
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::authentication::CREDENTIAL_ID;
 use crate::identity::UserInfo;
+
+mod keys;
+mod legacy;
+
+use keys::{PublicKey, SigningKey};
+pub use legacy::SecretClaims;
 
 /// Clocks of clients may run this far ahead.
 const LEEWAY_SECONDS: i64 = 60;
@@ -29,8 +29,8 @@ pub enum TokenError {
     /// The signing key is not PEM with a private key in it.
     #[error("reading the ServiceAccount signing key")]
     KeyPem(#[source] rustls::pki_types::pem::Error),
-    /// The signing key is neither RSA nor ECDSA on P-256.
-    #[error("the ServiceAccount signing key is neither RSA nor ECDSA P-256")]
+    /// A key is neither RSA nor ECDSA on P-256 or P-384.
+    #[error("a ServiceAccount key is neither RSA nor ECDSA on P-256 or P-384")]
     KeyType,
     /// The crypto library does not take the key.
     #[error("using the ServiceAccount signing key")]
@@ -91,6 +91,14 @@ struct Claims {
     sub: String,
 }
 
+/// What a token of this cluster says, of either sort.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum AnyClaims {
+    Bound(Claims),
+    OfSecret(SecretClaims),
+}
+
 /// Kinds a token can be bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoundKind {
@@ -109,6 +117,9 @@ pub enum BoundKind {
 pub trait ObjectLookup: Send + Sync {
     /// The uid of an object, if it exists.
     async fn uid(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<String>;
+
+    /// The token that a Secret holds for a ServiceAccount, if it exists.
+    async fn token_of_secret(&self, namespace: &str, name: &str) -> Option<Vec<u8>>;
 }
 
 /// A fresh token.
@@ -120,13 +131,23 @@ pub struct IssuedToken {
     pub expires_at_seconds: i64,
 }
 
+/// Whose tokens are good here, beyond those this server signs, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct TokenConfig {
+    /// Other issuers that are believed.
+    pub other_issuers: Vec<String>,
+    /// The names of this server: audiences of tokens that are good for it. The issuer, when empty.
+    pub audiences: Vec<String>,
+    /// Other keys that verify, PEM texts.
+    pub other_keys_pem: Vec<Vec<u8>>,
+}
+
 /// Signs and checks tokens.
 pub struct TokenAuthenticator {
-    algorithm: Algorithm,
-    key_id: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
-    issuer: String,
+    key: SigningKey,
+    other_keys: Vec<PublicKey>,
+    issuers: Vec<String>,
+    audiences: Vec<String>,
     clock: SharedClock,
     random: SharedRandom,
     lookup: Arc<dyn ObjectLookup>,
@@ -134,69 +155,65 @@ pub struct TokenAuthenticator {
 
 impl std::fmt::Debug for TokenAuthenticator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("TokenAuthenticator").field("issuer", &self.issuer).finish_non_exhaustive()
+        formatter.debug_struct("TokenAuthenticator").field("issuers", &self.issuers).finish_non_exhaustive()
     }
 }
 
 impl TokenAuthenticator {
-    /// Reads the signing key: PKCS#8 in PEM, RSA or ECDSA P-256.
+    /// Reads the signing key: PKCS#8 in PEM, RSA or ECDSA on P-256 or P-384.
     ///
     /// # Errors
-    /// [`TokenError`] when the key is not usable.
+    /// [`TokenError`] when a key is not usable.
     pub fn new(
         key_pem: &[u8],
         issuer: String,
+        config: TokenConfig,
         clock: SharedClock,
         random: SharedRandom,
         lookup: Arc<dyn ObjectLookup>,
     ) -> Result<Self, TokenError> {
-        let der = PrivateKeyDer::from_pem_slice(key_pem).map_err(TokenError::KeyPem)?;
-        let der = der.secret_der();
-        let (algorithm, signing, verifying, public_der) =
-            if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
-                let public = pair.public_key();
-                let spki = public.as_der().map_err(|_| TokenError::KeyType)?.as_ref().to_vec();
-                let signing = EncodingKey::from_ec_pem(key_pem).map_err(TokenError::Key)?;
-                (Algorithm::ES256, signing, DecodingKey::from_ec_der(public.as_ref()), spki)
-            } else {
-                let pair = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der));
-                let pair = pair.map_err(|_| TokenError::KeyType)?;
-                let public = pair.public_key();
-                let spki = public.as_der().map_err(|_| TokenError::KeyType)?.as_ref().to_vec();
-                let signing = EncodingKey::from_rsa_pem(key_pem).map_err(TokenError::Key)?;
-                (Algorithm::RS256, signing, DecodingKey::from_rsa_der(public.as_ref()), spki)
-            };
-        let key_id = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &public_der));
-        Ok(Self { algorithm, key_id, signing, verifying, issuer, clock, random, lookup })
+        let key = SigningKey::read(key_pem)?;
+        let mut other_keys = Vec::new();
+        for pem in &config.other_keys_pem {
+            other_keys.extend(keys::read_public(pem)?.into_iter().filter(|other| other.id != key.public.id));
+        }
+        let audiences = if config.audiences.is_empty() { vec![issuer.clone()] } else { config.audiences };
+        let issuers = std::iter::once(issuer).chain(config.other_issuers).collect();
+        Ok(Self { key, other_keys, issuers, audiences, clock, random, lookup })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        std::iter::once(&self.key.public).chain(&self.other_keys)
     }
 
     /// What others need to verify tokens: the JSON Web Key Set.
-    ///
-    /// # Errors
-    /// [`TokenError::Key`] when the library cannot tell the public part.
-    pub fn key_set(&self) -> Result<Vec<u8>, TokenError> {
-        let mut key = Jwk::from_encoding_key(&self.signing, self.algorithm).map_err(TokenError::Key)?;
-        key.common.key_id = Some(self.key_id.clone());
-        key.common.public_key_use = Some(PublicKeyUse::Signature);
-        let keys = serde_json::to_vec(&JwkSet { keys: vec![key] });
-        Ok(keys.expect("a key set always encodes"))
+    pub fn key_set(&self) -> Vec<u8> {
+        let keys: Vec<_> = self.keys().map(|key| &key.jwk).collect();
+        json!({ "keys": keys }).to_string().into_bytes()
     }
 
     /// Where to find the key set, and what tokens look like, in OpenID's terms.
     pub fn openid_configuration(&self, server_address: &str) -> Vec<u8> {
-        let configuration = serde_json::json!({
-            "issuer": self.issuer,
+        let mut algorithms: Vec<_> = self.keys().map(|key| key.algorithm).collect();
+        algorithms.dedup();
+        let configuration = json!({
+            "issuer": self.issuer(),
             "jwks_uri": format!("https://{server_address}/openid/v1/jwks"),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": [self.algorithm],
+            "id_token_signing_alg_values_supported": algorithms,
         });
         configuration.to_string().into_bytes()
     }
 
-    /// The issuer, which is also the audience of tokens that name none.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
+    /// The issuer of tokens.
+    fn issuer(&self) -> &str {
+        self.issuers.first().map(String::as_str).unwrap_or_default()
+    }
+
+    /// The audiences of tokens that are good for this server, and of those that name none.
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
     }
 
     /// Signs a token for a ServiceAccount.
@@ -215,23 +232,28 @@ impl TokenAuthenticator {
             aud: audiences,
             exp: expires_at_seconds,
             iat: now,
-            iss: self.issuer.clone(),
+            iss: self.issuer().to_owned(),
             jti: self.random.uuid(),
             sub: format!("system:serviceaccount:{}:{}", claims.namespace, claims.serviceaccount.name),
             kubernetes: claims,
             nbf: now,
         };
-        let header = Header { typ: None, alg: self.algorithm, kid: Some(self.key_id.clone()), ..Header::default() };
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(TokenError::Sign)?;
+        let token = self.sign(&claims)?;
         Ok(IssuedToken { token, expires_at_seconds })
     }
 
-    /// The user of a token that is meant for this server.
+    /// Signs the token of a Secret.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`], [`TokenError::Audience`].
-    pub async fn authenticate(&self, token: &str) -> Result<UserInfo, TokenError> {
-        self.authenticate_for(token, std::slice::from_ref(&self.issuer)).await.map(|(user, _)| user)
+    /// [`TokenError::Sign`].
+    pub fn issue_for_secret(&self, claims: &SecretClaims) -> Result<String, TokenError> {
+        self.sign(claims)
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
+        let (alg, kid) = (self.key.public.algorithm, Some(self.key.public.id.clone()));
+        let header = Header { typ: None, alg, kid, ..Header::default() };
+        jsonwebtoken::encode(&header, claims, &self.key.signing).map_err(TokenError::Sign)
     }
 
     /// The user of a token that is meant for one of `audiences`, and which of them it is for.
@@ -243,26 +265,56 @@ impl TokenAuthenticator {
         token: &str,
         audiences: &[String],
     ) -> Result<(UserInfo, Vec<String>), TokenError> {
-        let claims = self.verify(token)?;
-        let shared: Vec<String> = claims.aud.iter().filter(|aud| audiences.contains(aud)).cloned().collect();
-        if shared.is_empty() {
-            return Err(TokenError::Audience { found: claims.aud, wanted: audiences.to_vec() });
+        match self.verify(token)? {
+            AnyClaims::Bound(claims) => {
+                let shared = shared(&claims.aud, audiences)?;
+                self.check_times(&claims)?;
+                self.check_bindings(&claims.kubernetes).await?;
+                Ok((user_of(claims), shared))
+            }
+            AnyClaims::OfSecret(claims) => {
+                // They name no audience: they are for this server.
+                let shared = shared(&self.audiences, audiences)?;
+                self.check_secret(token, &claims).await?;
+                Ok((claims.user(), shared))
+            }
         }
-        self.check_bindings(&claims.kubernetes).await?;
-        Ok((user_of(claims), shared))
     }
 
-    /// Checks signature, issuer and times; time comes from the clock, not from the library.
-    fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        let mut validation = Validation::new(self.algorithm);
-        validation.validate_exp = false;
+    /// Checks signature and issuer.
+    fn verify(&self, token: &str) -> Result<AnyClaims, TokenError> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        let named = |key: &&PublicKey| header.kid.as_ref().is_none_or(|id| *id == key.id);
+        self.keys().filter(named).find_map(|key| self.verify_with(token, key)).ok_or(TokenError::Invalid)
+    }
+
+    fn verify_with(&self, token: &str, key: &PublicKey) -> Option<AnyClaims> {
+        let mut validation = Validation::new(key.algorithm);
+        validation.validate_exp = false; // time comes from the clock, not from the library
         validation.validate_aud = false;
-        validation.set_issuer(&[&self.issuer]);
-        let data = jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation);
-        let claims = data.map_err(|_| TokenError::Invalid)?.claims;
+        validation.required_spec_claims.clear();
+        let claims = jsonwebtoken::decode::<AnyClaims>(token, &key.verifying, &validation).ok()?.claims;
+        let believed = match &claims {
+            AnyClaims::Bound(claims) => self.issuers.contains(&claims.iss),
+            AnyClaims::OfSecret(claims) => claims.iss == legacy::ISSUER,
+        };
+        believed.then_some(claims)
+    }
+
+    fn check_times(&self, claims: &Claims) -> Result<(), TokenError> {
         let now = self.clock.now().as_second();
         let current = now < claims.exp && claims.nbf <= now.saturating_add(LEEWAY_SECONDS);
-        if current { Ok(claims) } else { Err(TokenError::Invalid) }
+        if current { Ok(()) } else { Err(TokenError::Invalid) }
+    }
+
+    /// The token of a Secret is good while that Secret holds it.
+    async fn check_secret(&self, token: &str, claims: &SecretClaims) -> Result<(), TokenError> {
+        let (namespace, lookup) = (claims.namespace.as_str(), &self.lookup);
+        let held = lookup.token_of_secret(namespace, &claims.secret).await.unwrap_or_default();
+        let same = verify_slices_are_equal(&held, token.as_bytes()).is_ok();
+        let account = lookup.uid(BoundKind::ServiceAccount, namespace, &claims.account).await;
+        let good = claims.is_consistent() && same && account.as_ref() == Some(&claims.account_uid);
+        if good { Ok(()) } else { Err(TokenError::Invalid) }
     }
 
     /// A token ends with the objects it is bound to.
@@ -283,6 +335,15 @@ impl TokenAuthenticator {
         }
         Ok(())
     }
+}
+
+/// Those whom a token is for and who are meant.
+fn shared(found: &[String], wanted: &[String]) -> Result<Vec<String>, TokenError> {
+    let shared: Vec<String> = found.iter().filter(|audience| wanted.contains(audience)).cloned().collect();
+    if shared.is_empty() {
+        return Err(TokenError::Audience { found: found.to_vec(), wanted: wanted.to_vec() });
+    }
+    Ok(shared)
 }
 
 fn user_of(claims: Claims) -> UserInfo {

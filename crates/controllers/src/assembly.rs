@@ -47,6 +47,11 @@ impl Controllers {
         self.clients.of(controller)
     }
 
+    /// How those speak to it that run before the others have identities: as the controller manager itself.
+    pub fn shared_client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// The Events of one component, by upstream's name for it.
     pub fn events(&mut self, component: &'static str) -> EventRecorder {
         let start = || {

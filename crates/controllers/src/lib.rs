@@ -5,6 +5,7 @@
 //! ([`watches`]); nothing is polled.
 
 mod assembly;
+mod bootstrap_tokens;
 mod certificates;
 mod cluster_role_aggregation;
 mod deployment;
@@ -28,6 +29,7 @@ mod resource_quota;
 mod root_ca;
 mod runtime;
 mod service_account;
+mod service_account_tokens;
 mod taint_eviction;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 pub use certificates::{AuthorityError, ClusterAuthority};
 pub use local_path::LocalPath;
 pub use node_lifecycle::EvictionRates;
+pub use service_account_tokens::{SecretToken, SecretTokenSigner, SignError};
 
 use assembly::Controllers;
 use watches::Watches;
@@ -84,6 +87,10 @@ pub struct Config {
     pub random: SharedRandom,
     /// What signs certificates; without it, approved requests wait for somebody else.
     pub authority: Option<Arc<ClusterAuthority>>,
+    /// What signs the tokens of Secrets.
+    pub secret_tokens: SecretTokenSigner,
+    /// Whether bootstrap tokens are in use.
+    pub bootstrap_tokens: bool,
     /// Directories of this machine, for claims of the class that has them.
     pub local_path: Option<LocalPath>,
     /// A kubelet that gave no sign of life for this long is not there.
@@ -100,6 +107,10 @@ pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     let watches = Watches::new(&clients.shared(), &config.root_ca);
     let mut controllers = Controllers::new(clients, config.clock, watches, cancel);
     service_account::start(&mut controllers);
+    service_account_tokens::start(&mut controllers, config.secret_tokens, &config.root_ca);
+    if config.bootstrap_tokens {
+        bootstrap_tokens::start(&mut controllers);
+    }
     root_ca::start(&mut controllers, &config.root_ca);
     node_lifecycle::start(&mut controllers, config.node_monitor_grace_period, config.eviction_rates);
     taint_eviction::start(&mut controllers);

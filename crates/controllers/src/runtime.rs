@@ -44,6 +44,12 @@ pub enum Error {
         /// Why not.
         source: crate::certificates::AuthorityError,
     },
+    /// A token could not be signed.
+    #[error("signing a token")]
+    SignToken {
+        /// Why not.
+        source: crate::service_account_tokens::SignError,
+    },
     /// The file system said no.
     #[error("{act}")]
     Io {

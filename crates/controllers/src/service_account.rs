@@ -8,6 +8,7 @@ use kube::api::{ObjectMeta, PostParams};
 use crate::assembly::{Controllers, Wiring};
 use crate::namespace::is_active;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::Account;
 
 /// The account of Pods that name none.
 pub const ACCOUNT_NAME: &str = "default";
@@ -16,21 +17,21 @@ pub const ACCOUNT_NAME: &str = "default";
 struct ServiceAccounts {
     client: Client,
     namespaces: Lister<Namespace>,
-    accounts: Lister<ObjectKey>,
+    accounts: Lister<Account>,
 }
 
 /// Starts the controller: it wakes when a namespace appears or changes, and when an account disappears.
 pub fn start(controllers: &mut Controllers) {
     let mut wiring = Wiring::new();
     wiring.wakes(&mut controllers.watches.namespaces, |change| change.object()?.metadata.name.clone());
-    wiring.wakes(&mut controllers.watches.default_accounts, |change| match change {
-        Change::Deleted(account) => Some(account.namespace.clone()),
+    wiring.wakes(&mut controllers.watches.accounts, |change| match change {
+        Change::Deleted(account) if account.key.name == ACCOUNT_NAME => Some(account.key.namespace.clone()),
         _ => None,
     });
     let controller = ServiceAccounts {
         client: controllers.client_of("service-account-controller"),
         namespaces: wiring.reads(&controllers.watches.namespaces),
-        accounts: wiring.reads(&controllers.watches.default_accounts),
+        accounts: wiring.reads(&controllers.watches.accounts),
     };
     controllers.add(controller, wiring, 1);
 }

@@ -29,6 +29,8 @@ impl Bench {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             authority: None,
+            secret_tokens: Arc::new(|_| Ok("token".to_owned())),
+            bootstrap_tokens: true,
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,

@@ -8,7 +8,7 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota,
-    ServiceAccount,
+    Secret, ServiceAccount,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -17,10 +17,11 @@ use kube::Api;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
+use crate::bootstrap_tokens::{self, BootstrapToken};
 use crate::ownership::controller_uid;
 pub use crate::pod_facts::{EphemeralClaim, PodFacts};
 use crate::root_ca::CONFIG_MAP_NAME;
-use crate::service_account::ACCOUNT_NAME;
+use crate::service_account_tokens::{self, TokenSecret};
 
 /// The namespace of the nodes' heartbeats.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -34,6 +35,21 @@ pub struct PublishedCa {
     pub altered: Option<Box<ConfigMap>>,
 }
 
+/// A ServiceAccount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl Account {
+    fn of(account: ServiceAccount) -> Self {
+        Self { key: ObjectKey::of(&account), uid: account.metadata.uid.unwrap_or_default() }
+    }
+}
+
 /// All shared reflectors. Controllers subscribe and take listers before [`Watches::run`].
 pub struct Watches {
     pub namespaces: Reflector<Namespace>,
@@ -42,8 +58,10 @@ pub struct Watches {
     pub pod_index: PodIndex,
     /// Leases of nodes: when each was renewed.
     pub node_leases: Reflector<Lease, NodeLease>,
-    /// The ServiceAccounts named `default`: their keys.
-    pub default_accounts: Reflector<ServiceAccount, ObjectKey>,
+    pub accounts: Reflector<ServiceAccount, Account>,
+    /// Secrets that hold ServiceAccounts' tokens.
+    pub token_secrets: Reflector<Secret, TokenSecret>,
+    pub bootstrap_tokens: Reflector<Secret, BootstrapToken>,
     pub published_cas: Reflector<ConfigMap, PublishedCa>,
     pub claims: Reflector<PersistentVolumeClaim>,
     pub volumes: Reflector<PersistentVolume>,
@@ -151,10 +169,14 @@ impl Watches {
                     renewed_at: lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0),
                 }
             }),
-            default_accounts: Reflector::projecting(Api::all(client.clone()), |account: ServiceAccount| {
-                ObjectKey::of(&account)
-            })
-            .with_config(named(ACCOUNT_NAME)),
+            accounts: Reflector::projecting(Api::all(client.clone()), Account::of),
+            token_secrets: Reflector::projecting(Api::all(client.clone()), TokenSecret::of)
+                .with_config(watcher::Config::default().fields(&service_account_tokens::selector())),
+            bootstrap_tokens: Reflector::projecting(
+                Api::namespaced(client.clone(), bootstrap_tokens::NAMESPACE),
+                BootstrapToken::of,
+            )
+            .with_config(watcher::Config::default().fields(bootstrap_tokens::SELECTOR)),
             published_cas: Reflector::projecting(Api::all(client.clone()), published_ca)
                 .with_config(named(CONFIG_MAP_NAME)),
             claims: Reflector::new(Api::all(client.clone())),
@@ -173,7 +195,9 @@ impl Watches {
             self.nodes.run(cancel.clone()),
             self.pods.run(cancel.clone()),
             self.node_leases.run(cancel.clone()),
-            self.default_accounts.run(cancel.clone()),
+            self.accounts.run(cancel.clone()),
+            self.token_secrets.run(cancel.clone()),
+            self.bootstrap_tokens.run(cancel.clone()),
             self.published_cas.run(cancel.clone()),
             self.claims.run(cancel.clone()),
             self.volumes.run(cancel.clone()),

@@ -53,9 +53,12 @@ impl ControlPlane {
             node_dialer: Arc::new(NoNodes),
             runtime_config: apiserver::RuntimeConfig::default(),
             admission_plugins: apiserver::AdmissionPlugins::default(),
-            service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
+            tokens: apiserver::TokenConfig::default(),
+            authentication: apiserver::AuthenticationConfig::default(),
+            encryption: None,
             limits: apiserver::Limits::default(),
             audit: None,
+            service_ranges: vec!["10.96.0.0/16".parse().unwrap()],
         })
         .await
         .unwrap();
@@ -74,6 +77,8 @@ impl ControlPlane {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             authority: None,
+            secret_tokens: Arc::new(|_| Ok("token".to_owned())),
+            bootstrap_tokens: true,
             root_ca: "PEM".into(),
             local_path: None,
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,

@@ -3,6 +3,7 @@
 mod cli;
 mod data_dir;
 mod datastore;
+mod identity;
 mod images;
 mod local_node;
 mod logging;

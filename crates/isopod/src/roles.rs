@@ -28,13 +28,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::identity::Identity;
 use crate::local_node::LocalNode;
 use crate::remote_runtime;
 use crate::settings::Settings;
 use crate::snapshot;
 
-/// Issuer and default audience of ServiceAccount tokens, as upstream's default.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// What the node says it runs.
 const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
 /// Where upstream's kubelet listens.
@@ -60,6 +59,7 @@ impl ControlPlane {
     /// Starts everything and returns when the API answers and the built-in objects are there.
     pub async fn start(settings: &Settings, listener: TcpListener, cancel: &CancellationToken) -> Result<Self> {
         let (clock, random): (SharedClock, SharedRandom) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let identity = Identity::load(&settings.identity)?;
         let opening = settings.datastore.open(&settings.data_dir, clock.clone(), random.clone());
         let pki = ensure_credentials(settings, &clock)?;
         let store = opening.await?;
@@ -68,8 +68,13 @@ impl ControlPlane {
             store: store.clone(),
             clock: clock.clone(),
             random: random.clone(),
-            service_account_key_pem: pki.service_account_key.clone().into_bytes(),
-            service_account_issuer: ISSUER.to_owned(),
+            service_account_key_pem: identity
+                .signing_key
+                .unwrap_or_else(|| pki.service_account_key.clone().into_bytes()),
+            service_account_issuer: identity.issuer,
+            tokens: identity.tokens,
+            authentication: identity.authentication,
+            encryption: identity.encryption,
             node_dialer: local_node.clone(),
             runtime_config: settings.runtime_config.clone(),
             admission_plugins: settings.admission_plugins.clone(),
@@ -128,6 +133,8 @@ impl ControlPlane {
             clock: self.clock.clone(),
             random: self.random.clone(),
             authority: Some(Arc::new(authority.context("cannot sign certificates")?)),
+            secret_tokens: self.secret_tokens(),
+            bootstrap_tokens: settings.identity.enable_bootstrap_token_auth,
             root_ca: self.pki.authority.clone(),
             local_path: Some(local_path),
             node_monitor_grace_period: settings.node_monitor_grace_period,
@@ -140,6 +147,16 @@ impl ControlPlane {
         };
         self.spawn("controllers", controllers::run(self.controller_clients(), config, cancel.clone()));
         Ok(())
+    }
+
+    /// The API server has the key that signs tokens; a controller says which Secrets get one.
+    fn secret_tokens(&self) -> controllers::SecretTokenSigner {
+        let api_server = self.api_server.clone();
+        Arc::new(move |token| {
+            let controllers::SecretToken { namespace, secret, account, account_uid } = *token;
+            let claims = apiserver::SecretClaims::new(namespace, account, account_uid, secret);
+            api_server.sign_secret_token(&claims).map_err(Into::into)
+        })
     }
 
     /// Each controller writes as its own ServiceAccount, with its own role.

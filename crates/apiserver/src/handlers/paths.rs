@@ -65,8 +65,7 @@ fn key_set(server: &Server, request: &Request) -> Result<Response, Error> {
     if !media.into_iter().any(|media| matches!(media, KEY_SET | "application/*" | "*/*")) {
         return Err(Error::NotAcceptable { available: &[KEY_SET] });
     }
-    let keys = server.tokens.key_set().map_err(|error| Error::Internal(error.to_string()))?;
-    let mut response = negotiate::object(StatusCode::OK, Accepted::JSON, keys);
+    let mut response = negotiate::object(StatusCode::OK, Accepted::JSON, server.tokens.key_set());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KEY_SET));
     Ok(response)
 }

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::options::WriteOptions;
 use super::{binding, decode};
 use crate::api_server::Server;
+use crate::authentication::authenticate_token;
 use crate::authorization::{Attributes, Decision, HeldRules, Target};
 use crate::body;
 use crate::error::Error;
@@ -92,10 +93,9 @@ impl Review<'_> {
         if token.is_empty() {
             return Err(Error::bad_request("token is required for TokenReview in authentication"));
         }
-        let tokens = &self.server.tokens;
         let audiences = review.spec.audiences.clone().filter(|audiences| !audiences.is_empty());
-        let audiences = audiences.unwrap_or_else(|| vec![tokens.issuer().to_owned()]);
-        review.status = Some(match tokens.authenticate_for(&token, &audiences).await {
+        let audiences = audiences.unwrap_or_else(|| self.server.tokens.audiences().to_vec());
+        review.status = Some(match authenticate_token(self.server, &token, &audiences).await {
             Ok((user, audiences)) => authn::TokenReviewStatus {
                 audiences: Some(audiences),
                 authenticated: Some(true),

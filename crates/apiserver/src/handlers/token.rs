@@ -37,7 +37,7 @@ pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response
     let seconds = *spec.expiration_seconds.get_or_insert(DEFAULT_SECONDS);
     check_seconds(seconds)?;
     let audiences = spec.audiences.take().filter(|audiences| !audiences.is_empty());
-    let audiences = audiences.unwrap_or_else(|| vec![target.server.tokens.issuer().to_owned()]);
+    let audiences = audiences.unwrap_or_else(|| target.server.tokens.audiences().to_vec());
     spec.audiences = Some(audiences.clone());
     let claims = PrivateClaims {
         namespace: namespace.to_owned(),

@@ -324,7 +324,8 @@ impl WriteContext<'_> {
         let stored = Bytes::from(self.kept.encode(new.as_ref()));
         let delete = metadata::ends_with_update(new.metadata(), old.metadata())
             && !self.kept.strategy.holds_content(new.as_ref());
-        if !delete && self.kept.cache.prefix.strip(&served) == stored {
+        let rewrite = self.server.is_stale(&self.kept.store_key(self.namespace, name));
+        if !delete && !rewrite && self.kept.cache.prefix.strip(&served) == stored {
             return Ok(Some(served)); // nothing to write
         }
         if self.dry_run {
