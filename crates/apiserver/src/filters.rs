@@ -139,10 +139,9 @@ async fn chain(server: &Arc<Server>, peer: &Peer, mut request: Request, told: &m
     told.begin(server, &mut request, &user);
     // What was granted or taken away before this request counts for it.
     server.caches.settled().await;
-    request.user = impersonation::impersonate(server.authorizer.as_ref(), user, &request.headers)?;
-    if let Some(record) = &mut told.record
-        && impersonation::is_asked_for(&request.headers)
-    {
+    let as_somebody = impersonation::is_asked_for(&request.headers);
+    request.user = impersonation::impersonate(server.authorizer.as_ref(), user, &mut request.headers)?;
+    if let Some(record) = told.record.as_mut().filter(|_| as_somebody) {
         record.impersonated(&request.user);
     }
     if request.info.resource.as_ref().and_then(deprecated::warning).is_some() {
