@@ -14,6 +14,7 @@ want curl curl
 want python3 python3
 want dpkg-deb dpkg
 want script bsdutils
+want openssl openssl
 want kubectl kubernetes-client
 want containerd containerd
 want runc runc

@@ -221,14 +221,11 @@ fn certificates_nobody_may_have(cluster: &Context) -> Result<()> {
     let error = kubectl.fails(&approve)?;
     let wanted = format!("user not permitted to approve requests with signerName \"{CLIENT_SIGNER}\"");
     ensure!(error.contains(&wanted), "{error}");
-    kubectl.ok(&[
-        "create",
-        "clusterrole",
-        "approver-of-clients",
-        "--verb=approve",
-        "--resource=signers.certificates.k8s.io",
-        "--resource-name=kubernetes.io/*",
-    ])?;
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                      "metadata": {"name": "approver-of-clients"},
+                      "rules": [{"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": ["approve"],
+                                 "resourceNames": ["kubernetes.io/*"]}]});
+    kubectl.apply(&role.to_string())?;
     kubectl.ok(&[
         "create",
         "clusterrolebinding",
@@ -323,7 +320,10 @@ fn bootstrap_tokens_ask_for_certificates(cluster: &Context) -> Result<()> {
     let login = |id: &str, secret: &str| {
         as_user(cluster, &format!("{id}.{secret}"), &json!({"token": format!("{id}.{secret}")}))
     };
-    kubectl.apply(&secret("joiner", "2999-01-01T00:00:00Z").to_string())?;
+    let create = |secret: Value| {
+        kubectl.ok_with_input(&["create", "-n", "kube-system", "-f", "-"], secret.to_string().as_bytes())
+    };
+    create(secret("joiner", "2999-01-01T00:00:00Z"))?;
     let joiner = login("joiner", "0123456789abcdef")?;
     let who = whoami(&joiner)?;
     ensure!(who["username"] == "system:bootstrap:joiner", "{who}");
@@ -347,7 +347,7 @@ fn bootstrap_tokens_ask_for_certificates(cluster: &Context) -> Result<()> {
     let refused = joiner.fails(&["get", "secrets", "-A"])?;
     ensure!(refused.contains("User \"system:bootstrap:joiner\" cannot list resource \"secrets\""), "{refused}");
     // One that is over is deleted, and logs nobody in before.
-    kubectl.apply(&secret("oldone", "2020-01-01T00:00:00Z").to_string())?;
+    create(secret("oldone", "2020-01-01T00:00:00Z"))?;
     let error = login("oldone", "0123456789abcdef")?.fails(&["auth", "whoami"])?;
     ensure!(error.contains("You must be logged in"), "{error}");
     let wait = ["wait", "-n", "kube-system", "--for=delete", "secret/bootstrap-token-oldone", "--timeout=20s"];

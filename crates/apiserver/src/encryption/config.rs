@@ -2,7 +2,7 @@
 
 use api::field::{self, ErrorList, Path};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -13,6 +13,9 @@ const API_VERSION: &str = "apiserver.config.k8s.io/v1";
 const KIND: &str = "EncryptionConfiguration";
 const ANY: &str = "*";
 const SECRET_SHOWN: &str = "REDACTED";
+/// As Go's decoder, which does not mind what the last digit says beyond the last byte.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Why a configuration is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -230,7 +233,7 @@ fn add_keys(keyring: &mut Keyring, kind: Kind, keys: &[Key], path: &Path<'_>, er
             errors.push(field::required(&path, "secret is a mandatory field for a key"));
             continue;
         }
-        let Ok(secret) = STANDARD.decode(&key.secret) else {
+        let Ok(secret) = BASE64.decode(&key.secret) else {
             errors.push(field::invalid(&path, SECRET_SHOWN, "secrets must be base64 encoded"));
             continue;
         };
