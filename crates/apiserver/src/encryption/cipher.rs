@@ -63,8 +63,13 @@ impl Kind {
 
 enum Cipher {
     AesGcm(LessSafeKey),
-    AesCbc { encrypting: PaddedBlockEncryptingKey, decrypting: PaddedBlockDecryptingKey },
+    AesCbc(Box<CbcKeys>),
     SecretBox(Box<XSalsa20Poly1305>),
+}
+
+struct CbcKeys {
+    encrypting: PaddedBlockEncryptingKey,
+    decrypting: PaddedBlockDecryptingKey,
 }
 
 impl Cipher {
@@ -87,7 +92,8 @@ impl Cipher {
                 let unbound = || UnboundCipherKey::new(algorithm, key);
                 let encrypting = unbound().and_then(PaddedBlockEncryptingKey::cbc_pkcs7);
                 let decrypting = unbound().and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
-                encrypting.and_then(|encrypting| Ok(Self::AesCbc { encrypting, decrypting: decrypting? }))
+                encrypting
+                    .and_then(|encrypting| Ok(Self::AesCbc(Box::new(CbcKeys { encrypting, decrypting: decrypting? }))))
             }
             Kind::SecretBox => {
                 let key = <[u8; 32]>::try_from(key).map_err(|_| CipherError::Key)?;
@@ -110,9 +116,9 @@ impl Cipher {
                 out.extend_from_slice(&nonce);
                 out.append(&mut sealed);
             }
-            Self::AesCbc { encrypting, .. } => {
+            Self::AesCbc(keys) => {
                 let mut sealed = value.to_vec();
-                let DecryptionContext::Iv128(iv) = encrypting.encrypt(&mut sealed).map_err(failed)? else {
+                let DecryptionContext::Iv128(iv) = keys.encrypting.encrypt(&mut sealed).map_err(failed)? else {
                     return Err(CipherError::Encrypt);
                 };
                 out.extend_from_slice(iv.as_ref());
@@ -139,10 +145,10 @@ impl Cipher {
                 sealed.truncate(length);
                 Ok(sealed)
             }
-            Self::AesCbc { decrypting, .. } => {
+            Self::AesCbc(keys) => {
                 let (iv, sealed) = sealed.split_first_chunk::<IV_LENGTH>().ok_or(CipherError::Damaged)?;
                 let (context, mut sealed) = (DecryptionContext::Iv128(FixedLength::from(*iv)), sealed.to_vec());
-                let opened = decrypting.decrypt(&mut sealed, context).map_err(damaged)?;
+                let opened = keys.decrypting.decrypt(&mut sealed, context).map_err(damaged)?;
                 let length = opened.len();
                 sealed.truncate(length);
                 Ok(sealed)

@@ -143,9 +143,8 @@ fn check_resources(names: &[String], path: &Path<'_>, errors: &mut ErrorList) {
     if pairs().any(|(a, b)| parsed[a] == parsed[b]) {
         errors.push(field::invalid(path, shown(), "the same resource cannot be specified multiple times"));
     }
-    let masks = |(plural, group): (&str, &str), other: (&str, &str)| {
-        (plural == ANY && group == ANY) || (group == other.1 && plural == ANY)
-    };
+    let masks =
+        |(plural, group): (&str, &str), other: (&str, &str)| plural == ANY && (group == ANY || group == other.1);
     let overlap =
         |(a, b): (usize, usize)| parsed[a] != parsed[b] && (masks(parsed[a], parsed[b]) || masks(parsed[b], parsed[a]));
     if pairs().any(overlap) {
