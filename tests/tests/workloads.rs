@@ -25,6 +25,12 @@ fn main() -> ExitCode {
         a_job_that_fails_too_often_is_told,
         a_suspended_job_waits,
         a_budget_follows_what_it_guards,
+        a_daemon_runs_where_the_node_suits_and_is_rolled_out,
+        a_stateful_set_keeps_names_and_order,
+        a_partition_holds_the_first_pods_back,
+        claims_come_with_their_pod_and_go_as_told,
+        a_service_leads_to_its_ready_pods,
+        a_cron_job_starts_jobs_and_keeps_few,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -344,5 +350,186 @@ fn a_budget_follows_what_it_guards(cluster: &Cluster) -> Result<()> {
     let status = kubectl.value("pdb/web", "/status")?;
     ensure!(status["expectedPods"] == 2 && status["desiredHealthy"] == 1, "{status}");
     ensure!(status["conditions"][0]["reason"] == "SufficientPods", "{status}");
+    Ok(())
+}
+
+fn a_daemon_runs_where_the_node_suits_and_is_rolled_out(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("daemons")?;
+    let template = running("agent");
+    let mut daemon = workload("DaemonSet", "agent", 0, &template);
+    daemon["spec"].as_object_mut().context("a spec")?.remove("replicas");
+    kubectl.apply(&daemon.to_string())?;
+    rolled_out(&kubectl, "ds/agent")?;
+    let pods = items(&kubectl, "pods", "agent")?;
+    let node = pods[0]["spec"]["nodeName"].as_str().context("a node")?;
+    let field = &pods[0]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    ensure!(field["nodeSelectorTerms"][0]["matchFields"][0]["values"] == json!([node]), "{field}");
+    has_event(&kubectl, "agent", "SuccessfulCreate", "Created pod: agent-")?;
+    kubectl.ok(&["set", "env", "ds/agent", "COLOUR=blue"])?;
+    rolled_out(&kubectl, "ds/agent")?;
+    let history = kubectl.ok(&["rollout", "history", "ds/agent"])?;
+    ensure!(history.contains("\n1 ") && history.contains("\n2 "), "{history}");
+    kubectl.ok(&["rollout", "undo", "ds/agent"])?;
+    rolled_out(&kubectl, "ds/agent")?;
+    let pods = until(&kubectl, "pods", "agent", "one Pod", |pods| pods.len() == 1)?;
+    ensure!(pods[0]["spec"]["containers"][0]["env"].is_null(), "{pods:#?}");
+    ensure!(items(&kubectl, "controllerrevisions", "agent")?.len() == 2);
+    let nowhere = r#"{"spec":{"template":{"spec":{"nodeSelector":{"none":"such"}}}}}"#;
+    kubectl.ok(&["patch", "ds", "agent", "-p", nowhere])?;
+    kubectl.wait_value("ds/agent", "/status/desiredNumberScheduled", SOON, |count| count == 0)?;
+    until(&kubectl, "pods", "agent", "none is left", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn stateful(name: &str, replicas: u32) -> Value {
+    let mut set = workload("StatefulSet", name, replicas, &running(name));
+    set["spec"]["serviceName"] = json!(name);
+    set
+}
+
+fn names(pods: &[Value]) -> Vec<&str> {
+    pods.iter().map(name).collect()
+}
+
+fn a_stateful_set_keeps_names_and_order(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("stateful")?;
+    kubectl.apply(&stateful("web", 2).to_string())?;
+    rolled_out(&kubectl, "sts/web")?;
+    let pods = items(&kubectl, "pods", "web")?;
+    ensure!(names(&pods) == ["web-0", "web-1"], "{pods:#?}");
+    let created = |pod: &Value| pod["metadata"]["creationTimestamp"].as_str().map(str::to_owned);
+    ensure!(created(&pods[0]) <= created(&pods[1]) && pods[1]["spec"]["hostname"] == "web-1", "{pods:#?}");
+    has_event(&kubectl, "web", "SuccessfulCreate", "create Pod web-0 in StatefulSet web successful")?;
+    kubectl.ok(&["delete", "pod", "web-0", "--wait=false"])?;
+    let uid = &pods[0]["metadata"]["uid"];
+    until(&kubectl, "pods", "web", "web-0 comes back", |now| {
+        names(now) == ["web-0", "web-1"] && now[0]["metadata"]["uid"] != *uid
+    })?;
+    rolled_out(&kubectl, "sts/web")?;
+    kubectl.ok(&["set", "env", "sts/web", "COLOUR=blue"])?;
+    rolled_out(&kubectl, "sts/web")?;
+    let status = kubectl.value("sts/web", "/status")?;
+    ensure!(status["currentRevision"] == status["updateRevision"] && status["updatedReplicas"] == 2, "{status}");
+    kubectl.ok(&["rollout", "undo", "sts/web"])?;
+    rolled_out(&kubectl, "sts/web")?;
+    ensure!(items(&kubectl, "controllerrevisions", "web")?.len() == 2);
+    kubectl.ok(&["scale", "sts/web", "--replicas=1"])?;
+    let pods = until(&kubectl, "pods", "web", "the last goes", |pods| pods.len() == 1)?;
+    ensure!(names(&pods) == ["web-0"] && pods[0]["spec"]["containers"][0]["env"].is_null(), "{pods:#?}");
+    Ok(())
+}
+
+fn a_partition_holds_the_first_pods_back(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("partition")?;
+    let mut set = stateful("web", 2);
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    set["spec"]["updateStrategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
+    kubectl.apply(&set.to_string())?;
+    kubectl.wait_value("sts/web", "/status/availableReplicas", SOON, |count| count == 2)?;
+    kubectl.ok(&["set", "env", "sts/web", "COLOUR=blue"])?;
+    let told = kubectl.ok(&["rollout", "status", "sts/web", "--timeout=60s"])?;
+    ensure!(told.contains("partitioned roll out complete: 1 new pods have been updated"), "{told}");
+    let coloured = |pod: &Value| pod["spec"]["containers"][0]["env"].is_array();
+    until(&kubectl, "pods", "web", "the last is new", |pods| {
+        pods.len() == 2 && !coloured(&pods[0]) && coloured(&pods[1])
+    })?;
+    kubectl.ok(&["patch", "sts", "web", "-p", r#"{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}"#])?;
+    until(&kubectl, "pods", "web", "all are new", |pods| pods.len() == 2 && pods.iter().all(coloured))?;
+    Ok(())
+}
+
+fn claims_come_with_their_pod_and_go_as_told(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("claims")?;
+    let mut set = stateful("db", 2);
+    // Nobody binds the claims: what matters is who makes and removes them.
+    set["spec"]["template"]["spec"] = waiting("db")["spec"].clone();
+    set["spec"]["podManagementPolicy"] = json!("Parallel");
+    set["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenScaled": "Delete", "whenDeleted": "Retain"});
+    let request = json!({"requests": {"storage": "1Mi"}});
+    set["spec"]["volumeClaimTemplates"] = json!([{
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": request, "storageClassName": "none"},
+    }]);
+    kubectl.apply(&set.to_string())?;
+    until(&kubectl, "pvc", "db", "two claims", |claims| names(claims) == ["data-db-0", "data-db-1"])?;
+    until(&kubectl, "pods", "db", "two Pods", |pods| pods.len() == 2)?;
+    has_event(&kubectl, "db", "SuccessfulCreate", "create Claim data-db-0 Pod db-0 in StatefulSet db success")?;
+    kubectl.ok(&["scale", "sts/db", "--replicas=1"])?;
+    until(&kubectl, "pvc", "db", "the claim goes with its Pod", |claims| names(claims) == ["data-db-0"])?;
+    kubectl.ok(&["delete", "sts", "db"])?;
+    until(&kubectl, "pods", "db", "the Pods go", <[Value]>::is_empty)?;
+    ensure!(names(&items(&kubectl, "pvc", "db")?) == ["data-db-0"], "the other claim stays");
+    Ok(())
+}
+
+fn a_service_leads_to_its_ready_pods(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("services")?;
+    let mut template = running("web");
+    template["spec"]["containers"][0]["command"] = json!(["sh", "-c", "echo hello > index.html; httpd -f -p 8080"]);
+    template["spec"]["containers"][0]["ports"] = json!([{"name": "web", "containerPort": 8080}]);
+    kubectl.apply(&workload("Deployment", "web", 2, &template).to_string())?;
+    kubectl.ok(&["expose", "deploy", "web", "--port=80", "--target-port=web", "--labels=app=web"])?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let ips = |pods: &[Value]| -> Vec<String> {
+        let mut ips: Vec<_> =
+            pods.iter().filter_map(|pod| pod["status"]["podIP"].as_str().map(str::to_owned)).collect();
+        ips.sort();
+        ips
+    };
+    let pods = ips(&items(&kubectl, "pods", "web")?);
+    let ready = |slice: &Value| -> Vec<String> {
+        let all = slice["endpoints"].as_array().into_iter().flatten();
+        let ready = all.filter(|endpoint| endpoint["conditions"]["ready"] == true);
+        let mut ips: Vec<_> =
+            ready.filter_map(|endpoint| endpoint["addresses"][0].as_str().map(str::to_owned)).collect();
+        ips.sort();
+        ips
+    };
+    let slices = until(&kubectl, "endpointslices", "web", "both Pods", |slices| {
+        slices.len() == 1 && ready(&slices[0]) == pods && slices[0]["ports"][0]["port"] == 8080
+    })?;
+    ensure!(name(&slices[0]).starts_with("web-") && slices[0]["addressType"] == "IPv4", "{slices:#?}");
+    let listed = |kubectl: &Kubectl| kubectl.value("endpoints/web", "/subsets/0/addresses");
+    kubectl.wait_value("endpoints/web", "/subsets/0/addresses", SOON, |list| {
+        list.as_array().is_some_and(|list| list.len() == 2)
+    })?;
+    let shown = kubectl.ok(&["describe", "service", "web"])?;
+    ensure!(pods.iter().all(|ip| shown.contains(&format!("{ip}:8080"))), "{shown}");
+    let path = format!("/api/v1/namespaces/{}/services/web/proxy/", kubectl.namespace());
+    ensure!(kubectl.ok(&["get", "--raw", &path])?.contains("hello"));
+    kubectl.ok(&["scale", "deploy/web", "--replicas=0"])?;
+    until(&kubectl, "endpointslices", "web", "nobody is behind it", |slices| {
+        slices.len() == 1 && slices[0]["endpoints"].as_array().is_none_or(Vec::is_empty)
+    })?;
+    ensure!(listed(&kubectl).is_err() || listed(&kubectl)?.is_null());
+    kubectl.ok(&["delete", "service", "web"])?;
+    until(&kubectl, "endpointslices", "web", "they go with the Service", <[Value]>::is_empty)?;
+    until(&kubectl, "endpoints", "web", "they go with the Service", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn a_cron_job_starts_jobs_and_keeps_few(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("cron")?;
+    let template = job("tick", "true", json!({}));
+    let cron_job = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "tick"},
+        "spec": {"schedule": "@every 2s", "jobTemplate": {"metadata": {"labels": {"app": "tick"}}, "spec": template["spec"]}},
+    });
+    kubectl.apply(&cron_job.to_string())?;
+    let jobs = until(&kubectl, "jobs", "tick", "a Job starts", |jobs| !jobs.is_empty())?;
+    let owner = &jobs[0]["metadata"]["ownerReferences"][0];
+    ensure!(
+        owner["kind"] == "CronJob" && owner["controller"] == true && name(&jobs[0]).starts_with("tick-"),
+        "{jobs:#?}"
+    );
+    has_event(&kubectl, "tick", "SuccessfulCreate", &format!("Created job {}", name(&jobs[0])))?;
+    kubectl.wait_value("cronjob/tick", "/status/lastSuccessfulTime", SOON, Value::is_string)?;
+    has_event(&kubectl, "tick", "SawCompletedJob", "condition: Complete")?;
+    kubectl.ok(&["create", "job", "by-hand", "--from=cronjob/tick"])?;
+    kubectl.ok(&["wait", "--for=condition=Complete", "job/by-hand", "--timeout=60s"])?;
+    let changes = r#"{"spec":{"suspend":true,"successfulJobsHistoryLimit":0}}"#;
+    kubectl.ok(&["patch", "cronjob", "tick", "-p", changes])?;
+    until(&kubectl, "jobs", "tick", "old ones go", <[Value]>::is_empty)?;
+    ensure!(kubectl.ok(&["get", "cronjob", "tick"])?.contains("True"));
     Ok(())
 }

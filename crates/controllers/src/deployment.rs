@@ -6,7 +6,6 @@
 //!
 //! **Guarantees**: a pass never acts on a copy that does not show what the pass before it wrote.
 
-mod hash;
 mod history;
 mod plan;
 mod progress;

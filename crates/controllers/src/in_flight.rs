@@ -6,12 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use client::Lister;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
+
+use crate::pod_facts::PodFacts;
 
 /// A copy that was listed anew may have missed a creation and the deletion after it: nobody waits longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,6 +66,18 @@ impl<K: Clone + Eq + Hash> InFlight<K> {
         let Some(flight) = flights.get_mut(key) else { return HashSet::new() };
         flight.deleted.retain(|uid| shown(uid));
         flight.deleted.clone()
+    }
+
+    /// The Pods as they will be: those whose deletion was accepted are being deleted.
+    pub fn as_will_be(&self, key: &K, pods: Vec<Arc<PodFacts>>, now: Timestamp) -> Vec<Arc<PodFacts>> {
+        let doomed = self.being_deleted(key, |uid| pods.iter().any(|pod| pod.uid == uid));
+        let as_will_be = |pod: Arc<PodFacts>| {
+            if pod.deleted_at.is_none() && doomed.contains(&pod.uid) {
+                return Arc::new(PodFacts { deleted_at: Some(now), ..(*pod).clone() });
+            }
+            pod
+        };
+        pods.into_iter().map(as_will_be).collect()
     }
 
     /// The key is gone.

@@ -18,7 +18,6 @@ mod tests;
 mod verdict;
 
 use std::fmt;
-use std::sync::Arc;
 
 use api::labels::Selector;
 use client::{Change, Client, EventRecorder, Index, Lister, ObjectKey, is_not_found, object_reference};
@@ -32,10 +31,11 @@ use serde_json::json;
 
 use crate::assembly::{Controllers, Wiring};
 use crate::in_flight::InFlight;
-use crate::ownership::{self, Claim, Owner};
+use crate::ownership;
 use crate::pod_control::{self, PodControl};
 use crate::pod_facts::PodFacts;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::wake;
 use crate::watches::PodIndex;
 use plan::Plan;
 use pods::{NewPod, TRACKING};
@@ -111,28 +111,15 @@ fn woken_by_job(change: &Change<Job>, pods: &Index<PodFacts>) -> Vec<Key> {
     woken
 }
 
+/// Besides its Job, a Pod that waits to be counted by one that is gone is looked at itself.
 fn woken_by_pod(change: &Change<PodFacts>, jobs: &Lister<Job>, by_namespace: &Index<Job>) -> Vec<Key> {
-    let (old, new) = match change {
-        Change::Added(new) => (None, Some(new)),
-        Change::Updated { old, new } => (Some(old), Some(new)),
-        Change::Deleted(old) => (Some(old), None),
-        Change::Synced => return Vec::new(),
-    };
-    let keeper = |pod: &PodFacts| {
-        let controller = pod.controller.as_ref().filter(|owner| ownership::is_of_kind::<Job>(owner))?;
-        Some(ObjectKey::new(pod.namespace(), &controller.name))
-    };
-    let mut woken: Vec<Key> = old.into_iter().chain(new).filter_map(|pod| keeper(pod)).map(Key::Job).collect();
-    woken.dedup();
-    let Some(new) = new else { return woken };
-    if pods::is_tracked(new) && keeper(new).is_none_or(|key| jobs.get(&key).is_none()) {
-        woken.push(Key::Orphan(new.object_key()));
-    }
-    let is_free = new.controller.is_none() && new.deleted_at.is_none();
-    if is_free && old.is_none_or(|old| old.labels != new.labels || old.controller.is_some()) {
-        let selecting = by_namespace.of(new.namespace()).into_iter();
-        let selecting = selecting.filter(|job| selector(job).matches(Some(&new.labels)));
-        woken.extend(selecting.map(|job| Key::Job(ObjectKey::of(&*job))));
+    let mut woken: Vec<Key> = wake::by_pod(change, by_namespace, selector).into_iter().map(Key::Job).collect();
+    if let Change::Added(pod) | Change::Updated { new: pod, .. } = change {
+        let controller = pod.controller.as_ref().filter(|owner| ownership::is_of_kind::<Job>(owner));
+        let job = controller.and_then(|owner| jobs.get(&ObjectKey::new(pod.namespace(), &owner.name)));
+        if pods::is_tracked(pod) && job.is_none() {
+            woken.push(Key::Orphan(pod.object_key()));
+        }
     }
     woken
 }
@@ -173,48 +160,10 @@ impl JobController {
         if let Some(wait) = unseen {
             return Ok(Next::After(wait));
         }
-        let pods = self.claim(&job).await?;
+        let pods = self.control.claim(&*job, &selector(&job), &self.pod_index, &[TRACKING], |_| true).await?;
         let now = self.clock.now();
-        let doomed = self.pods_in_flight.being_deleted(key, |uid| pods.iter().any(|pod| pod.uid == uid));
-        let as_will_be = |pod: Arc<PodFacts>| {
-            if pod.deleted_at.is_none() && doomed.contains(&pod.uid) {
-                return Arc::new(PodFacts { deleted_at: Some(now), ..(*pod).clone() });
-            }
-            pod
-        };
-        let pods: Vec<_> = pods.into_iter().map(as_will_be).collect();
+        let pods = self.pods_in_flight.as_will_be(key, pods, now);
         self.execute(key, &job, plan::plan(&job, &pods, now)).await
-    }
-
-    /// The Job's Pods, after taking in and letting go.
-    async fn claim(&self, job: &Job) -> Result<Vec<Arc<PodFacts>>, Error> {
-        let (uid, selector) = (job.uid().unwrap_or_default(), selector(job));
-        let owner = Owner { uid: &uid, selector: &selector, is_deleting: job.metadata.deletion_timestamp.is_some() };
-        let candidates = self.pod_index.by_controller.of(&uid).into_iter();
-        let candidates = candidates.chain(self.pod_index.free.of(&job.namespace().unwrap_or_default()));
-        let (mut claimed, mut confirmed) = (Vec::new(), false);
-        for pod in candidates {
-            let claim = ownership::claim(owner, pod.controller.as_ref(), &pod.labels, pod.deleted_at.is_some());
-            if claim == Claim::Adopt && !confirmed {
-                if !self.still_wanted(job).await? {
-                    continue;
-                }
-                confirmed = true;
-            }
-            let reference = ownership::controller_reference(job);
-            if self.control.settle(&reference, &pod, claim, &[TRACKING]).await? {
-                claimed.push(pod);
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// Our copy may be behind; before a Pod is taken in, the API decides.
-    async fn still_wanted(&self, job: &Job) -> Result<bool, Error> {
-        let fresh = self.api(job).get_opt(&job.name_any()).await;
-        let fresh = fresh.map_err(Error::during("looking whether the Job still wants the Pod"))?;
-        Ok(fresh
-            .is_some_and(|fresh| fresh.metadata.uid == job.metadata.uid && fresh.metadata.deletion_timestamp.is_none()))
     }
 
     fn api(&self, job: &Job) -> Api<Job> {

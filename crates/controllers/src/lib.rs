@@ -5,11 +5,16 @@
 //! ([`watches`]); nothing is polled.
 
 mod assembly;
+mod backends;
 mod bootstrap_tokens;
 mod certificates;
 mod cluster_role_aggregation;
+mod cron_job;
+mod daemon_set;
 mod deployment;
 mod disruption;
+mod endpoint_slice;
+mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
 mod in_flight;
@@ -26,16 +31,20 @@ mod pod_gc;
 mod ranking;
 mod replication;
 mod resource_quota;
+mod revisions;
 mod root_ca;
 mod runtime;
 mod service_account;
 mod service_account_tokens;
+mod stateful_set;
 mod taint_eviction;
+mod template_hash;
 #[cfg(test)]
 mod tests;
 mod ttl_after_finished;
 mod update;
 mod volume_protection;
+mod wake;
 mod watches;
 
 use std::sync::Arc;
@@ -125,7 +134,12 @@ pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     cluster_role_aggregation::start(&mut controllers);
     replication::start(&mut controllers);
     deployment::start(&mut controllers);
+    daemon_set::start(&mut controllers);
+    stateful_set::start(&mut controllers);
     job::start(&mut controllers);
+    cron_job::start(&mut controllers);
+    endpoint_slice::start(&mut controllers);
+    endpoints::start(&mut controllers);
     disruption::start(&mut controllers);
     ttl_after_finished::start(&mut controllers);
     resource_quota::start(&mut controllers);

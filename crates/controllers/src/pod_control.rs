@@ -1,17 +1,22 @@
 //! Making, deleting, taking in and letting go of Pods for whoever looks after them, and telling of it.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use api::labels::Selector;
+use client::reflector::Reflected;
 use client::{Client, EventRecorder, EventType, is_not_found};
 use futures::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Resource};
 
-use crate::ownership::{self, Claim};
+use crate::ownership::{self, Claim, Owner};
 use crate::pod_facts::PodFacts;
 use crate::runtime::Error;
+use crate::watches::PodIndex;
 
 /// At most so many Pods are made or deleted in one pass.
 pub const BURST: usize = 500;
@@ -74,12 +79,62 @@ impl PodControl {
         }
     }
 
+    /// The Pods that are the owner's, after taking in and letting go; `finalizers` hold them while they are. Only
+    /// candidates are looked at. Before a Pod is taken in, the API confirms that the owner is still there.
+    ///
+    /// # Errors
+    /// When the server refuses for another reason than that a Pod is gone or another one.
+    pub async fn claim<K>(
+        &self,
+        owner: &K,
+        selector: &Selector,
+        pods: &PodIndex,
+        finalizers: &[&str],
+        is_candidate: impl Fn(&PodFacts) -> bool + Send,
+    ) -> Result<Vec<Arc<PodFacts>>, Error>
+    where
+        K: Reflected + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let metadata = owner.meta();
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        let claimer = Owner { uid, selector, is_deleting: metadata.deletion_timestamp.is_some() };
+        let free = pods.free.of(metadata.namespace.as_deref().unwrap_or_default());
+        let candidates: Vec<_> = pods.by_controller.of(uid).into_iter().chain(free).collect();
+        let reference = ownership::controller_reference(owner);
+        let (mut claimed, mut confirmed) = (Vec::new(), false);
+        for pod in candidates.into_iter().filter(|pod| is_candidate(pod)) {
+            let claim = ownership::claim(claimer, pod.controller.as_ref(), &pod.labels, pod.deleted_at.is_some());
+            if claim == Claim::Adopt && !confirmed {
+                if !self.is_still_there(owner).await? {
+                    continue;
+                }
+                confirmed = true;
+            }
+            if self.settle(&reference, &pod, claim, finalizers).await? {
+                claimed.push(pod);
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Our copy may be behind; before a Pod is taken in, the API decides.
+    async fn is_still_there<K>(&self, owner: &K) -> Result<bool, Error>
+    where
+        K: Reflected + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        let metadata = owner.meta();
+        let api: Api<K> = Api::namespaced(self.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
+        let fresh = api.get_opt(metadata.name.as_deref().unwrap_or_default()).await;
+        let fresh = fresh.map_err(Error::during("looking whether the owner is still there"))?;
+        Ok(fresh.is_some_and(|fresh| fresh.meta().uid == metadata.uid && fresh.meta().deletion_timestamp.is_none()))
+    }
+
     /// Carries out a claim on a Pod; `finalizers` hold it while it is the owner's. Returns whether the Pod is the
     /// owner's now.
     ///
     /// # Errors
     /// When the server refuses for another reason than that the Pod is gone or another one.
-    pub async fn settle(
+    async fn settle(
         &self,
         owner: &OwnerReference,
         pod: &PodFacts,

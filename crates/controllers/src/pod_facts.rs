@@ -34,6 +34,8 @@ pub struct PodFacts {
     pub node: String,
     /// How often its spec changed.
     pub generation: i64,
+    /// The only node its affinity names, or the empty string: DaemonSets pin their Pods this way.
+    pub pinned: String,
     /// Its phase, or the empty string.
     pub phase: String,
     /// Since when it is to be deleted.
@@ -95,7 +97,7 @@ pub struct Network {
     pub hostname: String,
     /// The Service that gives it a name, where the spec names one.
     pub subdomain: String,
-    /// The ports of its containers that stay, sidecars first.
+    /// The ports of its containers that stay, sidecars last.
     pub ports: Vec<ContainerPort>,
 }
 
@@ -134,6 +136,7 @@ impl PodFacts {
             conditions: status.conditions.iter().flatten().map(Condition::of).collect(),
             containers: containers(&spec, &status),
             network: network(&spec, &status),
+            pinned: pinned(&spec).unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             phase: status.phase.unwrap_or_default(),
             deleted_at: metadata.deletion_timestamp.map(|time| time.0),
@@ -157,6 +160,11 @@ impl PodFacts {
     /// Its namespace.
     pub fn namespace(&self) -> &str {
         self.key.as_ref().map_or("", |key| &key.namespace)
+    }
+
+    /// The node it runs on or is meant for.
+    pub fn target(&self) -> &str {
+        if self.node.is_empty() { &self.pinned } else { &self.node }
     }
 
     /// Whether it succeeded or failed.
@@ -207,6 +215,14 @@ impl Condition {
     }
 }
 
+fn pinned(spec: &PodSpec) -> Option<String> {
+    let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
+    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let fields = required.node_selector_terms.iter().flat_map(|term| term.match_fields.iter().flatten());
+    let named = fields.filter(|field| field.key == "metadata.name" && field.operator == "In");
+    named.flat_map(|field| field.values.iter().flatten()).next().cloned()
+}
+
 fn ephemeral_claims(pod: &str, spec: &PodSpec) -> Vec<EphemeralClaim> {
     let claim = |volume: &Volume| {
         let template = volume.ephemeral.as_ref()?.volume_claim_template.clone()?;
@@ -239,7 +255,7 @@ fn network(spec: &PodSpec, status: &PodStatus) -> Network {
     let addresses: Vec<String> = status.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect();
     let sidecars = spec.init_containers.iter().flatten();
     let sidecars = sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let ports = sidecars.chain(&spec.containers).flat_map(|container| container.ports.iter().flatten());
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
     Network {
         addresses: if addresses.is_empty() { status.pod_ip.iter().cloned().collect() } else { addresses },
         hostname: spec.hostname.clone().unwrap_or_default(),

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use client::{Change, Client, Index, Lister, ObjectKey, Reflector, object_reference};
+use client::{Client, Lister, ObjectKey, Reflector, object_reference};
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -24,11 +24,12 @@ use platform::clock::SharedClock;
 
 use crate::assembly::{Controllers, Wiring};
 use crate::in_flight::InFlight;
-use crate::ownership::{self, Claim, Owner};
+use crate::ownership;
 use crate::pod_control::{self, PodControl};
 use crate::pod_facts::PodFacts;
 use crate::ranking::first_to_go;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::wake;
 use crate::watches::{OwnedIndex, PodIndex, Watches};
 pub use kinds::ReplicaKind;
 use plan::{Act, Failure};
@@ -63,7 +64,7 @@ fn start_kind<K: ReplicaKind>(
     wiring.wakes(sets, |change| change.object().map(|set| ObjectKey::of(&**set)));
     let lister = wiring.reads(sets);
     let by_namespace = index.by_namespace.clone();
-    wiring.wakes(&mut controllers.watches.pods, move |change| woken_by_pod(change, &by_namespace));
+    wiring.wakes(&mut controllers.watches.pods, move |change| wake::by_pod(change, &by_namespace, K::selector));
     let controller = Replication {
         client: controllers.client_of(K::COMPONENT),
         clock: controllers.clock.clone(),
@@ -75,29 +76,6 @@ fn start_kind<K: ReplicaKind>(
         in_flight: InFlight::default(),
     };
     controllers.add(controller, wiring, 5);
-}
-
-/// The sets a change of a Pod concerns: those that look after it or did, and for one that nobody looks after those that
-/// select it.
-fn woken_by_pod<K: ReplicaKind>(change: &Change<PodFacts>, sets: &Index<K>) -> Vec<ObjectKey> {
-    let keeper = |pod: &PodFacts| {
-        let controller = pod.controller.as_ref().filter(|controller| ownership::is_of_kind::<K>(controller))?;
-        Some(ObjectKey::new(pod.namespace(), &controller.name))
-    };
-    let (old, new) = match change {
-        Change::Added(new) => (None, Some(new)),
-        Change::Updated { old, new } => (Some(old), Some(new)),
-        Change::Deleted(old) => (Some(old), None),
-        Change::Synced => return Vec::new(),
-    };
-    let mut woken: Vec<ObjectKey> = old.into_iter().chain(new).filter_map(|pod| keeper(pod)).collect();
-    woken.dedup();
-    let free = new.filter(|new| new.controller.is_none() && new.deleted_at.is_none());
-    if let Some(pod) = free.filter(|new| old.is_none_or(|old| old.labels != new.labels || old.controller.is_some())) {
-        let selecting = sets.of(pod.namespace()).into_iter().filter(|set| set.selector().matches(Some(&pod.labels)));
-        woken.extend(selecting.map(|set| ObjectKey::of(&*set)));
-    }
-    woken
 }
 
 impl<K: ReplicaKind> Reconcile for Replication<K> {
@@ -112,7 +90,9 @@ impl<K: ReplicaKind> Reconcile for Replication<K> {
         if let Some(wait) = self.in_flight.wait(key, &self.pods) {
             return Ok(Next::After(wait));
         }
-        let pods = self.claim(&set).await?;
+        // A free Pod that ended is not taken in.
+        let is_candidate = |pod: &PodFacts| pod.controller.is_some() || pod.is_active();
+        let pods = self.control.claim(&*set, &set.selector(), &self.pod_index, &[], is_candidate).await?;
         let doomed = self.in_flight.being_deleted(key, |uid| pods.iter().any(|pod| pod.uid == uid));
         let (doomed, pods): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| doomed.contains(&pod.uid));
         let terminating = pods.iter().chain(&doomed).filter(|pod| pod.is_terminating()).count();
@@ -136,40 +116,6 @@ impl<K: ReplicaKind> Reconcile for Replication<K> {
 }
 
 impl<K: ReplicaKind> Replication<K> {
-    /// The Pods that are the set's, after taking in and letting go.
-    async fn claim(&self, set: &K) -> Result<Vec<Arc<PodFacts>>, Error> {
-        let (metadata, selector) = (set.meta(), set.selector());
-        let uid = metadata.uid.as_deref().unwrap_or_default();
-        let owner = Owner { uid, selector: &selector, is_deleting: metadata.deletion_timestamp.is_some() };
-        let free = self.pod_index.free.of(metadata.namespace.as_deref().unwrap_or_default());
-        let candidates = self.pod_index.by_controller.of(uid).into_iter();
-        let candidates = candidates.chain(free.into_iter().filter(|pod| pod.is_active()));
-        let mut claimed = Vec::new();
-        let mut confirmed = false;
-        for pod in candidates {
-            let claim = ownership::claim(owner, pod.controller.as_ref(), &pod.labels, pod.deleted_at.is_some());
-            if claim == Claim::Adopt && !confirmed {
-                if !self.still_wanted(set).await? {
-                    continue;
-                }
-                confirmed = true;
-            }
-            if self.control.settle(&ownership::controller_reference(set), &pod, claim, &[]).await? {
-                claimed.push(pod);
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// Our copy may be behind; before a Pod is taken in, the API decides.
-    async fn still_wanted(&self, set: &K) -> Result<bool, Error> {
-        let metadata = set.meta();
-        let api: Api<K> = Api::namespaced(self.client.clone(), metadata.namespace.as_deref().unwrap_or_default());
-        let fresh = api.get_opt(metadata.name.as_deref().unwrap_or_default()).await;
-        let fresh = fresh.map_err(Error::during("looking whether the set still wants the Pod"))?;
-        Ok(fresh.is_some_and(|fresh| fresh.meta().uid == metadata.uid && fresh.meta().deletion_timestamp.is_none()))
-    }
-
     async fn manage(&self, key: &ObjectKey, set: &K, active: &[Arc<PodFacts>]) -> Result<(), Failure> {
         if set.meta().deletion_timestamp.is_some() {
             return Ok(());

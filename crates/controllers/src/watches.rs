@@ -1,15 +1,19 @@
 //! The copies that the controllers share: one watch per resource, reduced to what is read.
 
+use client::reflector::Reflected;
 use client::{Client, Index, ObjectKey, Reflector};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota,
-    Secret, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController,
+    ResourceQuota, Secret, Service, ServiceAccount,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -18,6 +22,7 @@ use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap_tokens::{self, BootstrapToken};
+use crate::endpoint_slice;
 use crate::ownership::controller_uid;
 pub use crate::pod_facts::{EphemeralClaim, PodFacts};
 use crate::root_ca::CONFIG_MAP_NAME;
@@ -76,9 +81,22 @@ pub struct Watches {
     pub budget_index: OwnedIndex<PodDisruptionBudget>,
     pub jobs: Reflector<Job>,
     pub job_index: OwnedIndex<Job>,
+    pub cron_jobs: Reflector<CronJob>,
     pub deployments: Reflector<Deployment>,
     pub deployment_index: OwnedIndex<Deployment>,
     pub quotas: Reflector<ResourceQuota>,
+    pub services: Reflector<Service>,
+    pub service_index: OwnedIndex<Service>,
+    pub endpoints: Reflector<Endpoints>,
+    pub endpoint_slices: Reflector<EndpointSlice>,
+    /// Those the controller looks after, by their Service's key.
+    pub slices_by_service: Index<EndpointSlice>,
+    pub daemon_sets: Reflector<DaemonSet>,
+    pub daemon_set_index: OwnedIndex<DaemonSet>,
+    pub stateful_sets: Reflector<StatefulSet>,
+    pub stateful_set_index: OwnedIndex<StatefulSet>,
+    pub revisions: Reflector<ControllerRevision>,
+    pub revision_index: OwnedIndex<ControllerRevision>,
 }
 
 /// Pods by what else leads to them.
@@ -111,7 +129,7 @@ pub struct OwnedIndex<K> {
     pub by_namespace: Index<K>,
 }
 
-impl<K: client::reflector::Reflected> OwnedIndex<K> {
+impl<K: Reflected> OwnedIndex<K> {
     fn new(copy: &mut Reflector<K>) -> Self {
         Self {
             by_controller: copy
@@ -148,13 +166,31 @@ impl Watches {
         let mut budgets = Reflector::new(Api::all(client.clone()));
         let mut jobs = Reflector::new(Api::all(client.clone()));
         let mut deployments = Reflector::new(Api::all(client.clone()));
+        let mut services = Reflector::new(Api::all(client.clone()));
+        let mut endpoint_slices = Reflector::new(Api::all(client.clone()));
+        let mut daemon_sets = Reflector::new(Api::all(client.clone()));
+        let mut stateful_sets = Reflector::new(Api::all(client.clone()));
+        let mut revisions = Reflector::new(Api::all(client.clone()));
         Self {
             budget_index: OwnedIndex::new(&mut budgets),
             budgets,
             job_index: OwnedIndex::new(&mut jobs),
             jobs,
+            cron_jobs: Reflector::new(Api::all(client.clone())),
             deployment_index: OwnedIndex::new(&mut deployments),
             deployments,
+            service_index: OwnedIndex::new(&mut services),
+            services,
+            endpoints: Reflector::new(Api::all(client.clone())),
+            slices_by_service: endpoint_slices
+                .index(|slice| Some((endpoint_slice::service_of(slice)?.to_string(), ObjectKey::of(slice)))),
+            endpoint_slices,
+            daemon_set_index: OwnedIndex::new(&mut daemon_sets),
+            daemon_sets,
+            stateful_set_index: OwnedIndex::new(&mut stateful_sets),
+            stateful_sets,
+            revision_index: OwnedIndex::new(&mut revisions),
+            revisions,
             replication_controller_index: OwnedIndex::new(&mut replication_controllers),
             replication_controllers,
             pod_index: PodIndex::new(&mut pods),
@@ -190,28 +226,44 @@ impl Watches {
 
     /// Watches until cancelled.
     pub async fn run(self, cancel: &CancellationToken) {
-        tokio::join!(
-            self.namespaces.run(cancel.clone()),
-            self.nodes.run(cancel.clone()),
-            self.pods.run(cancel.clone()),
-            self.node_leases.run(cancel.clone()),
-            self.accounts.run(cancel.clone()),
-            self.token_secrets.run(cancel.clone()),
-            self.bootstrap_tokens.run(cancel.clone()),
-            self.published_cas.run(cancel.clone()),
-            self.claims.run(cancel.clone()),
-            self.volumes.run(cancel.clone()),
-            self.classes.run(cancel.clone()),
-            self.cluster_roles.run(cancel.clone()),
-            self.replica_sets.run(cancel.clone()),
-            self.replication_controllers.run(cancel.clone()),
-            self.budgets.run(cancel.clone()),
-            self.jobs.run(cancel.clone()),
-            self.deployments.run(cancel.clone()),
-            self.quotas.run(cancel.clone()),
-            self.signing_requests.run(cancel.clone()),
-        );
+        let all = [
+            watch(self.namespaces, cancel),
+            watch(self.nodes, cancel),
+            watch(self.pods, cancel),
+            watch(self.node_leases, cancel),
+            watch(self.accounts, cancel),
+            watch(self.token_secrets, cancel),
+            watch(self.bootstrap_tokens, cancel),
+            watch(self.published_cas, cancel),
+            watch(self.claims, cancel),
+            watch(self.volumes, cancel),
+            watch(self.classes, cancel),
+            watch(self.cluster_roles, cancel),
+            watch(self.replica_sets, cancel),
+            watch(self.replication_controllers, cancel),
+            watch(self.budgets, cancel),
+            watch(self.jobs, cancel),
+            watch(self.deployments, cancel),
+            watch(self.services, cancel),
+            watch(self.endpoints, cancel),
+            watch(self.endpoint_slices, cancel),
+            watch(self.daemon_sets, cancel),
+            watch(self.stateful_sets, cancel),
+            watch(self.revisions, cancel),
+            watch(self.cron_jobs, cancel),
+            watch(self.quotas, cancel),
+            watch(self.signing_requests, cancel),
+        ];
+        join_all(all).await;
     }
+}
+
+/// Each watch in a box of its own: side by side in one future they would not fit on a stack.
+fn watch<O: Reflected, V: Send + Sync + 'static>(
+    copy: Reflector<O, V>,
+    cancel: &CancellationToken,
+) -> BoxFuture<'static, ()> {
+    copy.run(cancel.clone()).boxed()
 }
 
 /// Image lists are most of a Node's size, and nobody here reads them.

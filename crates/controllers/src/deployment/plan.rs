@@ -11,10 +11,11 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::sets::{self, HASH_LABEL, REVISION};
-use super::{hash, history, progress, rolling, scaling};
+use super::{history, progress, rolling, scaling};
 use crate::ownership;
 use crate::pod_facts::PodFacts;
 use crate::runtime::Next;
+use crate::template_hash;
 
 /// The longest name of a ReplicaSet.
 const NAME_LENGTH_MAX: usize = 253;
@@ -274,7 +275,7 @@ fn same_status(a: &Deployment, b: &Deployment) -> bool {
 /// The ReplicaSet of the Deployment's present template.
 fn new_set(deployment: &Deployment, collisions: Option<i32>) -> ReplicaSet {
     let spec = sets::spec(deployment);
-    let hash = hash::of_template(&spec.template, collisions);
+    let hash = template_hash::of_template(&spec.template, collisions);
     let mut template: PodTemplateSpec = spec.template;
     let labels = template.metadata.get_or_insert_default().labels.get_or_insert_default();
     labels.insert(HASH_LABEL.to_owned(), hash.clone());

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::plan::{Plan, Write, collided, plan};
 use super::sets::{self, DESIRED, MAX, REVISION, REVISION_HISTORY};
 use super::*;
+use crate::template_hash;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -176,7 +177,7 @@ fn the_first_pass_makes_a_set_and_rests_when_it_is_available() {
     let mut world = World::new(deployment(3, Some(("25%", "25%"))));
     world.step();
     let set = &world.sets[0];
-    let hash = hash::of_template(&template("a"), None);
+    let hash = template_hash::of_template(&template("a"), None);
     assert_eq!(set.metadata.name, Some(format!("web-{hash}")));
     assert_eq!(set.metadata.labels.as_ref().unwrap()["pod-template-hash"], hash);
     assert_eq!(sets::replicas(set), 3);

@@ -1,0 +1,152 @@
+//! Where Services lead: EndpointSlices from the Pods that a Service selects.
+//!
+//! **Flow**: a Service is looked at when it changes, when a Pod that it selects changes in what matters, when a slice of
+//! it is changed by others, and when a node of such a Pod comes or moves. The [`plan`] compares slices with Pods; this
+//! file writes. Slices go with their Service (garbage collection).
+//!
+//! **Guarantees**: a pass never acts on a copy that does not show what the pass before it wrote.
+
+mod endpoints;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use client::{Change, Client, EventRecorder, EventType, Index, Lister, ObjectKey, is_not_found, object_reference};
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
+
+use crate::assembly::{Controllers, Wiring};
+use crate::backends;
+use crate::in_flight::InFlight;
+use crate::pod_control::{is_namespace_terminating, message_of};
+use crate::pod_facts::PodFacts;
+use crate::runtime::{Error, Next, Reconcile};
+use crate::watches::PodIndex;
+pub use endpoints::zone;
+use plan::Plan;
+
+/// Says whose slice it is.
+pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+/// Says who looks after a slice.
+pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// This controller, in that label.
+const MANAGER: &str = "endpointslice-controller.k8s.io";
+
+/// Keys are the Services' names.
+struct EndpointSlices {
+    client: Client,
+    events: EventRecorder,
+    services: Lister<Service>,
+    pods: PodIndex,
+    nodes: Lister<Node>,
+    slices: Lister<EndpointSlice>,
+    by_service: Index<EndpointSlice>,
+    in_flight: InFlight<ObjectKey>,
+}
+
+/// The Service a slice is of, when this controller looks after it.
+pub fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+    let is_ours = slice.labels().get(MANAGED_BY).is_some_and(|manager| manager == MANAGER);
+    let name = slice.labels().get(SERVICE_LABEL).filter(|_| is_ours)?;
+    Some(ObjectKey::new(slice.namespace().unwrap_or_default(), name))
+}
+
+/// Starts the controller.
+pub fn start(controllers: &mut Controllers) {
+    let mut wiring = Wiring::new();
+    let events = controllers.events("endpoint-slice-controller");
+    let watches = &mut controllers.watches;
+    wiring.wakes(&mut watches.services, |change| change.object().map(|service| ObjectKey::of(&**service)));
+    let pods = wiring.reads(&watches.pods);
+    let by_namespace = watches.service_index.by_namespace.clone();
+    wiring.wakes(&mut watches.pods, move |change| backends::woken_by_pod(change, &by_namespace));
+    wiring.wakes(&mut watches.endpoint_slices, |change| match change {
+        Change::Updated { old, .. } | Change::Deleted(old) => service_of(old),
+        Change::Added(_) | Change::Synced => None,
+    });
+    let by_namespace = watches.service_index.by_namespace.clone();
+    wiring.wakes(&mut watches.nodes, move |change| match change {
+        Change::Added(node) => backends::on_node(&node.name_any(), &pods, &by_namespace),
+        Change::Updated { old, new } if zone(old) != zone(new) => {
+            backends::on_node(&new.name_any(), &pods, &by_namespace)
+        }
+        _ => Vec::new(),
+    });
+    let controller = EndpointSlices {
+        services: wiring.reads(&watches.services),
+        nodes: wiring.reads(&watches.nodes),
+        slices: wiring.reads(&watches.endpoint_slices),
+        by_service: watches.slices_by_service.clone(),
+        pods: watches.pod_index.clone(),
+        client: controllers.client_of("endpointslice-controller"),
+        events,
+        in_flight: InFlight::default(),
+    };
+    controllers.add(controller, wiring, 5);
+}
+
+impl Reconcile for EndpointSlices {
+    type Key = ObjectKey;
+    const NAME: &'static str = "endpointslice-controller";
+
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Next, Error> {
+        let Some(service) = self.services.get(key) else {
+            self.in_flight.forget(key);
+            return Ok(Next::OnWakeUp);
+        };
+        if backends::selector(&service).is_none() || service.metadata.deletion_timestamp.is_some() {
+            return Ok(Next::OnWakeUp);
+        }
+        if let Some(wait) = self.in_flight.wait(key, &self.slices) {
+            return Ok(Next::After(wait));
+        }
+        let mut slices = self.by_service.of(&key.to_string());
+        let is_there = |uid: &str| slices.iter().any(|slice| slice.uid().as_deref() == Some(uid));
+        let doomed = self.in_flight.being_deleted(key, is_there);
+        slices.retain(|slice| !doomed.contains(&slice.uid().unwrap_or_default()));
+        let pods = backends::pods(&service, &self.pods.by_namespace);
+        let node = |name: &str| self.nodes.get(&ObjectKey::cluster(name));
+        let plan = plan::plan(&service, &endpoints::behind(&service, &pods, node), &slices);
+        if let Err(error) = self.execute(key, &plan).await {
+            if is_namespace_terminating(&error) {
+                return Ok(Next::OnWakeUp);
+            }
+            let told = message_of(&error);
+            let message = format!("Error updating Endpoint Slices for Service {key}: {told}");
+            let reference = object_reference(&*service);
+            self.events.event(&reference, EventType::Warning, "FailedToUpdateEndpointSlices", message);
+            return Err(Error::during("writing EndpointSlices")(error));
+        }
+        Ok(Next::OnWakeUp)
+    }
+}
+
+impl EndpointSlices {
+    async fn execute(&self, key: &ObjectKey, plan: &Plan) -> Result<(), kube::Error> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
+        for slice in &plan.create {
+            let made = api.create(&PostParams::default(), slice).await?;
+            self.in_flight.wrote(key, &made.metadata);
+        }
+        for slice in &plan.update {
+            let written = api.replace(&slice.name_any(), &PostParams::default(), slice).await?;
+            self.in_flight.wrote(key, &written.metadata);
+        }
+        for slice in &plan.delete {
+            match api.delete(&slice.name_any(), &DeleteParams::default()).await {
+                Err(error) if !is_not_found(&error) => return Err(error),
+                _ => self.in_flight.deleted(key, &slice.uid().unwrap_or_default()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A slice as the controller sees it.
+type Known = Arc<EndpointSlice>;
+/// A Pod as the controller sees it.
+type Facts = Arc<PodFacts>;
