@@ -20,6 +20,7 @@ want containerd containerd
 want runc runc
 want etcd etcd-server
 want etcdctl etcd-client
+python3 -c 'import venv, ensurepip' 2>/dev/null || need+=(python3-venv)
 [ -x /usr/lib/cni/bridge ] || need+=(containernetworking-plugins)
 [ -x /bin/busybox ] || need+=(busybox-static)
 if [ "${#need[@]}" -gt 0 ]; then

@@ -5,12 +5,14 @@
 
 mod cluster;
 mod crud;
+mod fan_out;
 mod full_node;
 mod idle;
 mod latency;
 mod pods;
 mod processes;
 mod report;
+mod slow_reader;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use cluster::Cluster;
 use report::{Report, milliseconds};
@@ -52,6 +55,15 @@ pub struct Arguments {
     /// Operations of each kind per client for the API's speed.
     #[arg(long, default_value_t = 300)]
     operations: usize,
+    /// How many watchers are told of each change.
+    #[arg(long, default_value_t = 2000)]
+    watchers: usize,
+    /// How many changes a watcher sleeps through.
+    #[arg(long, default_value_t = 100_000)]
+    unread_changes: usize,
+    /// Objects of a long list.
+    #[arg(long, default_value_t = 10_000)]
+    listed: usize,
     /// Port of the server [default: a free one].
     #[arg(long)]
     port: Option<u16>,
@@ -76,6 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 async fn measure(arguments: &Arguments) -> Result<()> {
+    raise_descriptor_limit().context("raise the limit of open files")?;
     let parent = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
     let scratch = tempfile::Builder::new().prefix("isopod-bench-").tempdir_in(parent).context("make a directory")?;
     let archive = image_archive(arguments, scratch.path())?;
@@ -99,12 +112,20 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     for clients in [1, 16] {
         crud::measure(&cluster, clients, arguments.operations, &mut report).await?;
     }
+    fan_out::measure(&cluster, arguments.watchers, arguments.listed, &mut report).await?;
+    slow_reader::measure(&cluster, arguments.unread_changes, &mut report).await?;
     idle::memory(&cluster, "memory after all that (PSS)", &mut report)?;
 
     let times = cluster.restart().await?;
     report.line("restart: exec to API ready", milliseconds(times.api_ready));
     report.line("restart: exec to Node Ready", milliseconds(times.node_ready));
     cluster.remove()
+}
+
+/// Each watcher has a connection of its own, here and in the server, which inherits the limit.
+fn raise_descriptor_limit() -> std::io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// The archive to import, if any.

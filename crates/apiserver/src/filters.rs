@@ -75,7 +75,7 @@ where
         if let Some(record) = &mut told.record {
             record.panicked();
         }
-        Err(Error::Internal("the server was not able to answer this request".to_owned()))
+        Err(Error::Internal("this request caused apiserver to panic; look in the logs for details".to_owned()))
     });
     let status = told.record.as_ref().and(outcome.as_ref().err()).map(Status::from);
     let mut response = outcome.unwrap_or_else(|error| errors.response(&error));

@@ -22,6 +22,7 @@ mod facts;
 mod feed;
 mod filter;
 mod history;
+mod recall;
 
 pub use decoded::{Decoded, Item, in_namespace};
 pub use entry::{CLOSING, Entry, Event, EventKind, wrap};
@@ -289,6 +290,12 @@ impl WatchCache {
     fn advance(&self, revision: u64) {
         let mut state = self.write();
         state.revision = state.revision.max(revision);
+    }
+
+    /// Takes in what happened after one revision and up to another, with which its own history begins. A history that
+    /// begins elsewhere, because the cache has started over or forgotten, is left as it is.
+    fn remember(&self, after: u64, upto: u64, events: Vec<Arc<Event>>) {
+        self.write().history.prepend(after, upto, events);
     }
 
     /// Starts over from a snapshot: every watch ends, and no history is left.

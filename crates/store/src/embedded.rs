@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 use tokio::sync::{mpsc, oneshot};
@@ -207,7 +207,10 @@ impl Store for EmbeddedStore {
         let (history, subscription) = self.subscribe(prefix, after)?;
         let live = subscription.into_stream();
         Ok(match history {
-            Some(history) => replay(history).chain(live).boxed(),
+            Some(history) => {
+                let reached = Notice::Reached(history.upto());
+                replay(history).chain(stream::iter([Ok(reached)])).chain(live).boxed()
+            }
             None => live.boxed(),
         })
     }
@@ -227,11 +230,11 @@ impl Store for EmbeddedStore {
 
 /// Reads history piece by piece as it is asked for.
 fn replay(history: History) -> impl futures::Stream<Item = Result<Notice, Error>> + Send {
-    let pieces = futures::stream::try_unfold(history, |mut history| async move {
+    let pieces = stream::try_unfold(history, |mut history| async move {
         let piece = off_thread(move || history.next_piece().map(|piece| piece.map(|piece| (piece, history)))).await?;
         Ok::<_, Error>(piece)
     });
-    pieces.map_ok(|events| futures::stream::iter(events.into_iter().map(Notice::Commit).map(Ok))).try_flatten()
+    pieces.map_ok(|events| stream::iter(events.into_iter().map(Notice::Commit).map(Ok))).try_flatten()
 }
 
 /// Runs what may wait for the disk where it holds up no other task.

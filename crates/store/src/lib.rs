@@ -127,7 +127,8 @@ pub struct Snapshot {
 pub enum Notice {
     /// A commit under the prefix.
     Commit(Event),
-    /// Every commit up to this revision has been told. From engines that others write to as well.
+    /// Every commit up to this revision has been told: at the end of the history a watch began with, and, from engines
+    /// that others write to as well, now and then.
     Reached(Revision),
 }
 

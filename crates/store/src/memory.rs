@@ -137,7 +137,8 @@ impl Store for MemoryStore {
             return Err(Error::Compacted { requested: after, oldest: state.compacted });
         }
         let missed = state.log.iter().filter(|event| event.revision > after && event.key.starts_with(prefix));
-        let missed: Vec<_> = missed.cloned().map(Notice::Commit).map(Ok).collect();
+        let reached = (after < state.head).then_some(Notice::Reached(state.head));
+        let missed: Vec<_> = missed.cloned().map(Notice::Commit).chain(reached).map(Ok).collect();
         let after = after.max(state.head);
         Ok(futures::stream::iter(missed).chain(state.hub.subscribe(prefix, after).into_stream()).boxed())
     }

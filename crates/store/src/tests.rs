@@ -413,8 +413,8 @@ async fn compare(store: &dyn Store, model: &dyn Store, after: Revision) {
     let count = {
         let mut all = model.watch("/1", after).await.unwrap();
         let mut count = 0;
-        while let Some(Some(_)) = futures::FutureExt::now_or_never(all.next()) {
-            count += 1;
+        while let Some(Some(notice)) = futures::FutureExt::now_or_never(all.next()) {
+            count += usize::from(matches!(notice, Ok(Notice::Commit(_))));
         }
         count
     };

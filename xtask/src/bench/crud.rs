@@ -24,11 +24,12 @@ enum Operation {
     Get,
     Replace,
     MergePatch,
+    Apply,
     Delete,
 }
 
-const OPERATIONS: [Operation; 5] =
-    [Operation::Create, Operation::Get, Operation::Replace, Operation::MergePatch, Operation::Delete];
+const OPERATIONS: [Operation; 6] =
+    [Operation::Create, Operation::Get, Operation::Replace, Operation::MergePatch, Operation::Apply, Operation::Delete];
 
 impl Operation {
     fn name(self) -> &'static str {
@@ -37,6 +38,7 @@ impl Operation {
             Self::Get => "get",
             Self::Replace => "replace",
             Self::MergePatch => "merge patch",
+            Self::Apply => "server-side apply",
             Self::Delete => "delete",
         }
     }
@@ -117,6 +119,13 @@ async fn apply(api: &Api<ConfigMap>, operation: Operation, object: &mut ConfigMa
         Operation::MergePatch => {
             let patch = json!({ "metadata": { "labels": { "patched": "yes" } } });
             api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await?
+        }
+        Operation::Apply => {
+            let applied = json!({
+                "apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": { "name": name }, "data": { "applied": "yes" },
+            });
+            api.patch(&name, &PatchParams::apply("bench"), &Patch::Apply(&applied)).await?
         }
         Operation::Delete => {
             api.delete(&name, &DeleteParams::default()).await?;

@@ -35,15 +35,17 @@ pub async fn list(target: Target<'_>, request: Request) -> Result<Response, Erro
     let listing = if options.continue_token.is_empty() {
         let at_revision = wait_for(target.server, options.as_of).await?;
         let asked = ListRequest { filter: options.filter, limit: options.limit, after_key: None, at_revision };
-        target.kept.cache.list(&asked).map_err(|_| Error::Expired {
-            message: "The resourceVersion for the provided list is too old.".to_owned(),
-            continue_token: None,
-        })?
+        target.kept.cache.list(&asked).map_err(|_| too_old())?
     } else {
         next_page(&target, options).await?
     };
     let token = next_token(&listing);
     forms::many(&target, accepted, &listing, token)
+}
+
+fn too_old() -> Error {
+    let message = "The resourceVersion for the provided list is too old.".to_owned();
+    Error::Expired { message, continue_token: None }
 }
 
 /// Waits until the cache can show the state asked for; returns its revision if that is not the newest.
@@ -64,7 +66,7 @@ async fn wait_for(server: &Server, as_of: AsOf) -> Result<Option<u64>, Error> {
         }
         AsOf::Exact(requested) => {
             server.caches.reached(requested).await;
-            Ok(Some(requested))
+            if server.caches.reach_back(requested).await { Ok(Some(requested)) } else { Err(too_old()) }
         }
     }
 }
@@ -72,14 +74,18 @@ async fn wait_for(server: &Server, as_of: AsOf) -> Result<Option<u64>, Error> {
 async fn next_page(target: &Target<'_>, options: ListOptions) -> Result<Listing, Error> {
     let token = parse_token(&options.continue_token)?;
     let at_revision = if token.rv == INCONSISTENT { None } else { u64::try_from(token.rv).ok() };
-    target.server.caches.fresh().await?;
+    let caches = &target.server.caches;
+    caches.fresh().await?;
+    let expired =
+        || Error::Expired { message: String::new(), continue_token: Some(write_token(INCONSISTENT, &token.start)) };
+    if let Some(revision) = at_revision
+        && !caches.reach_back(revision).await
+    {
+        return Err(expired());
+    }
     let asked =
         ListRequest { filter: options.filter, limit: options.limit, after_key: Some(&token.start), at_revision };
-    let listing = target.kept.cache.list(&asked);
-    listing.map_err(|_| Error::Expired {
-        message: String::new(),
-        continue_token: Some(write_token(INCONSISTENT, &token.start)),
-    })
+    target.kept.cache.list(&asked).map_err(|_| expired())
 }
 
 fn parse_token(text: &str) -> Result<ContinueToken, Error> {

@@ -83,6 +83,11 @@ async fn subscribe(target: &Target<'_>, options: &ListOptions) -> Result<Result<
         (Some(revision), _) => WatchStart::After(revision),
     };
     server.caches.reached(options.revision.filter(|revision| *revision > 0).unwrap_or(current)).await;
+    if let WatchStart::After(revision) = start
+        && !server.caches.reach_back(revision).await
+    {
+        return Ok(Err(Gone { oldest: current, current }));
+    }
     Ok(target.kept.cache.subscribe(options.filter.clone(), start))
 }
 

@@ -119,3 +119,21 @@ async fn large_lists_are_compressed_for_those_who_accept_it() {
     let answer = cluster.get(CONFIG_MAPS).await;
     assert!(!answer.headers.contains_key("content-encoding"));
 }
+
+#[tokio::test]
+async fn pages_go_on_across_a_restart() {
+    let before = Cluster::start().await;
+    for name in ["a", "b", "c"] {
+        before.config_map(name, json!({})).await;
+    }
+    let first = before.get(&format!("{CONFIG_MAPS}?limit=1")).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().expect("a token");
+    before.delete(&format!("{CONFIG_MAPS}/b")).await.expect(200);
+    before.config_map("d", json!({})).await;
+    let after = Cluster::on(std::sync::Arc::clone(&before.store), std::sync::Arc::new(super::NoNodes)).await;
+    let rest = after.get(&format!("{CONFIG_MAPS}?continue={token}")).await.expect(200);
+    assert_eq!(names(&rest), ["b", "c"]);
+    let revision = first["metadata"]["resourceVersion"].as_str().expect("a revision");
+    let exact = format!("{CONFIG_MAPS}?resourceVersionMatch=Exact&resourceVersion={revision}");
+    assert_eq!(names(&after.get(&exact).await.expect(200)), ["a", "b", "c"]);
+}

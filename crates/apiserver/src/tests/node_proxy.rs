@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Cluster, NodeDialer, NodeStream};
 
-/// A kubelet that answers with what it was asked.
+/// A kubelet that answers with what it was asked. The way to other nodes panics.
 struct Echo;
 
 #[async_trait]
@@ -38,6 +38,19 @@ async fn cluster_with_pod() -> Cluster {
     let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
     cluster.post("/api/v1/namespaces/default/pods/p/binding", binding).await.expect(201);
     cluster
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_the_server_lives() {
+    let cluster = Cluster::start_with(Arc::new(Echo)).await;
+    cluster.pod("p", json!({})).await;
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n2"}});
+    cluster.post("/api/v1/namespaces/default/pods/p/binding", binding).await.expect(201);
+    let status = cluster.get("/api/v1/namespaces/default/pods/p/log").await.expect(500);
+    assert_eq!((&status["kind"], &status["reason"]), (&json!("Status"), &json!("InternalError")));
+    let message = "Internal error occurred: this request caused apiserver to panic; look in the logs for details";
+    assert_eq!(status["message"], message);
+    cluster.get("/api/v1/namespaces/default/pods/p").await.expect(200);
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ async fn history_that_is_gone_ends_a_watch_with_an_error() {
     let cluster = Cluster::start().await;
     let store = std::sync::Arc::clone(&cluster.store);
     cluster.config_map("a", json!({})).await;
+    store.compact(store.revision()).await.expect("compacts");
     let again = Cluster::on(store, std::sync::Arc::new(super::NoNodes)).await;
     let mut watch = again.watch(&format!("{CONFIG_MAPS}?watch=1&resourceVersion=1")).await;
     let event = watch.next().await.expect("an event");
@@ -141,4 +142,21 @@ async fn one_object_can_be_watched_by_its_path() {
     cluster.config_map("b", json!({})).await;
     let mut watch = cluster.watch("/api/v1/watch/namespaces/default/configmaps/b").await;
     assert_eq!(watch.brief().await, "ADDED b");
+}
+
+#[tokio::test]
+async fn watches_resume_across_a_restart() {
+    let before = Cluster::start().await;
+    let first = before.config_map("a", json!({})).await;
+    before.config_map("b", json!({})).await;
+    before.merge(&format!("{CONFIG_MAPS}/a"), json!({"data": {"k": "v"}})).await.expect(200);
+    before.delete(&format!("{CONFIG_MAPS}/b")).await.expect(200);
+    let after = Cluster::on(std::sync::Arc::clone(&before.store), std::sync::Arc::new(super::NoNodes)).await;
+    let revision = first["metadata"]["resourceVersion"].as_str().expect("a revision");
+    let mut watch = after.watch(&format!("{CONFIG_MAPS}?watch=1&resourceVersion={revision}")).await;
+    assert_eq!(watch.brief().await, "ADDED b");
+    assert_eq!(watch.brief().await, "MODIFIED a");
+    assert_eq!(watch.brief().await, "DELETED b");
+    after.config_map("c", json!({})).await;
+    assert_eq!(watch.brief().await, "ADDED c");
 }

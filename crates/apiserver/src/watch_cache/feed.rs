@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use store::{Notice, Revision, Snapshot, Store};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tracing::{error, warn};
 
 use super::entry::{Entry, EventKind};
@@ -45,10 +45,14 @@ pub enum FeedError {
 
 /// The caches of all resources.
 pub struct Caches {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     /// By `<plural>`, or `<group>/<plural>`.
     by_path: HashMap<&'static str, Arc<WatchCache>>,
     applied: watch::Sender<u64>,
+    /// The revision the caches began with.
+    pub(super) loaded_at: u64,
+    /// The histories know everything after this revision, unless they have forgotten it again.
+    pub(super) known_after: Mutex<u64>,
 }
 
 /// One resource to keep: where its keys are, how it is encoded, what selectors can ask.
@@ -74,7 +78,13 @@ impl Caches {
             let cache = WatchCache::new(spec.prefix, spec.selectable, revision);
             (spec.path, Arc::new(cache))
         });
-        let caches = Self { store, by_path: by_path.collect(), applied: watch::Sender::new(revision) };
+        let caches = Self {
+            store,
+            by_path: by_path.collect(),
+            applied: watch::Sender::new(revision),
+            loaded_at: revision,
+            known_after: Mutex::new(revision),
+        };
         caches.restart_from(&snapshot)?;
         Ok(Arc::new(caches))
     }
@@ -82,6 +92,11 @@ impl Caches {
     /// The cache of a resource.
     pub fn of(&self, path: &str) -> Option<&Arc<WatchCache>> {
         self.by_path.get(path)
+    }
+
+    /// All caches.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<WatchCache>> {
+        self.by_path.values()
     }
 
     /// The revision all caches have reached.
@@ -166,7 +181,7 @@ impl Caches {
     }
 
     fn publish(&self, revision: u64) {
-        for cache in self.by_path.values() {
+        for cache in self.all() {
             cache.advance(revision);
         }
         self.applied.send_replace(revision);
@@ -187,7 +202,7 @@ impl Caches {
     }
 
     /// The cache a key belongs to, and the key within it.
-    fn route<'k>(&self, key: &'k str) -> Option<(&Arc<WatchCache>, &'k str)> {
+    pub(super) fn route<'k>(&self, key: &'k str) -> Option<(&Arc<WatchCache>, &'k str)> {
         let rest = key.strip_prefix(ROOT)?;
         let (first, below) = rest.split_once('/')?;
         if let Some(cache) = self.by_path.get(first) {
@@ -210,7 +225,7 @@ impl Caches {
             let entry = Entry::new(&cache.prefix, &item.value, item.revision.0, facts, EventKind::Added);
             objects.entry(Arc::as_ptr(cache)).or_default().insert(key.into(), Arc::new(entry));
         }
-        for cache in self.by_path.values() {
+        for cache in self.all() {
             cache.replace(objects.remove(&Arc::as_ptr(cache)).unwrap_or_default(), revision);
         }
         self.applied.send_replace(revision);
@@ -218,7 +233,7 @@ impl Caches {
     }
 }
 
-fn read_facts(cache: &WatchCache, key: &str, value: &[u8]) -> Result<Facts, FeedError> {
+pub(super) fn read_facts(cache: &WatchCache, key: &str, value: &[u8]) -> Result<Facts, FeedError> {
     if !cache.prefix.fits(value) {
         return Err(FeedError::Shape { key: key.to_owned() });
     }

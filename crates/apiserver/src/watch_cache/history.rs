@@ -50,6 +50,24 @@ impl History {
         }
     }
 
+    /// Adds what happened after one revision and up to another, if this history begins with the latter.
+    pub fn prepend(&mut self, after: u64, upto: u64, events: Vec<Arc<Event>>) {
+        if self.complete_after != upto {
+            return;
+        }
+        let now = Instant::now();
+        for event in events.into_iter().rev() {
+            let bytes = self.bytes + event.size_bytes();
+            if bytes > MAX_BYTES {
+                self.complete_after = event.revision;
+                return;
+            }
+            self.bytes = bytes;
+            self.events.push_front((now, event));
+        }
+        self.complete_after = after;
+    }
+
     /// The changes after a revision, oldest first; `None` when some of them are forgotten.
     pub fn after(&self, revision: u64) -> Option<impl Iterator<Item = &Arc<Event>>> {
         (revision >= self.complete_after).then(|| {

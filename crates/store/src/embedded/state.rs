@@ -133,6 +133,8 @@ pub(crate) struct History {
     prefix: Box<str>,
     /// Everything up to here was handed out.
     position: Revision,
+    /// Where it ends.
+    upto: Revision,
     overlay: BTreeMap<Revision, Arc<Record>>,
     tables: Arc<TablesView>,
 }
@@ -143,7 +145,12 @@ const PIECE: usize = 256;
 impl History {
     pub(crate) fn new(state: &State, prefix: &str, after: Revision) -> Self {
         let overlay = state.overlay.by_revision().clone();
-        Self { prefix: prefix.into(), position: after, overlay, tables: state.tables.clone() }
+        Self { prefix: prefix.into(), position: after, upto: state.head, overlay, tables: state.tables.clone() }
+    }
+
+    /// The revision it tells everything up to.
+    pub(crate) fn upto(&self) -> Revision {
+        self.upto
     }
 
     /// The next events, or `None` at the end. May wait for the disk.
