@@ -32,7 +32,7 @@ impl Query {
 
     /// Whether a boolean parameter is set. Upstream takes anything but `0` and `false` (also nothing at all) for true.
     pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| !matches!(value, "0" | "false" | "False" | "FALSE"))
+        self.get(name).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 }
 

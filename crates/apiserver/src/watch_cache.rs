@@ -205,8 +205,8 @@ impl WatchCache {
         } else {
             BTreeMap::new()
         };
-        let low = low_bound(request);
         let high = high_bound(&request.filter.namespace);
+        let low = low_bound(request, &high);
         let bounds = (low.as_ref().map(String::as_str), high.as_ref().map(String::as_str));
         let objects = state.objects.range::<str, _>(bounds);
         let mut entries: Vec<(&Arc<str>, &Arc<Entry>)> = if overlay.is_empty() {
@@ -307,12 +307,14 @@ impl WatchCache {
     }
 }
 
-fn low_bound(request: &ListRequest<'_>) -> Bound<String> {
+/// The first key to look at. One that a client made up may lie behind the last: nothing follows it.
+fn low_bound(request: &ListRequest<'_>, high: &Bound<String>) -> Bound<String> {
     let namespace = &request.filter.namespace;
-    match request.after_key {
-        Some(key) => Bound::Excluded(key.to_owned()),
-        None if namespace.is_empty() => Bound::Unbounded,
-        None => Bound::Included(format!("{namespace}/")),
+    match (request.after_key, high) {
+        (Some(key), Bound::Excluded(end)) if key >= end.as_str() => Bound::Included(end.clone()),
+        (Some(key), _) => Bound::Excluded(key.to_owned()),
+        (None, _) if namespace.is_empty() => Bound::Unbounded,
+        (None, _) => Bound::Included(format!("{namespace}/")),
     }
 }
 

@@ -67,6 +67,7 @@ pub fn plain<T: DeserializeOwned>(body: &[u8], format: Format, gvk: Gvk) -> Resu
     };
     let checked = decode::decode_tree(body, format, structure).map_err(|error| refuse(error.to_string()))?;
     let mut value = checked.value;
+    check_kind(&value, gvk)?;
     if let Some(tree) = value.as_object_mut() {
         // The types insist on these, clients may leave them out.
         tree.insert("kind".to_owned(), gvk.kind.into());
@@ -74,6 +75,18 @@ pub fn plain<T: DeserializeOwned>(body: &[u8], format: Format, gvk: Gvk) -> Resu
         tree.entry("metadata").or_insert_with(|| serde_json::Value::Object(serde_json::Map::new()));
     }
     serde_json::from_value(value).map_err(|error| refuse(error.to_string()))
+}
+
+/// A body that says it is something else is refused, lest it be taken for one that says nothing.
+fn check_kind(value: &serde_json::Value, gvk: Gvk) -> Result<(), Error> {
+    let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let kind = text("kind");
+    if kind.is_empty() || kind == gvk.kind {
+        return Ok(());
+    }
+    let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
+    let error = decode::not_registered(kind, group, version);
+    Err(Error::BadRequest(format!("{kind} in version {version:?} cannot be handled as a {}: {error}", gvk.kind)))
 }
 
 fn group_version(gvk: Gvk) -> String {

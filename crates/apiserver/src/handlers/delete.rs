@@ -25,12 +25,15 @@ const OPTIONS: Gvk = Gvk { group: "", version: "v1", kind: "DeleteOptions" };
 /// Whatever refuses it.
 pub async fn delete(target: Target<'_>, mut request: Request) -> Result<Response, Error> {
     let accepted = negotiate::negotiate(&request.headers, &request.query, MEDIA_TYPES, true)?;
-    let (options, dry_run) = read_options(&mut request).await?;
+    let given = read(&mut request).await?;
+    // Only those who ask for the dependents' end in the old way hear that it is not over yet: others might not know 202.
+    let pending = if given.orphan_dependents == Some(false) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let (options, dry_run) = convert(given)?;
     let warnings = Mutex::default();
     let context = write_context(&target, &request, dry_run, &warnings);
     let deleted = context.delete(&target.path.name, &options).await?;
     match deleted {
-        Deleted::Pending { object } => forms::one(&target, accepted, StatusCode::OK, &object, &warnings),
+        Deleted::Pending { object } => forms::one(&target, accepted, pending, &object, &warnings),
         Deleted::Gone { object, .. } if target.kept.strategy.returns_deleted() => {
             forms::one(&target, accepted, StatusCode::OK, &object, &warnings)
         }
@@ -55,27 +58,22 @@ fn gone(target: &Target<'_>, uid: String) -> Status {
 /// # Errors
 /// [`Error::BadRequest`], [`Error::Invalid`].
 pub async fn read_options(request: &mut Request) -> Result<(DeleteOptions, bool), Error> {
+    convert(read(request).await?)
+}
+
+async fn read(request: &mut Request) -> Result<meta::DeleteOptions, Error> {
     let body = body::read_all(std::mem::take(&mut request.body)).await?;
-    let given = if body.is_empty() {
-        from_query(request)?
-    } else {
-        let format = decode::format(&request.headers).unwrap_or(Format::Json);
-        decode::plain::<meta::DeleteOptions>(&body, format, OPTIONS)?
-    };
-    convert(given)
+    if body.is_empty() {
+        return from_query(request);
+    }
+    let format = decode::format(&request.headers).unwrap_or(Format::Json);
+    decode::plain(&body, format, OPTIONS)
 }
 
 fn from_query(request: &Request) -> Result<meta::DeleteOptions, Error> {
     let query = &request.query;
-    let grace_period_seconds = match query.get("gracePeriodSeconds").filter(|text| !text.is_empty()) {
-        None => None,
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| Error::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))?,
-        ),
-    };
     Ok(meta::DeleteOptions {
-        grace_period_seconds,
+        grace_period_seconds: options::integer(query, "gracePeriodSeconds")?,
         propagation_policy: query.get("propagationPolicy").filter(|text| !text.is_empty()).map(str::to_owned),
         orphan_dependents: query.get("orphanDependents").map(|_| query.flag("orphanDependents")),
         dry_run: Some(query.all("dryRun").map(str::to_owned).collect()),

@@ -19,7 +19,7 @@ use crate::watch_cache::{Entry, Listing};
 /// What a list says about itself.
 #[derive(Debug, Clone, Default)]
 pub struct ListMeta {
-    /// The revision it is of.
+    /// The revision it is of; zero for what was not stored.
     pub revision: u64,
     /// The token of the next page.
     pub continue_token: Option<String>,
@@ -30,15 +30,17 @@ pub struct ListMeta {
 impl ListMeta {
     /// The JSON of `metadata`.
     fn json(&self) -> String {
-        let mut text = format!(r#"{{"resourceVersion":"{}""#, self.revision);
+        let mut members = Vec::new();
+        if self.revision > 0 {
+            members.push(format!(r#""resourceVersion":"{}""#, self.revision));
+        }
         if let Some(token) = &self.continue_token {
-            text.push_str(&format!(r#","continue":"{token}""#)); // base64 needs no escapes
+            members.push(format!(r#""continue":"{token}""#)); // base64 needs no escapes
         }
         if let Some(remaining) = self.remaining {
-            text.push_str(&format!(r#","remainingItemCount":{remaining}"#));
+            members.push(format!(r#""remainingItemCount":{remaining}"#));
         }
-        text.push('}');
-        text
+        format!("{{{}}}", members.join(","))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What query parameters ask for.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::sync::Mutex;
 
 use api::decode::FieldValidation;
@@ -132,7 +133,7 @@ pub struct ListOptions {
     pub limit: usize,
     /// The token of the page before.
     pub continue_token: String,
-    /// How long a watch shall run.
+    /// How long a watch shall run; one that asks for less than no time ends at once.
     pub timeout_seconds: Option<u64>,
     /// Whether a watch tells from time to time how far it is.
     pub bookmarks: bool,
@@ -147,25 +148,10 @@ impl ListOptions {
     /// [`Error::BadRequest`] for selectors that make no sense, [`Error::Invalid`] for combinations that do not.
     pub fn parse(target: &Target<'_>, query: &Query, watch: bool) -> Result<Self, Error> {
         let text = |name: &str| query.get(name).unwrap_or_default();
-        let number = |name: &'static str| -> Result<Option<u64>, Error> {
-            match text(name) {
-                "" => Ok(None),
-                digits => digits
-                    .parse()
-                    .map(Some)
-                    .map_err(|_| Error::bad_request(format!("strconv.ParseInt: parsing {digits:?}: invalid syntax"))),
-            }
-        };
         let filter = filter(target, query)?;
         let send_initial_events = query.get("sendInitialEvents").map(|_| query.flag("sendInitialEvents"));
         check_combination(query, watch, send_initial_events)?;
-        let revision = match text("resourceVersion") {
-            "" => None,
-            digits => Some(digits.parse().map_err(|_| {
-                let text = format!("strconv.ParseUint: parsing {digits:?}: invalid syntax");
-                Error::Unspecific(format!("resourceVersion: Invalid value: {digits:?}: {text}"))
-            })?),
-        };
+        let revision = revision(query)?;
         let as_of = match (revision, text("resourceVersionMatch")) {
             (None, _) => AsOf::Newest,
             (Some(0), _) => AsOf::Any,
@@ -176,13 +162,47 @@ impl ListOptions {
             filter,
             as_of,
             revision,
-            limit: number("limit")?.map_or(0, |limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            // None at all and less than none are no limit.
+            limit: integer(query, "limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default(),
             continue_token: text("continue").to_owned(),
-            timeout_seconds: number("timeoutSeconds")?.filter(|seconds| *seconds > 0),
+            timeout_seconds: integer(query, "timeoutSeconds")?
+                .filter(|seconds| *seconds != 0)
+                .map(|seconds| u64::try_from(seconds).unwrap_or_default()),
             bookmarks: query.flag("allowWatchBookmarks"),
             send_initial_events,
         })
     }
+}
+
+/// A parameter that is a number.
+///
+/// # Errors
+/// [`Error::BadRequest`], in Go's words.
+pub fn integer(query: &Query, name: &str) -> Result<Option<i64>, Error> {
+    let Some(digits) = query.get(name).filter(|digits| !digits.is_empty()) else { return Ok(None) };
+    let refuse = |error| Error::BadRequest(unparsable("ParseInt", digits, &error));
+    digits.parse().map(Some).map_err(refuse)
+}
+
+/// The `resourceVersion` as a number; `None` when it was not given.
+///
+/// # Errors
+/// [`Error::Unspecific`], as upstream answers it.
+pub fn revision(query: &Query) -> Result<Option<u64>, Error> {
+    let Some(digits) = query.get("resourceVersion").filter(|digits| !digits.is_empty()) else { return Ok(None) };
+    let refuse = |error| {
+        let text = unparsable("ParseUint", digits, &error);
+        Error::Unspecific(format!("resourceVersion: Invalid value: {digits:?}: {text}"))
+    };
+    digits.parse().map(Some).map_err(refuse)
+}
+
+fn unparsable(function: &str, digits: &str, error: &ParseIntError) -> String {
+    let what = match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    format!("strconv.{function}: parsing {digits:?}: {what}")
 }
 
 fn check_combination(query: &Query, watch: bool, send_initial_events: Option<bool>) -> Result<(), Error> {

@@ -184,3 +184,41 @@ async fn events_end_an_hour_after_their_last_update() {
     minutes(50).await;
     cluster.get(&format!("{events}/b")).await.expect(404);
 }
+
+#[tokio::test]
+async fn collections_are_deleted_page_by_page() {
+    let cluster = Cluster::start().await;
+    for name in ["a", "b", "c"] {
+        cluster.config_map(name, json!({})).await;
+    }
+    let first = cluster.delete(&format!("{CONFIG_MAPS}?limit=2")).await.expect(200);
+    assert_eq!(first["items"].as_array().map(Vec::len), Some(2));
+    let token = first["metadata"]["continue"].as_str().expect("there are more");
+    let second = cluster.delete(&format!("{CONFIG_MAPS}?limit=2&continue={token}")).await.expect(200);
+    assert_eq!((&second["items"][0]["metadata"]["name"], &second["metadata"]["continue"]), (&json!("c"), &json!(null)));
+    assert_eq!(cluster.get(CONFIG_MAPS).await.expect(200)["items"], json!([]));
+    let answer = cluster.delete(&format!("{CONFIG_MAPS}?resourceVersion=999999")).await;
+    assert_eq!(answer.code.as_u16(), 504);
+}
+
+#[tokio::test]
+async fn bodies_of_another_kind_delete_nothing() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", json!({})).await;
+    let path = format!("{CONFIG_MAPS}/a");
+    let delete =
+        async |body: serde_json::Value| cluster.send("DELETE", &path, "application/json", body.to_string()).await;
+    let (code, text) = delete(json!({"kind": "Pod", "apiVersion": "v1"})).await.failure();
+    assert!(code == 400 && text.starts_with("Pod in version \"v1\" cannot be handled as a DeleteOptions: "), "{text}");
+    delete(json!({"kind": "DeleteOptions", "apiVersion": "apps/v1"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_old_way_to_ask_for_dependents_hears_of_their_going() {
+    let cluster = Cluster::start().await;
+    let body = json!({"metadata": {"name": "a", "finalizers": ["a.b/c"]}});
+    cluster.post(CONFIG_MAPS, body).await.expect(201);
+    let path = format!("{CONFIG_MAPS}/a");
+    cluster.delete(&path).await.expect(200);
+    cluster.delete(&format!("{path}?orphanDependents=false")).await.expect(202);
+}

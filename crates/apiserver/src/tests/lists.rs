@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::Cluster;
@@ -101,6 +103,11 @@ async fn tables_and_metadata_are_other_forms_of_the_same() {
     assert_eq!(list["columnDefinitions"][0]["name"], "Name");
     assert_eq!(list["rows"][0]["cells"][0], "a");
     assert_eq!(list["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    let headers = [("accept", table), ("content-type", "application/json")];
+    let body = json!({"metadata": {"name": "dry"}}).to_string();
+    let path = format!("{CONFIG_MAPS}?dryRun=All");
+    let dry = super::send(&cluster.admin, "POST", &path, &headers, body.into()).await.expect(201);
+    assert_eq!(dry["metadata"], json!({}));
     let one = cluster.get_as(&format!("{CONFIG_MAPS}/a"), table).await.expect(200);
     assert_eq!(one["rows"].as_array().map(Vec::len), Some(1));
     let partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
@@ -136,4 +143,73 @@ async fn pages_go_on_across_a_restart() {
     let revision = first["metadata"]["resourceVersion"].as_str().expect("a revision");
     let exact = format!("{CONFIG_MAPS}?resourceVersionMatch=Exact&resourceVersion={revision}");
     assert_eq!(names(&after.get(&exact).await.expect(200)), ["a", "b", "c"]);
+}
+
+fn token(content: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(content.to_string())
+}
+
+#[tokio::test]
+async fn made_up_tokens_are_refused_or_lead_to_nothing() {
+    let cluster = Cluster::start().await;
+    let now = cluster.config_map("a", json!({})).await["metadata"]["resourceVersion"].clone();
+    let now: i64 = now.as_str().and_then(|revision| revision.parse().ok()).expect("a revision");
+    let page = async |token: &str| cluster.get(&format!("{CONFIG_MAPS}?continue={token}")).await;
+    let made_up = |rv: i64, start: &str| token(&json!({"v": "meta.k8s.io/v1", "rv": rv, "start": start}));
+    for (token, why) in [
+        ("a!".to_owned(), ": illegal base64 data at input byte 1"),
+        ("YQ==".to_owned(), ": illegal base64 data at input byte 2"),
+        ("YWFhY".to_owned(), ": illegal base64 data at input byte 4"),
+        (URL_SAFE_NO_PAD.encode("x"), ": invalid character 'x' looking for beginning of value"),
+        (token(&json!({"v": "v2", "rv": 1, "start": "a"})), ": server does not recognize this encoded version v2"),
+        (made_up(0, "a"), ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        (made_up(1, ""), ": encoded start key empty (version meta.k8s.io/v1)"),
+        (made_up(1, "../../secrets/"), ": ../../secrets/"),
+    ] {
+        let text = format!("invalid continue token: continue key is not valid{why}");
+        assert_eq!(page(&token).await.failure(), (400, text), "{token}");
+    }
+    for start in ["zzz", "default0", "default/b", "kube-system/a"] {
+        for revision in [-1, now] {
+            assert_eq!(names(&page(&made_up(revision, start)).await.expect(200)), [""; 0], "{start}");
+        }
+    }
+    assert_eq!(names(&page(&made_up(-1, "a")).await.expect(200)), ["a"]);
+    let answer = page(&made_up(now + 1000, "default/a")).await;
+    assert_eq!(answer.json()["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    let answer = page(&format!("{}&resourceVersion=1", made_up(now, "default/a"))).await;
+    let text = "specifying resource version is not allowed when using continue";
+    assert_eq!(answer.failure(), (400, text.to_owned()));
+}
+
+#[tokio::test]
+async fn numbers_of_options_are_read_as_go_reads_them() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", json!({})).await;
+    let list = async |query: &str| cluster.get(&format!("{CONFIG_MAPS}?{query}")).await;
+    assert_eq!(names(&list("limit=-1&timeoutSeconds=-1").await.expect(200)), ["a"]);
+    for (query, code, what) in [
+        ("limit=x", 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("limit=9223372036854775808", 400, "strconv.ParseInt: parsing \"9223372036854775808\": value out of range"),
+        (
+            "resourceVersion=-1",
+            500,
+            "resourceVersion: Invalid value: \"-1\": strconv.ParseUint: parsing \"-1\": invalid syntax",
+        ),
+    ] {
+        assert_eq!(list(query).await.failure(), (code, what.to_owned()), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn one_object_can_be_asked_for_by_revision() {
+    let cluster = Cluster::start().await;
+    let created = cluster.config_map("a", json!({})).await;
+    let get = async |revision: &str| cluster.get(&format!("{CONFIG_MAPS}/a?resourceVersion={revision}")).await;
+    for revision in ["", "0", created["metadata"]["resourceVersion"].as_str().expect("a revision")] {
+        assert_eq!(get(revision).await.expect(200)["metadata"]["name"], "a");
+    }
+    let (code, text) = get("999999").await.failure();
+    assert!(code == 504 && text.starts_with("Timeout: Too large resource version: 999999, current: "), "{text}");
+    assert_eq!(get("x").await.code.as_u16(), 500);
 }

@@ -59,6 +59,7 @@ fn continue_tokens() {
         [b"\x01", inside.as_slice()].concat(),
         b"\x01{\"v\":\"meta.k8s.io/v1\",\"rv\":1,\"start\":\"../../secrets/\"}".to_vec(),
         b"\x01{\"v\":\"meta.k8s.io/v1\",\"rv\":-1,\"start\":\"a\\u0000\"}".to_vec(),
+        b"\x01{\"v\":\"meta.k8s.io/v1\",\"rv\":-1,\"start\":\"zzz\"}".to_vec(),
     ];
     Campaign::new("continue_tokens", Shape::Json).with_head(1).run(seeds, |input| {
         let [form, token @ ..] = input else { return String::new() };
