@@ -122,7 +122,8 @@ fn number(variable: &str) -> Option<u64> {
 fn in_general(answer: &str) -> String {
     let (mut quoted, mut escaped) = (false, false);
     let outside = answer.chars().filter(|letter| {
-        let is_escaped = std::mem::replace(&mut escaped, *letter == '\\' && !escaped);
+        let is_escaped = escaped;
+        escaped = *letter == '\\' && !is_escaped;
         if *letter == '"' && !is_escaped {
             quoted = !quoted;
         }
