@@ -190,6 +190,8 @@ fn storage_version_hash(gvk: Gvk) -> String {
     let (group, version) = match (gvk.group, gvk.version, gvk.kind) {
         ("events.k8s.io", "v1", "Event") => ("", "v1"),
         ("autoscaling", "v1", "HorizontalPodAutoscaler") => ("autoscaling", "v2"),
+        ("admissionregistration.k8s.io", _, "MutatingAdmissionPolicy" | "MutatingAdmissionPolicyBinding")
+        | ("apiextensions.k8s.io", _, _) => (gvk.group, "v1beta1"),
         _ => (gvk.group, gvk.version),
     };
     let stored = format!("{group}/{version}/{}", gvk.kind);

@@ -12,6 +12,8 @@ pub mod v2;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{Catalog, hash};
@@ -130,16 +132,21 @@ pub fn document(catalog: &Catalog<'_>, path: &str) -> Option<Vec<u8>> {
         Name::Issuer => operations::of_issuer(),
         Name::KeySet => operations::of_key_set(),
     };
-    Some(write(&paths.to_string(), &definitions))
+    let of = match name {
+        Name::Version(group, version) => Some((group, version)),
+        _ => None,
+    };
+    Some(write(&paths.to_string(), &definitions, of))
 }
 
-fn write(paths: &str, definitions: &Definitions) -> Vec<u8> {
+fn write(paths: &str, definitions: &Definitions, of: Option<(&str, &str)>) -> Vec<u8> {
     let reachable = definitions.reachable(paths);
     let length: usize = reachable.iter().map(|(name, text)| name.len() + text.len() + 4).sum();
     let mut out = String::with_capacity(paths.len() + length + 300);
     out.push_str(r#"{"openapi":"3.0.0","info":{"title":"Kubernetes","version":"1.36"},"paths":"#);
     out.push_str(paths);
-    out.push_str(r#","components":{"schemas":{"#);
+    out.push_str(r#","components":{"#);
+    out.push_str(if reachable.is_empty() { "" } else { r#""schemas":{"# });
     for (index, (name, text)) in reachable.into_iter().enumerate() {
         if index > 0 {
             out.push(',');
@@ -147,9 +154,23 @@ fn write(paths: &str, definitions: &Definitions) -> Vec<u8> {
         out.push('"');
         out.push_str(name);
         out.push_str("\":");
-        out.push_str(text);
+        out.push_str(&in_every_version(name, text, of));
     }
     let scheme = r#""type":"apiKey","description":"Bearer Token authentication","name":"authorization","in":"header""#;
-    out.push_str(&format!("}},\"securitySchemes\":{{\"BearerToken\":{{{scheme}}}}}}}}}"));
+    out.push_str(if reachable.is_empty() { "" } else { "}," });
+    out.push_str(&format!("\"securitySchemes\":{{\"BearerToken\":{{{scheme}}}}}}}}}"));
     out.into_bytes()
+}
+
+/// Some kinds are in each group's every version, beside the core one.
+fn in_every_version<'a>(name: &str, text: &'a str, of: Option<(&str, &str)>) -> Cow<'a, str> {
+    let Some(kind @ ("DeleteOptions" | "WatchEvent")) = name.strip_prefix(META) else { return Cow::Borrowed(text) };
+    let gvk = |group: &str, version: &str| format!(r#"{{"group":"{group}","kind":"{kind}","version":"{version}"}}"#);
+    match of {
+        None | Some(("", _)) => Cow::Borrowed(text),
+        Some((group, version)) => {
+            let core = gvk("", "v1");
+            Cow::Owned(text.replacen(&core, &format!("{core},{}", gvk(group, version)), 1))
+        }
+    }
 }

@@ -74,6 +74,7 @@ pub fn register_all(generator: &mut SchemaGenerator) -> Vec<Kind> {
         ($($kind:ident)*) => { $(register::<k8s_openapi::apimachinery::pkg::apis::meta::v1::$kind>(generator);)* };
     }
     messages!(APIGroup APIGroupList APIResourceList APIVersions DeleteOptions ListMeta Patch Status);
+    register::<k8s_openapi::apimachinery::pkg::version::Info>(generator);
     kinds.sort_by(|a, b| (a.group, a.version, a.kind).cmp(&(b.group, b.version, b.kind)));
     kinds
 }

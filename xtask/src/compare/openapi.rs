@@ -48,22 +48,28 @@ fn differences(want: &Value, got: &Value) -> Vec<Difference> {
     found
 }
 
-/// Brings lists whose order means nothing into one order.
+/// Brings lists whose order means nothing into one order; parameters are known by name and place.
 fn canonicalize(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
                 canonicalize(field);
-                if let (true, Value::Array(list)) = (matches!(name.as_str(), "parameters" | "required"), field) {
-                    list.sort_by_key(|element| {
-                        element["name"].as_str().map_or_else(|| element.to_string(), str::to_owned)
-                    });
+                match (name.as_str(), &mut *field) {
+                    ("required", Value::Array(list)) => list.sort_by_key(Value::to_string),
+                    ("parameters", Value::Array(list)) => *field = by_name(std::mem::take(list)),
+                    _ => {}
                 }
             }
         }
         Value::Array(list) => list.iter_mut().for_each(canonicalize),
         _ => {}
     }
+}
+
+fn by_name(parameters: Vec<Value>) -> Value {
+    let text = |parameter: &Value, field: &str| parameter[field].as_str().unwrap_or_default().to_owned();
+    let named = parameters.into_iter().map(|each| (format!("{} in {}", text(&each, "name"), text(&each, "in")), each));
+    Value::Object(named.collect())
 }
 
 fn drop_descriptions(value: &mut Value) {

@@ -124,11 +124,7 @@ pub(super) fn of_discovery(path: &str, tag: &str, identifier: &str, answer: &str
 
 /// The path of the server's version.
 pub(super) fn of_server_version() -> Value {
-    let text = json!({"type": "string", "default": ""});
-    let fields =
-        ["major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"];
-    let properties: Map<String, Value> = fields.iter().map(|field| ((*field).to_owned(), text.clone())).collect();
-    let schema = json!({"type": "object", "required": fields, "properties": properties});
+    let schema = reference("io.k8s.apimachinery.pkg.version.Info");
     let description = "get the version information for this server";
     let operation = json!({"tags": ["version"], "description": description, "operationId": "getCodeVersion"});
     json!({"/version/": {"get": answering(operation, &["200"], &["application/json"], &schema)}})
@@ -380,7 +376,10 @@ impl Paths {
         let methods: &[(&str, &str)] =
             &[("create", "post"), ("delete", "delete"), ("get", "get"), ("patch", "patch"), ("update", "put")];
         let methods = methods.iter().filter(|(verb, _)| subresource.verbs.contains(verb)).map(|(_, method)| *method);
+        // These have no verb of their own; a proxy passes them on all the same.
+        let others: &[&str] = if subresource.name == "proxy" { &["head", "options"] } else { &[] };
         methods
+            .chain(others.iter().copied())
             .map(|method| {
                 let kind = resource.gvk.kind;
                 let description =

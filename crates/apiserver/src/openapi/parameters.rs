@@ -42,6 +42,13 @@ const RESOURCE_VERSION_MATCH: Parameter =
     query("resourceVersionMatch", "string", "Whether resourceVersion means exactly that state or a later one too.");
 const SEND_INITIAL_EVENTS: Parameter =
     query("sendInitialEvents", "boolean", "Whether a watch begins with the present objects and a bookmark.");
+const SHARD_SELECTOR: Parameter =
+    query("shardSelector", "string", "Only objects whose hash is within the ranges: alpha, and without effect here.");
+const IGNORE_STORE_READ_ERROR: Parameter = query(
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
+    "boolean",
+    "Whether to delete what cannot be read: alpha, and without effect here.",
+);
 const TIMEOUT_SECONDS: Parameter = query("timeoutSeconds", "integer", "How long a list or watch may take.");
 const WATCH: Parameter = query("watch", "boolean", "Whether to stream changes instead of answering a list.");
 const CONTAINER: Parameter = query("container", "string", "The container, where the Pod has more than one.");
@@ -59,6 +66,7 @@ pub(super) const LIST: &[Parameter] = &[
     RESOURCE_VERSION,
     RESOURCE_VERSION_MATCH,
     SEND_INITIAL_EVENTS,
+    SHARD_SELECTOR,
     TIMEOUT_SECONDS,
     WATCH,
 ];
@@ -71,12 +79,13 @@ const ORPHAN: Parameter = query("orphanDependents", "boolean", "Deprecated: use 
 const PROPAGATION: Parameter =
     query("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground.");
 
-pub(super) const DELETE: &[Parameter] = &[DRY_RUN, GRACE_PERIOD, ORPHAN, PROPAGATION];
+pub(super) const DELETE: &[Parameter] = &[DRY_RUN, GRACE_PERIOD, IGNORE_STORE_READ_ERROR, ORPHAN, PROPAGATION];
 pub(super) const DELETE_COLLECTION: &[Parameter] = &[
     CONTINUE,
     DRY_RUN,
     FIELD_SELECTOR,
     GRACE_PERIOD,
+    IGNORE_STORE_READ_ERROR,
     LABEL_SELECTOR,
     LIMIT,
     ORPHAN,
@@ -84,6 +93,7 @@ pub(super) const DELETE_COLLECTION: &[Parameter] = &[
     RESOURCE_VERSION,
     RESOURCE_VERSION_MATCH,
     SEND_INITIAL_EVENTS,
+    SHARD_SELECTOR,
     TIMEOUT_SECONDS,
 ];
 

@@ -192,3 +192,21 @@ fn old_clients_find_kinds_and_field_validation() {
     let properties = members(members(members(spec, 2)[0], 25)[0], 1);
     assert!(properties.iter().any(|property| members(property, 1) == [b"containers"]));
 }
+
+#[test]
+fn kinds_of_every_version_name_the_document_s() {
+    let kinds = |path: &str| {
+        let options = &read(path)["components"]["schemas"][format!("{META}DeleteOptions")];
+        let kinds = options["x-kubernetes-group-version-kind"].as_array().expect("kinds").iter();
+        kinds.map(|kind| kind["group"].as_str().expect("group").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("api/v1"), [""]);
+    assert_eq!(kinds("apis/coordination.k8s.io/v1"), ["", "coordination.k8s.io"]);
+}
+
+#[test]
+fn documents_without_definitions_have_no_place_for_them() {
+    assert_eq!(read("openid/v1/jwks")["components"]["schemas"], Value::Null);
+    let version = &read("version")["components"]["schemas"]["io.k8s.apimachinery.pkg.version.Info"];
+    assert_eq!(version["properties"]["major"]["default"], "");
+}
