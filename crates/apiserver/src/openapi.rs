@@ -146,7 +146,8 @@ fn write(paths: &str, definitions: &Definitions, of: Option<(&str, &str)>) -> Ve
     out.push_str(r#"{"openapi":"3.0.0","info":{"title":"Kubernetes","version":"1.36"},"paths":"#);
     out.push_str(paths);
     out.push_str(r#","components":{"#);
-    out.push_str(if reachable.is_empty() { "" } else { r#""schemas":{"# });
+    let (opening, closing) = if reachable.is_empty() { ("", "") } else { (r#""schemas":{"#, "},") };
+    out.push_str(opening);
     for (index, (name, text)) in reachable.into_iter().enumerate() {
         if index > 0 {
             out.push(',');
@@ -157,7 +158,7 @@ fn write(paths: &str, definitions: &Definitions, of: Option<(&str, &str)>) -> Ve
         out.push_str(&in_every_version(name, text, of));
     }
     let scheme = r#""type":"apiKey","description":"Bearer Token authentication","name":"authorization","in":"header""#;
-    out.push_str(if reachable.is_empty() { "" } else { "}," });
+    out.push_str(closing);
     out.push_str(&format!("\"securitySchemes\":{{\"BearerToken\":{{{scheme}}}}}}}}}"));
     out.into_bytes()
 }

@@ -102,7 +102,8 @@ impl Checker {
             if !seen.insert(field.name()) {
                 self.problem("duplicate field", &key);
             }
-            if let Some(value) = self.field(node, field, structure)? {
+            if let Some(mut value) = self.field(node, field, structure)? {
+                keep_empty_selector(field, &mut value);
                 put(&mut object, field.name().to_owned(), value);
             }
         }
@@ -248,6 +249,17 @@ impl Checker {
             self.path.push('.');
         }
         self.path.push_str(key);
+    }
+}
+
+/// A required selector is a field whose type has no unset one: `{}` there is told from nothing by its empty labels.
+/// No such selector is ever valid, so none is stored.
+fn keep_empty_selector(field: Field, value: &mut Json) {
+    if let (true, Value::Object(structure), Json::Object(members)) = (field.is_required(), field.value(), value)
+        && members.is_empty()
+        && structure.name() == "LabelSelector"
+    {
+        members.insert("matchLabels".to_owned(), Json::Object(Map::new()));
     }
 }
 

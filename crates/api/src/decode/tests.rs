@@ -232,3 +232,28 @@ fn yaml_duplicates_are_one_strict_error() {
         "strict decoding error: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map, unknown field \"zz\"";
     assert!(error.ends_with(text), "{error}");
 }
+
+#[test]
+fn tells_an_empty_required_selector_from_none() {
+    let kind = |kind| Gvk { group: "apps", version: "v1", kind };
+    let problems = |gvk: Gvk, selector: &str| {
+        let pods = r#"{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}"#;
+        let body = format!(r#"{{"metadata":{{"name":"w","namespace":"n"}},"spec":{{{selector}"template":{pods}}}}}"#);
+        let mut object =
+            decode(body.as_bytes(), Format::Json, gvk, FieldValidation::Strict).expect("a workload").object;
+        object.set_defaults();
+        object.validate().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let empty = |of: &str| vec![format!("spec.selector: Invalid value: {{}}: empty selector is invalid for {of}")];
+    for (name, of) in [
+        ("DaemonSet", "daemonset"),
+        ("Deployment", "deployment"),
+        ("ReplicaSet", "deployment"),
+        ("StatefulSet", "statefulset"),
+    ] {
+        assert_eq!(problems(kind(name), r#""selector":{},"#), empty(of), "{name}");
+    }
+    let mismatch =
+        "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`";
+    assert_eq!(problems(kind("Deployment"), ""), ["spec.selector: Required value", mismatch]);
+}

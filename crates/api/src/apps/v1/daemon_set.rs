@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, DaemonSetStatus, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::workload::{self, ShownRollingUpdate, ShownStrategy};
@@ -92,7 +93,7 @@ fn validate_spec(spec: &DaemonSetSpec) -> ErrorList {
         workload::check_selects(&selector, &spec.template, &template_path, &mut errors);
         if selector.is_everything() {
             let message = "empty selector is invalid for daemonset";
-            errors.push(invalid(&selector_path, Json(&spec.selector), message));
+            errors.push(invalid(&selector_path, Json(&LabelSelector::default()), message));
         }
     }
     errors.extend(template::validate(&spec.template, &template_path));

@@ -44,7 +44,7 @@ pub(super) fn check_selector(selector: &LabelSelector, empty: &str, path: &Path<
     };
     errors.extend(validate_label_selector(Some(selector), SelectorRules::Strict, path));
     if is_empty(selector) {
-        errors.push(invalid(path, Json(selector), empty));
+        errors.push(invalid(path, Json(&LabelSelector::default()), empty));
     }
 }
 

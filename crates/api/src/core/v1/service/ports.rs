@@ -4,13 +4,25 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::json;
+use serde::Serialize;
 
 use super::{TYPE_CLUSTER_IP, is_unset, type_of};
-use crate::field::{ErrorList, Path, duplicate, extend_invalid, forbidden, invalid, not_supported, required};
+use crate::field::{ErrorList, Json, Path, duplicate, extend_invalid, forbidden, invalid, not_supported, required};
 use crate::meta::text;
 use crate::names;
 use crate::omit_empty::omit_empty;
+
+/// What makes a port another one, as upstream's messages show it.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownPort<'a> {
+    name: &'a str,
+    protocol: Option<&'a str>,
+    app_protocol: Option<&'a str>,
+    port: i32,
+    target_port: i32,
+    node_port: i32,
+}
 
 pub(super) const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
@@ -94,9 +106,8 @@ pub(super) fn validate_distinct(spec: &ServiceSpec, path: &Path<'_>, errors: &mu
     let mut known = BTreeSet::new();
     for (position, port) in ports.iter().enumerate() {
         if !known.insert((&port.protocol, port.port)) {
-            let shown = json!({"Name": "", "Protocol": port.protocol, "AppProtocol": null, "Port": port.port,
-                "TargetPort": 0, "NodePort": 0});
-            errors.push(duplicate(&path.index(position), shown));
+            let shown = ShownPort { protocol: port.protocol.as_deref(), port: port.port, ..ShownPort::default() };
+            errors.push(duplicate(&path.index(position), Json(&shown)));
         }
     }
 }
