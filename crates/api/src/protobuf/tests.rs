@@ -67,7 +67,8 @@ fn every_field_has_its_number() {
         "v1.VolumeStatus.image",
     ];
     let mut missing = Vec::new();
-    for structure in Type::all() {
+    // The server's version is JSON and nothing else.
+    for structure in Type::all().filter(|structure| structure.go_name() != "version.Info") {
         // The envelope says what the fields of a kind's own type are.
         let is_kind = structure.field("apiVersion").is_some() && structure.field("kind").is_some();
         let numbered: Vec<_> = structure.fields().filter_map(|field| Some((field.wire()?, field))).collect();

@@ -8,11 +8,13 @@ use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
 
 pub mod matching;
+mod shown;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod validation;
 
-pub(crate) use validation::{check_access_modes, check_class_name, check_volume_mode};
+pub(crate) use validation::{check_access_modes, check_class_name, check_volume_mode, validate_inline_volume};
 
 /// What befalls a volume nobody says otherwise of when its claim goes.
 pub const RECLAIM_RETAIN: &str = "Retain";

@@ -10,6 +10,7 @@ use crate::field::ErrorList;
 use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
 
+mod shown;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -67,8 +68,19 @@ pub fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     annotation.map(String::as_str).or(field)
 }
 
-/// What is said of the data to begin with in one of two fields is said in both.
+/// What is said of the data to begin with in one of two fields is said in both. The older one knows only claims and
+/// snapshots, and forgets anything else; the newer one knows only this namespace.
 pub fn align_data_sources(spec: &mut PersistentVolumeClaimSpec) {
+    let is_known = |source: &TypedLocalObjectReference| {
+        matches!(
+            (source.api_group.as_deref().unwrap_or_default(), source.kind.as_str()),
+            ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+        )
+    };
+    spec.data_source.take_if(|source| !is_known(source));
+    if let Some(reference) = &mut spec.data_source_ref {
+        reference.namespace = None;
+    }
     match (&spec.data_source, &spec.data_source_ref) {
         (Some(source), None) => {
             spec.data_source_ref = Some(TypedObjectReference {
@@ -78,7 +90,7 @@ pub fn align_data_sources(spec: &mut PersistentVolumeClaimSpec) {
                 namespace: None,
             });
         }
-        (None, Some(reference)) if reference.namespace.as_deref().unwrap_or_default().is_empty() => {
+        (None, Some(reference)) => {
             spec.data_source = Some(TypedLocalObjectReference {
                 api_group: reference.api_group.clone(),
                 kind: reference.kind.clone(),

@@ -26,7 +26,9 @@ pub(crate) use defaults::default_selector;
 pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
 pub use references::api_reference;
-pub(crate) use validation::{check_no_backsteps, validate_node_selector};
+pub(crate) use validation::{
+    check_label, check_no_backsteps, network_volumes, require, require_label, validate_node_selector, volumes,
+};
 pub use validation::{validate_ephemeral_containers_update, validate_resize};
 
 /// The phase of a Pod that is not running yet.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::{IPAddress, ParentReference};
+use serde::Serialize;
 
 use crate::field::{ErrorList, Json, Path, extend_invalid, invalid, required};
 use crate::meta::{IMMUTABLE, Scope, text, validate_meta, validate_meta_update};
@@ -33,13 +34,31 @@ impl Kind for IPAddress {
         let mut errors = validate_meta_update(&self.metadata, &old.metadata);
         let parent = &self.spec.parent_ref;
         if *parent != old.spec.parent_ref {
-            errors.push(invalid(&SPEC.child("parentRef"), Json(parent), IMMUTABLE));
+            errors.push(invalid(&SPEC.child("parentRef"), Json(&shown(parent)), IMMUTABLE));
         }
         errors
     }
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
+    }
+}
+
+/// A parent as upstream's messages show it.
+fn shown(parent: &ParentReference) -> impl Serialize {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Parent<'a> {
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+    }
+    Parent {
+        group: text(&parent.group),
+        resource: &parent.resource,
+        namespace: text(&parent.namespace),
+        name: &parent.name,
     }
 }
 

@@ -1,9 +1,14 @@
 //! What tells of storage drivers (CSI): CSIDrivers, CSINodes, CSIStorageCapacities and VolumeAttachments.
 
+use k8s_openapi::api::core::v1::PersistentVolumeSpec;
 use k8s_openapi::api::storage::v1::{
     CSIDriver, CSIDriverSpec, CSINode, CSINodeDriver, CSIStorageCapacity, VolumeAttachment, VolumeAttachmentSpec,
+    VolumeAttachmentStatus,
 };
+use serde::Serialize;
 
+use crate::core::v1::persistent_volume::validate_inline_volume;
+use crate::core::v1::pod::volumes::check_driver_name;
 use crate::core::v1::resource_list::canonicalize_one;
 use crate::field::{
     ErrorList, Json, Path, check_not_negative, duplicate, extend_invalid, forbidden, invalid, not_supported, required,
@@ -11,7 +16,7 @@ use crate::field::{
 };
 use crate::labels::{SelectorRules, validate_label_selector};
 use crate::meta::{IMMUTABLE, METADATA, NOT_NEGATIVE, Scope, text, validate_meta, validate_meta_update};
-use crate::names::{dns1123_subdomain, qualified_name, subdomain_name};
+use crate::names::{dns1123_subdomain, out_of_range, qualified_name, subdomain_name};
 use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
 use crate::quantity::Quantity;
@@ -26,6 +31,10 @@ const FS_GROUP_POLICIES: &[&str] = &["File", "None", "ReadWriteOnceWithFSType"];
 const MODES: &[&str] = &["Persistent", "Ephemeral"];
 /// The shortest life of a token.
 const MIN_TOKEN_SECONDS: i64 = 600;
+/// The shortest time between two looks at how many volumes fit.
+const MIN_UPDATE_SECONDS: i64 = 10;
+const MAX_METADATA_BYTES: usize = 256 * 1024;
+const MAX_ERROR_BYTES: usize = 1024;
 
 impl Kind for CSIDriver {
     fn set_defaults(&mut self) {
@@ -87,6 +96,7 @@ fn validate_driver(spec: &CSIDriverSpec, errors: &mut ErrorList) {
         let path = list_path.index(position);
         if requests[..position].iter().any(|other| other.audience == request.audience) {
             errors.push(duplicate(&path.child("audience"), &request.audience));
+            continue;
         }
         let path = path.child("expirationSeconds");
         match request.expiration_seconds {
@@ -103,18 +113,10 @@ fn validate_driver(spec: &CSIDriverSpec, errors: &mut ErrorList) {
     for mode in spec.volume_lifecycle_modes.iter().flatten().filter(|mode| !MODES.contains(&mode.as_str())) {
         errors.push(not_supported(&path, mode, MODES));
     }
-}
-
-/// A driver's name wherever it stands.
-fn check_driver_name(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
-    if name.is_empty() {
-        errors.push(required(path, ""));
-        return;
+    if let Some(seconds) = spec.node_allocatable_update_period_seconds.filter(|seconds| *seconds < MIN_UPDATE_SECONDS) {
+        let path = SPEC.child("nodeAllocatableUpdatePeriodSeconds");
+        errors.push(invalid(&path, seconds, format!("must be greater than or equal to {MIN_UPDATE_SECONDS} seconds")));
     }
-    if name.len() > MAX_DRIVER_NAME {
-        errors.push(too_long(path, MAX_DRIVER_NAME));
-    }
-    extend_invalid(errors, path, name, dns1123_subdomain(&name.to_lowercase()));
 }
 
 impl Kind for CSINode {
@@ -135,7 +137,13 @@ impl Kind for CSINode {
         for driver in &self.spec.drivers {
             let before = old.spec.drivers.iter().find(|before| before.name == driver.name);
             if before.is_some_and(|before| comparable(before) != comparable(driver)) {
-                errors.push(invalid(&SPEC.child("drivers"), Json(driver), IMMUTABLE));
+                let shown = ShownDriver {
+                    name: &driver.name,
+                    node_id: &driver.node_id,
+                    topology_keys: &driver.topology_keys,
+                    allocatable: None,
+                };
+                errors.push(invalid(&SPEC.child("drivers"), Json(&shown), IMMUTABLE));
             }
         }
         validate_drivers(&self.spec.drivers, &mut errors);
@@ -163,19 +171,28 @@ fn validate_drivers(drivers: &[CSINodeDriver], errors: &mut ErrorList) {
         if drivers[..position].iter().any(|other| other.name == driver.name) {
             errors.push(duplicate(&path.child("name"), &driver.name));
         }
-        let keys_path = path.child("topologyKeys");
         let keys = driver.topology_keys.as_deref().unwrap_or_default();
         for (position, key) in keys.iter().enumerate() {
             if key.is_empty() {
-                errors.push(required(&keys_path, ""));
-            } else {
-                extend_invalid(errors, &keys_path, key, qualified_name(key));
+                errors.push(required(&path, ""));
             }
             if keys[..position].contains(key) {
-                errors.push(duplicate(&keys_path, key));
+                errors.push(duplicate(&path, key));
             }
+            extend_invalid(errors, &path, key, qualified_name(key));
         }
     }
+}
+
+/// A driver on a node as upstream's messages show it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ShownDriver<'a> {
+    name: &'a str,
+    #[serde(rename = "NodeID")]
+    node_id: &'a str,
+    topology_keys: &'a Option<Vec<String>>,
+    allocatable: Option<()>,
 }
 
 impl Kind for CSIStorageCapacity {
@@ -229,15 +246,19 @@ impl Kind for VolumeAttachment {
 
     fn validate(&self) -> ErrorList {
         let mut errors = validate_meta(&self.metadata, Scope::Cluster, subdomain_name);
-        validate_attachment(&self.spec, &mut errors);
+        validate_attachment(self, &mut errors);
+        if let Some(volume) = &self.spec.source.persistent_volume_name {
+            let path = Path::new("spec.source.persistentVolumeName");
+            extend_invalid(&mut errors, &path, volume, dns1123_subdomain(volume));
+        }
         errors
     }
 
     fn validate_update(&self, old: &Self) -> ErrorList {
         let mut errors = validate_meta_update(&self.metadata, &old.metadata);
-        errors.extend(self.validate());
+        validate_attachment(self, &mut errors);
         if self.spec != old.spec {
-            errors.push(invalid(&SPEC, Json(&self.spec), IMMUTABLE));
+            errors.push(invalid(&SPEC, Json(&shown(&self.spec)), IMMUTABLE));
         }
         errors
     }
@@ -247,7 +268,34 @@ impl Kind for VolumeAttachment {
     }
 }
 
-fn validate_attachment(spec: &VolumeAttachmentSpec, errors: &mut ErrorList) {
+/// An attachment's spec as upstream's messages show it.
+fn shown(spec: &VolumeAttachmentSpec) -> impl Serialize {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Spec<'a> {
+        attacher: &'a str,
+        source: Source<'a>,
+        node_name: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Source<'a> {
+        persistent_volume_name: &'a Option<String>,
+        inline_volume_spec: &'a Option<PersistentVolumeSpec>,
+    }
+    let source = &spec.source;
+    Spec {
+        attacher: &spec.attacher,
+        source: Source {
+            persistent_volume_name: &source.persistent_volume_name,
+            inline_volume_spec: &source.inline_volume_spec,
+        },
+        node_name: &spec.node_name,
+    }
+}
+
+fn validate_attachment(attachment: &VolumeAttachment, errors: &mut ErrorList) {
+    let spec = &attachment.spec;
     check_driver_name(&spec.attacher, &SPEC.child("attacher"), errors);
     let path = SPEC.child("source");
     let one = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
@@ -257,7 +305,27 @@ fn validate_attachment(spec: &VolumeAttachmentSpec, errors: &mut ErrorList) {
         (None, Some(name)) if name.is_empty() => {
             errors.push(required(&path.child("persistentVolumeName"), "must specify non empty persistentVolumeName"));
         }
-        _ => {}
+        (None, Some(_)) => {}
+        (Some(inline), None) => validate_inline_volume(inline, &path.child("inlineVolumeSpec"), errors),
     }
     extend_invalid(errors, &SPEC.child("nodeName"), &spec.node_name, subdomain_name(&spec.node_name, false));
+    attachment.status.iter().for_each(|status| validate_attachment_status(status, errors));
+}
+
+fn validate_attachment_status(status: &VolumeAttachmentStatus, errors: &mut ErrorList) {
+    let path = Path::new("status");
+    let metadata = status.attachment_metadata.iter().flatten();
+    if metadata.map(|(key, value)| key.len() + value.len()).sum::<usize>() > MAX_METADATA_BYTES {
+        errors.push(too_long(&path.child("attachmentMetadata"), MAX_METADATA_BYTES));
+    }
+    for (field, error) in [("attachError", &status.attach_error), ("detachError", &status.detach_error)] {
+        let Some(error) = error else { continue };
+        let path = path.child(field);
+        if text(&error.message).len() > MAX_ERROR_BYTES {
+            errors.push(too_long(&path.child("message"), MAX_METADATA_BYTES));
+        }
+        if let Some(code @ ..0) = error.error_code {
+            errors.push(invalid(&path.child("errorCode"), code, out_of_range(0, i32::MAX.into())));
+        }
+    }
 }

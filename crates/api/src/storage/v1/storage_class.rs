@@ -1,10 +1,13 @@
 //! StorageClasses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::api::storage::v1::StorageClass;
 
-use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, not_supported, required, too_long};
+use crate::field::{
+    ErrorList, Json, Path, duplicate, extend_invalid, forbidden, invalid, not_supported, required, too_long,
+};
 use crate::meta::{IMMUTABLE, Scope, text, validate_meta, validate_meta_update};
 use crate::names::{self, subdomain_name};
 use crate::object::Kind;
@@ -64,6 +67,7 @@ impl Kind for StorageClass {
             mode if !BINDING_MODES.contains(&mode) => errors.push(not_supported(&path, mode, BINDING_MODES)),
             _ => {}
         }
+        validate_topologies(self.allowed_topologies.as_deref().unwrap_or_default(), &mut errors);
         errors
     }
 
@@ -97,6 +101,45 @@ fn validate_provisioner(provisioner: &str, errors: &mut ErrorList) {
     } else {
         extend_invalid(errors, &path, provisioner, names::qualified_name(&provisioner.to_lowercase()));
     }
+}
+
+/// What each key of a term may be.
+type Choices<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+fn validate_topologies(terms: &[TopologySelectorTerm], errors: &mut ErrorList) {
+    let list_path = Path::new("allowedTopologies");
+    let mut known: Vec<Choices<'_>> = Vec::new();
+    for (position, term) in terms.iter().enumerate() {
+        let path = list_path.index(position);
+        let path = path.child("matchLabelExpressions");
+        let choices = validate_term(term, &path, errors);
+        if known.contains(&choices) {
+            errors.push(duplicate(&path, ""));
+        }
+        known.push(choices);
+    }
+}
+
+fn validate_term<'a>(term: &'a TopologySelectorTerm, list_path: &Path<'_>, errors: &mut ErrorList) -> Choices<'a> {
+    let mut choices = Choices::new();
+    for (position, requirement) in term.match_label_expressions.iter().flatten().enumerate() {
+        let path = list_path.index(position);
+        let values_path = path.child("values");
+        let mut values = BTreeSet::new();
+        if requirement.values.is_empty() {
+            errors.push(required(&values_path, ""));
+        }
+        for (position, value) in requirement.values.iter().enumerate() {
+            if !values.insert(value.as_str()) {
+                errors.push(duplicate(&values_path.index(position), value));
+            }
+        }
+        extend_invalid(errors, &path.child("key"), &requirement.key, names::qualified_name(&requirement.key));
+        if choices.insert(&requirement.key, values).is_some() {
+            errors.push(duplicate(&path.child("key"), &requirement.key));
+        }
+    }
+    choices
 }
 
 fn validate_parameters(parameters: Option<&BTreeMap<String, String>>, errors: &mut ErrorList) {

@@ -132,3 +132,82 @@ mod matching {
         assert_eq!(found(&claim(json!({})), &volumes, Search::On(&node)), "b");
     }
 }
+
+#[test]
+fn sources_have_upstreams_rules() {
+    let gone = |name: &'static str, source: Value| vec![("hostPath", json!(null)), (name, source)];
+    for (changes, expected) in [
+        (
+            vec![("hostPath", json!({"path": "/x", "type": "Odd"}))],
+            &["spec.hostPath.type: Unsupported value: \"Odd\""][..],
+        ),
+        (
+            gone("csi", json!({"driver": "a b", "volumeHandle": "h", "nodePublishSecretRef": {"name": "s"}})),
+            &["spec.csi.driver: Invalid value: \"a b\"", "spec.csi.nodePublishSecretRef.namespace: Required value"],
+        ),
+        (
+            gone("iscsi", json!({"targetPortal": "", "iqn": "bad", "lun": 256, "chapAuthSession": true})),
+            &[
+                "spec.iscsi.targetPortal: Required value",
+                "spec.iscsi.iqn: Invalid value: \"bad\": must be valid format starting with",
+                "spec.iscsi.lun: Invalid value: 256: must be between 0 and 255, inclusive",
+                "spec.iscsi.secretRef: Required value",
+            ],
+        ),
+        (
+            gone("local", json!({"path": "/x"})),
+            &["spec.nodeAffinity: Required value: Local volume requires node affinity"],
+        ),
+        (
+            gone("cinder", json!({"volumeID": "v", "secretRef": {}})),
+            &["spec.cinder.secretRef.name: Required value", "spec.cinder.secretRef.namespace: Required value"],
+        ),
+        (
+            gone("azureFile", json!({"secretName": "s", "shareName": "", "secretNamespace": ""})),
+            &["spec.azureFile.shareName: Required value", "spec.azureFile.secretNamespace: Required value"],
+        ),
+        (
+            vec![("cephfs", json!({"monitors": []})), ("flexVolume", json!({"driver": ""}))],
+            &[
+                "spec.cephFS: Forbidden: may not specify more than 1 volume type",
+                "spec.flexVolume.driver: Required value",
+            ],
+        ),
+        (
+            vec![("volumeAttributesClassName", json!(""))],
+            &[
+                "spec.volumeAttributesClassName: Required value: an empty string is disallowed",
+                "spec.csi: Required value: has to be specified when using volumeAttributesClassName",
+            ],
+        ),
+    ] {
+        let found = texts(&Kind::validate(&volume(spec(&changes))));
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_source_is_shown_as_upstream_names_it() {
+    let (old, new) = (volume(spec(&[])), volume(spec(&[("hostPath", json!({"path": "/z"}))])));
+    let errors = Kind::validate_update(&new, &old);
+    let expected = "@@ -2,7 +2,7 @@\n  \"GCEPersistentDisk\": null,\n  \"AWSElasticBlockStore\": null,\n  \"HostPath\": {\n\
+                    -  \"Path\": \"/tmp/x\",\n+  \"Path\": \"/z\",\n   \"Type\": \"\"\n  },\n  \"Glusterfs\": null,\n";
+    assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
+}
+
+#[test]
+fn inline_volumes_are_of_drivers() {
+    let mut errors = ErrorList::new();
+    let path = crate::field::Path::new("i");
+    validate_inline_volume(volume(spec(&[])).spec.as_ref().unwrap(), &path, &mut errors);
+    assert_eq!(
+        texts(&errors),
+        [
+            "i.capacity: Forbidden: may not be specified in the context of inline volumes",
+            "i.csi: Required value: has to be specified in the context of inline volumes",
+        ]
+    );
+}

@@ -1,13 +1,10 @@
 //! What a volume must be, and how it may change.
 
-use k8s_openapi::api::core::v1::{
-    CSIPersistentVolumeSource, HostPathVolumeSource, LocalVolumeSource, NFSVolumeSource, PersistentVolume,
-    PersistentVolumeSpec, VolumeNodeAffinity,
-};
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity};
 
+use super::{RECLAIM_RETAIN, shown, sources};
 use crate::core::v1::difference::difference;
-use crate::core::v1::pod::{check_no_backsteps, validate_node_selector};
+use crate::core::v1::pod::validate_node_selector;
 use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, not_supported, required};
 use crate::meta::{IMMUTABLE, METADATA, Scope, text, validate_meta, validate_meta_update};
 use crate::names::{self, subdomain_name};
@@ -15,34 +12,10 @@ use crate::quantity::Quantity;
 
 const SPEC: Path<'static> = Path::new("spec");
 const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+/// The annotation that named mount options before there was a field.
+const MOUNT_OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
 const VOLUME_MODES: &[&str] = &["Block", "Filesystem"];
 const RECLAIM_POLICIES: &[&str] = &["Delete", "Recycle", "Retain"];
-/// The fields of a volume's spec that say what it is.
-const SOURCES: &[&str] = &[
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cephfs",
-    "cinder",
-    "csi",
-    "fc",
-    "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "local",
-    "nfs",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "quobyte",
-    "rbd",
-    "scaleIO",
-    "storageos",
-    "vsphereVolume",
-];
-
 /// Access modes of a volume or claim.
 pub(crate) fn check_access_modes(modes: &[String], path: &Path<'_>, errors: &mut ErrorList) {
     for mode in modes.iter().filter(|mode| !ACCESS_MODES.contains(&mode.as_str())) {
@@ -71,18 +44,18 @@ pub(crate) fn check_volume_mode(mode: Option<&str>, path: &Path<'_>, errors: &mu
 pub(super) fn validate_volume(volume: &PersistentVolume) -> ErrorList {
     let mut errors = validate_meta(&volume.metadata, Scope::Cluster, subdomain_name);
     if let Some(spec) = &volume.spec {
-        validate_spec(spec, &mut errors);
+        validate_spec(spec, text(&volume.metadata.name), &mut errors);
+        let annotation = volume.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(MOUNT_OPTIONS));
+        if annotation && !sources::takes_mount_options(spec) {
+            let path = METADATA.child("annotations");
+            errors.push(forbidden(&path.child(MOUNT_OPTIONS), "may not specify mount options for this volume type"));
+        }
     }
     errors
 }
 
-fn validate_spec(spec: &PersistentVolumeSpec, errors: &mut ErrorList) {
-    let modes = spec.access_modes.as_deref().unwrap_or_default();
-    let modes_path = SPEC.child("accessModes");
-    if modes.is_empty() {
-        errors.push(required(&modes_path, ""));
-    }
-    check_access_modes(modes, &modes_path, errors);
+fn validate_spec(spec: &PersistentVolumeSpec, name: &str, errors: &mut ErrorList) {
+    validate_modes(spec, &SPEC, errors);
     validate_capacity(spec, errors);
     let policy = text(&spec.persistent_volume_reclaim_policy);
     let policy_path = SPEC.child("persistentVolumeReclaimPolicy");
@@ -92,13 +65,67 @@ fn validate_spec(spec: &PersistentVolumeSpec, errors: &mut ErrorList) {
     if let Some(affinity) = &spec.node_affinity {
         validate_node_affinity(affinity, errors);
     }
-    validate_source(spec, errors);
+    sources::validate(spec, name, &SPEC, errors);
     let root = spec.host_path.as_ref().is_some_and(|host_path| is_root(&host_path.path));
     if root && policy == "Recycle" {
         errors.push(forbidden(&policy_path, "may not be 'recycle' for a hostPath mount of '/'"));
     }
     check_class_name(spec.storage_class_name.as_deref(), &SPEC.child("storageClassName"), errors);
     check_volume_mode(spec.volume_mode.as_deref(), &SPEC.child("volumeMode"), errors);
+    validate_attributes_class(spec, &SPEC, errors);
+}
+
+fn validate_modes(spec: &PersistentVolumeSpec, path: &Path<'_>, errors: &mut ErrorList) {
+    let modes = spec.access_modes.as_deref().unwrap_or_default();
+    let modes_path = path.child("accessModes");
+    if modes.is_empty() {
+        errors.push(required(&modes_path, ""));
+    }
+    check_access_modes(modes, &modes_path, errors);
+}
+
+fn validate_attributes_class(spec: &PersistentVolumeSpec, path: &Path<'_>, errors: &mut ErrorList) {
+    let Some(class) = &spec.volume_attributes_class_name else { return };
+    let class_path = path.child("volumeAttributesClassName");
+    if class.is_empty() {
+        errors.push(required(&class_path, "an empty string is disallowed"));
+    } else {
+        check_class_name(Some(class), &class_path, errors);
+    }
+    if spec.csi.is_none() {
+        errors.push(required(&path.child("csi"), "has to be specified when using volumeAttributesClassName"));
+    }
+}
+
+/// Checks the spec of a volume that has no object of its own, as an attachment can have it.
+pub(crate) fn validate_inline_volume(spec: &PersistentVolumeSpec, path: &Path<'_>, errors: &mut ErrorList) {
+    const NOT_HERE: &str = "may not be specified in the context of inline volumes";
+    if spec.claim_ref.is_some() {
+        errors.push(forbidden(&path.child("claimRef"), NOT_HERE));
+    }
+    if spec.capacity.as_ref().is_some_and(|capacity| !capacity.is_empty()) {
+        errors.push(forbidden(&path.child("capacity"), NOT_HERE));
+    }
+    if spec.csi.is_none() {
+        errors.push(required(&path.child("csi"), "has to be specified in the context of inline volumes"));
+    }
+    validate_modes(spec, path, errors);
+    if !matches!(text(&spec.persistent_volume_reclaim_policy), "" | RECLAIM_RETAIN) {
+        let message = format!("may only be {RECLAIM_RETAIN} in the context of inline volumes");
+        errors.push(forbidden(&path.child("persistentVolumeReclaimPolicy"), message));
+    }
+    if spec.node_affinity.is_some() {
+        errors.push(forbidden(&path.child("nodeAffinity"), NOT_HERE));
+    }
+    sources::validate(spec, "", path, errors);
+    if !text(&spec.storage_class_name).is_empty() {
+        errors.push(forbidden(&path.child("storageClassName"), NOT_HERE));
+    }
+    if spec.volume_mode.as_deref().is_some_and(|mode| mode != "Filesystem") {
+        let message = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+        errors.push(forbidden(&path.child("volumeMode"), message));
+    }
+    validate_attributes_class(spec, path, errors);
 }
 
 fn is_root(path: &str) -> bool {
@@ -131,80 +158,21 @@ fn validate_node_affinity(affinity: &VolumeNodeAffinity, errors: &mut ErrorList)
     }
 }
 
-fn validate_source(spec: &PersistentVolumeSpec, errors: &mut ErrorList) {
-    let sources = sources(spec);
-    if sources.is_empty() {
-        errors.push(required(&SPEC, "must specify a volume type"));
-    }
-    for (name, _) in sources.iter().skip(1) {
-        errors.push(forbidden(&SPEC.child(name), "may not specify more than 1 volume type"));
-    }
-    if let Some(host_path) = &spec.host_path {
-        validate_host_path(host_path, &SPEC.child("hostPath"), errors);
-    }
-    if let Some(local) = &spec.local {
-        validate_local(local, &SPEC.child("local"), errors);
-        if spec.node_affinity.is_none() {
-            errors.push(required(&METADATA.child("annotations"), "Local volume requires node affinity"));
-        }
-    }
-    if let Some(nfs) = &spec.nfs {
-        validate_nfs(nfs, &SPEC.child("nfs"), errors);
-    }
-    if let Some(csi) = &spec.csi {
-        validate_csi(csi, &SPEC.child("csi"), errors);
-    }
-}
-
-/// What says where the data is, by field name.
-fn sources(spec: &PersistentVolumeSpec) -> Vec<(String, Value)> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(spec) else { return Vec::new() };
-    fields.into_iter().filter(|(name, _)| SOURCES.contains(&name.as_str())).collect()
-}
-
-fn validate_host_path(host_path: &HostPathVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    if host_path.path.is_empty() {
-        return errors.push(required(&path.child("path"), ""));
-    }
-    check_no_backsteps(&host_path.path, &path.child("path"), errors);
-}
-
-fn validate_local(local: &LocalVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    if local.path.is_empty() {
-        return errors.push(required(&path.child("path"), ""));
-    }
-    check_no_backsteps(&local.path, &path.child("path"), errors);
-}
-
-fn validate_nfs(nfs: &NFSVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    if nfs.server.is_empty() {
-        errors.push(required(&path.child("server"), ""));
-    }
-    if nfs.path.is_empty() {
-        errors.push(required(&path.child("path"), ""));
-    }
-    if !nfs.path.starts_with('/') {
-        errors.push(invalid(&path.child("path"), &nfs.path, "must be an absolute path"));
-    }
-}
-
-fn validate_csi(csi: &CSIPersistentVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    if csi.driver.is_empty() {
-        errors.push(required(&path.child("driver"), ""));
-    }
-    if csi.volume_handle.is_empty() {
-        errors.push(required(&path.child("volumeHandle"), ""));
-    }
-}
-
 pub(super) fn validate_changes(new: &PersistentVolume, old: &PersistentVolume) -> ErrorList {
     let mut errors = validate_meta_update(&new.metadata, &old.metadata);
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else { return errors };
-    let sources_of = |spec| sources(spec).into_iter().collect::<serde_json::Map<_, _>>();
-    let (new_sources, old_sources) = (sources_of(new), sources_of(old));
+    // The secret for expansion may be added later.
+    let csi_secret =
+        |spec: &PersistentVolumeSpec| spec.csi.as_ref().map(|csi| csi.controller_expand_secret_ref.is_some());
+    let adds_secret = (csi_secret(old), csi_secret(new)) == (Some(false), Some(true));
+    let mut compared = new.clone();
+    if let Some(csi) = compared.csi.as_mut().filter(|_| adds_secret) {
+        csi.controller_expand_secret_ref = None;
+    }
+    let (new_sources, old_sources) = (sources::of(&compared), sources::of(old));
     if new_sources != old_sources {
         let what = "spec.persistentvolumesource is immutable after creation";
-        let text = format!("{what}\n{}", difference(&old_sources, &new_sources));
+        let text = format!("{what}\n{}", difference(&shown::sources(old), &shown::sources(&compared)));
         errors.push(forbidden(&SPEC.child("persistentvolumesource"), text));
     }
     if new.volume_mode != old.volume_mode {
@@ -212,6 +180,10 @@ pub(super) fn validate_changes(new: &PersistentVolume, old: &PersistentVolume) -
     }
     if old.node_affinity.is_some() && new.node_affinity != old.node_affinity {
         errors.push(invalid(&Path::new("nodeAffinity"), Json(&new.node_affinity), IMMUTABLE));
+    }
+    if old.volume_attributes_class_name.is_some() && new.volume_attributes_class_name.is_none() {
+        let path = SPEC.child("volumeAttributesClassName");
+        errors.push(forbidden(&path, "update from non-nil value to nil is forbidden"));
     }
     errors
 }

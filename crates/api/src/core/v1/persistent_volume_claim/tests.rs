@@ -76,3 +76,37 @@ fn a_spec_changes_in_few_ways() {
         assert_eq!(texts(&Kind::validate_update(&new, &old)), expected);
     }
 }
+
+#[test]
+fn data_comes_from_one_place() {
+    let claim_of = |name: &str| json!({"kind": "PersistentVolumeClaim", "name": name});
+    for (changes, expected) in [
+        (json!({"dataSource": claim_of("a"), "dataSourceRef": claim_of("a")}), &[][..]),
+        (
+            json!({"dataSource": claim_of("a"), "dataSourceRef": claim_of("b")}),
+            &["spec: Invalid value: \"spec.dataSource\": must match dataSourceRef"],
+        ),
+        (
+            json!({"dataSourceRef": {"kind": "Odd", "name": ""}}),
+            &[
+                "spec.dataSourceRef.name: Required value",
+                "spec.dataSourceRef: Invalid value: \"Odd\": must be 'PersistentVolumeClaim' when referencing the \
+                 default apiGroup",
+            ],
+        ),
+    ] {
+        assert_eq!(texts(&Kind::validate(&claim(json!({ "spec": changes })))), expected);
+    }
+    let mut spec = claim(json!({"spec": {"dataSource": {"kind": "Odd", "name": "x"}}})).spec.unwrap();
+    align_data_sources(&mut spec);
+    assert_eq!((spec.data_source, spec.data_source_ref), (None, None));
+}
+
+#[test]
+fn a_changed_spec_is_shown_as_upstream_names_it() {
+    let changed = claim(json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}}));
+    let errors = Kind::validate_update(&changed, &claim(json!({})));
+    let expected = "@@ -6,7 +6,7 @@\n  \"Resources\": {\n   \"Limits\": null,\n   \"Requests\": {\n-   \"storage\": \"1Gi\"\n\
+                    +   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n";
+    assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
+}

@@ -2,14 +2,14 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
-use super::PHASE_BOUND;
+use super::{PHASE_BOUND, shown};
 use crate::core::v1::difference::difference;
 use crate::core::v1::persistent_volume::{check_access_modes, check_class_name, check_volume_mode};
 use crate::core::v1::resource_list::{ResourceList, get, validate_quantity};
-use crate::field::{ErrorList, Path, forbidden, invalid, required};
+use crate::field::{ErrorList, Path, extend_invalid, forbidden, invalid, required};
 use crate::labels::{SelectorRules, validate_label_selector};
 use crate::meta::{IMMUTABLE, METADATA, Scope, text, validate_meta, validate_meta_update};
-use crate::names::subdomain_name;
+use crate::names::{dns1123_subdomain, subdomain_name};
 use crate::quantity::Quantity;
 
 const SPEC: Path<'static> = Path::new("spec");
@@ -37,6 +37,40 @@ pub(crate) fn validate_claim_spec(spec: &PersistentVolumeClaimSpec, path: &Path<
     check_volume_mode(spec.volume_mode.as_deref(), &path.child("volumeMode"), errors);
     let class = spec.volume_attributes_class_name.as_deref();
     check_class_name(class, &path.child("volumeAttributesClassName"), errors);
+    validate_data_sources(spec, path, errors);
+}
+
+fn validate_data_sources(spec: &PersistentVolumeClaimSpec, path: &Path<'_>, errors: &mut ErrorList) {
+    if let Some(source) = &spec.data_source {
+        validate_source(&source.name, &source.kind, text(&source.api_group), &path.child("dataSource"), errors);
+    }
+    if let Some(source) = &spec.data_source_ref {
+        validate_source(&source.name, &source.kind, text(&source.api_group), &path.child("dataSourceRef"), errors);
+    }
+    if let (Some(source), Some(reference)) = (&spec.data_source, &spec.data_source_ref) {
+        let same =
+            (&source.api_group, &source.kind, &source.name) == (&reference.api_group, &reference.kind, &reference.name);
+        if text(&reference.namespace).is_empty() && !same {
+            errors.push(invalid(path, path.child("dataSource").to_string(), "must match dataSourceRef"));
+        }
+    }
+}
+
+fn validate_source(name: &str, kind: &str, group: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    if name.is_empty() {
+        errors.push(required(&path.child("name"), ""));
+    }
+    if kind.is_empty() {
+        errors.push(required(&path.child("kind"), ""));
+    }
+    if group.is_empty() {
+        if kind != "PersistentVolumeClaim" {
+            let message = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.push(invalid(path, kind, message));
+        }
+    } else {
+        extend_invalid(errors, &path.child("apiGroup"), group, dns1123_subdomain(group));
+    }
 }
 
 fn validate_storage(spec: &PersistentVolumeClaimSpec, path: &Path<'_>, errors: &mut ErrorList) {
@@ -63,7 +97,10 @@ pub(super) fn validate_changes(new: &PersistentVolumeClaim, old: &PersistentVolu
     if comparable != *old_spec {
         let what = "spec is immutable after creation except resources.requests and volumeAttributesClassName for \
                     bound claims";
-        errors.push(forbidden(&SPEC, format!("{what}\n{}", difference(old_spec, &comparable))));
+        errors.push(forbidden(
+            &SPEC,
+            format!("{what}\n{}", difference(&shown::spec(old_spec), &shown::spec(&comparable))),
+        ));
     }
     let capacity = old.status.as_ref().and_then(|status| get(status.capacity.as_ref(), "storage"));
     let shrinks = requested(new_spec) < requested(old_spec);

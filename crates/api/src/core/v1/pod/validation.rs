@@ -16,7 +16,7 @@ mod env;
 mod ephemeral;
 mod handler;
 mod mounts;
-mod network_volumes;
+pub(crate) mod network_volumes;
 mod os;
 mod projected;
 mod resize;
@@ -28,7 +28,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod update;
-mod volumes;
+pub(crate) mod volumes;
 
 pub(super) use annotations::{validate_annotations, validate_profiles_agree};
 pub use resize::validate_resize;
@@ -85,19 +85,19 @@ fn forbid_tokens(spec: &PodSpec, errors: &mut ErrorList) {
 }
 
 /// Adds `Required` when a text is empty.
-fn require(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn require(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
     if value.is_empty() {
         errors.push(required(path, ""));
     }
 }
 
 /// Adds the problems of a DNS label.
-fn check_label(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_label(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
     extend_invalid(errors, path, value, names::dns1123_label(value));
 }
 
 /// Adds the problems of a name that must be there and be a DNS label.
-fn require_label(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn require_label(value: &str, path: &Path<'_>, errors: &mut ErrorList) {
     if value.is_empty() {
         errors.push(required(path, ""));
     } else {

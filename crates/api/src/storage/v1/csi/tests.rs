@@ -29,7 +29,7 @@ fn nodes_name_each_driver_once() {
     assert_eq!(
         problems::<CSINode>(node),
         [
-            "spec.drivers[0].topologyKeys: Duplicate value: \"z\"",
+            "spec.drivers[0]: Duplicate value: \"z\"",
             "spec.drivers[1].nodeID: Required value",
             "spec.drivers[1].name: Duplicate value: \"a.b\"",
         ]
@@ -43,5 +43,22 @@ fn attachments_are_of_one_volume() {
     assert_eq!(
         problems::<VolumeAttachment>(attachment(json!({}))),
         ["spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName"]
+    );
+}
+
+#[test]
+fn attachments_stay_what_they_are() {
+    let attachment = |node: &str| -> VolumeAttachment {
+        serde_json::from_value(json!({"metadata": {"name": "v", "resourceVersion": "1"},
+            "spec": {"attacher": "a.b", "nodeName": node, "source": {"persistentVolumeName": "p"}}}))
+        .unwrap()
+    };
+    let errors = Kind::validate_update(&attachment("m"), &attachment("n"));
+    let shown = r#"{"Attacher":"a.b","Source":{"PersistentVolumeName":"p","InlineVolumeSpec":null},"NodeName":"m"}"#;
+    assert_eq!(errors[0].to_string(), format!("spec: Invalid value: {shown}: field is immutable"));
+    let seconds = json!({"metadata": {"name": "a.b"}, "spec": {"nodeAllocatableUpdatePeriodSeconds": 5}});
+    assert_eq!(
+        problems::<CSIDriver>(seconds),
+        ["spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 5: must be greater than or equal to 10 seconds"]
     );
 }

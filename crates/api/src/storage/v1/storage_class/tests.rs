@@ -37,3 +37,25 @@ fn the_newest_default_counts() {
     assert_eq!(default_of(&classes).and_then(|class| class.metadata.name.as_deref()), Some("also-new"));
     assert!(default_of(&classes[..1]).is_none());
 }
+
+#[test]
+fn topologies_name_each_key_and_value_once() {
+    let expressions = |list: Value| json!({"matchLabelExpressions": list});
+    let term = expressions(json!([{"key": "a", "values": ["x"]}]));
+    let double = expressions(json!([{"key": "a", "values": ["x", "x"]}, {"key": "a", "values": []}]));
+    for (terms, expected) in [
+        (json!([term]), &[][..]),
+        (json!([term, term]), &["allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\""]),
+        (
+            json!([double]),
+            &[
+                "allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: \"x\"",
+                "allowedTopologies[0].matchLabelExpressions[1].values: Required value",
+                "allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: \"a\"",
+            ],
+        ),
+    ] {
+        let errors = Kind::validate(&class("a", json!({ "allowedTopologies": terms })));
+        assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,5 +1,7 @@
 //! Volumes of network storage and of cloud vendors, in upstream's order between the others.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{
     AzureDiskVolumeSource, FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, ISCSIVolumeSource,
     LocalObjectReference, NFSVolumeSource, QuobyteVolumeSource, StorageOSVolumeSource, Volume,
@@ -123,7 +125,7 @@ pub(super) fn validate_sixth(volume: &Volume, sources: &mut Sources<'_>, path: &
     }
 }
 
-fn check_partition(partition: Option<i32>, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_partition(partition: Option<i32>, path: &Path<'_>, errors: &mut ErrorList) {
     if let Some(partition) = partition.filter(|partition| !(0..=255).contains(partition)) {
         errors.push(invalid(path, partition, out_of_range(1, 255)));
     }
@@ -135,7 +137,7 @@ fn check_secret(secret: Option<&LocalObjectReference>, path: &Path<'_>, errors: 
     }
 }
 
-fn validate_nfs(nfs: &NFSVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_nfs(nfs: &NFSVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     require(&nfs.server, &path.child("server"), errors);
     require(&nfs.path, &path.child("path"), errors);
     if !nfs.path.starts_with('/') {
@@ -162,7 +164,7 @@ fn validate_iscsi(iscsi: &ISCSIVolumeSource, path: &Path<'_>, errors: &mut Error
     }
 }
 
-fn check_initiator(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn check_initiator(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
     let alphanumeric =
         |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let fits = match name.get(..3) {
@@ -194,7 +196,7 @@ fn is_iqn(name: &str) -> bool {
         && !unique.contains(|character: char| ",;*&$|".contains(character) || character.is_ascii_whitespace())
 }
 
-fn validate_flocker(flocker: &FlockerVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_flocker(flocker: &FlockerVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     let (name, uuid) = (text(&flocker.dataset_name), text(&flocker.dataset_uuid));
     if name.is_empty() && uuid.is_empty() {
         errors.push(required(path, "one of datasetName and datasetUUID is required"));
@@ -207,7 +209,7 @@ fn validate_flocker(flocker: &FlockerVolumeSource, path: &Path<'_>, errors: &mut
     }
 }
 
-fn validate_quobyte(quobyte: &QuobyteVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_quobyte(quobyte: &QuobyteVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     let message = "must be a host:port pair or multiple pairs separated by commas";
     if quobyte.registry.is_empty() {
         errors.push(required(&path.child("registry"), message));
@@ -222,7 +224,7 @@ fn validate_quobyte(quobyte: &QuobyteVolumeSource, path: &Path<'_>, errors: &mut
     require(&quobyte.volume, &path.child("volume"), errors);
 }
 
-fn validate_fc(fc: &FCVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_fc(fc: &FCVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     let is_set = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let (targets, wwids) = (is_set(&fc.target_wwns), is_set(&fc.wwids));
     let targets_path = path.child("targetWWNs");
@@ -243,9 +245,18 @@ fn validate_fc(fc: &FCVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
 }
 
 fn validate_flex(flex: &FlexVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    require(&flex.driver, &path.child("driver"), errors);
+    validate_flex_parts(&flex.driver, flex.options.as_ref(), path, errors);
+}
+
+pub(crate) fn validate_flex_parts(
+    driver: &str,
+    options: Option<&BTreeMap<String, String>>,
+    path: &Path<'_>,
+    errors: &mut ErrorList,
+) {
+    require(driver, &path.child("driver"), errors);
     let options_path = path.child("options");
-    for key in flex.options.iter().flatten().map(|(key, _)| key) {
+    for key in options.into_iter().flatten().map(|(key, _)| key) {
         let namespace = key.split_once('/').map_or(key.as_str(), |(namespace, _)| namespace);
         let normalized = format!(".{}", namespace.to_lowercase());
         if normalized.ends_with(".kubernetes.io") || normalized.ends_with(".k8s.io") {
@@ -255,7 +266,7 @@ fn validate_flex(flex: &FlexVolumeSource, path: &Path<'_>, errors: &mut ErrorLis
     }
 }
 
-fn validate_azure_disk(disk: &AzureDiskVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_azure_disk(disk: &AzureDiskVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     require(&disk.disk_name, &path.child("diskName"), errors);
     require(&disk.disk_uri, &path.child("diskURI"), errors);
     let modes = ["None", "ReadOnly", "ReadWrite"];

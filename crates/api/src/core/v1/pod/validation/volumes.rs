@@ -10,7 +10,7 @@ use super::{
     projected, require, require_label,
 };
 use crate::core::v1::persistent_volume_claim::validate_claim_spec;
-use crate::field::{ErrorList, Path, duplicate, forbidden, invalid, required, too_long};
+use crate::field::{ErrorList, Path, duplicate, extend_invalid, forbidden, invalid, required, too_long};
 use crate::labels::validate_labels;
 use crate::meta::{text, validate_annotations};
 use crate::names;
@@ -135,7 +135,7 @@ fn validate_source(volume: &Volume, pod_name: &str, path: &Path<'_>, errors: &mu
     }
 }
 
-fn validate_host_path(host_path: &HostPathVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+pub(crate) fn validate_host_path(host_path: &HostPathVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     if host_path.path.is_empty() {
         errors.push(required(&path.child("path"), ""));
         return;
@@ -164,17 +164,20 @@ pub(super) fn validate_item(item: &KeyToPath, path: &Path<'_>, errors: &mut Erro
     check_mode(item.mode, &path.child("mode"), errors);
 }
 
-fn validate_csi(csi: &CSIVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
-    let driver_path = path.child("driver");
-    if csi.driver.is_empty() {
-        errors.push(required(&driver_path, ""));
-    } else {
-        if csi.driver.len() > names::LABEL_MAX_LENGTH {
-            errors.push(too_long(&driver_path, names::LABEL_MAX_LENGTH));
-        }
-        let problems = names::dns1123_subdomain(&csi.driver.to_lowercase());
-        crate::field::extend_invalid(errors, &driver_path, &csi.driver, problems);
+/// The name of a storage driver, wherever it stands.
+pub(crate) fn check_driver_name(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    if name.is_empty() {
+        errors.push(required(path, ""));
+        return;
     }
+    if name.len() > names::LABEL_MAX_LENGTH {
+        errors.push(too_long(path, names::LABEL_MAX_LENGTH));
+    }
+    extend_invalid(errors, path, name, names::dns1123_subdomain(&name.to_lowercase()));
+}
+
+fn validate_csi(csi: &CSIVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
+    check_driver_name(&csi.driver, &path.child("driver"), errors);
     if let Some(secret) = &csi.node_publish_secret_ref {
         if secret.name.is_empty() {
             errors.push(required(&path.child("nodePublishSecretRef").child("name"), ""));
