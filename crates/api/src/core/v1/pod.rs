@@ -27,7 +27,8 @@ pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
 pub use references::api_reference;
 pub(crate) use validation::{
-    check_label, check_no_backsteps, network_volumes, require, require_label, validate_node_selector, volumes,
+    check_label, check_no_backsteps, network_volumes, require, require_label, validate_node_selector,
+    validate_overhead, volumes,
 };
 pub use validation::{validate_ephemeral_containers_update, validate_resize};
 

@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::config_map::{IMMUTABLE_WHEN_SET, MAX_DATA_BYTES};
+use crate::decode::{Node, json};
 use crate::field::{ErrorList, Path, extend_invalid, forbidden, invalid, required, too_long};
 use crate::meta::{IMMUTABLE, Scope, text, validate_meta, validate_meta_update};
 use crate::names::{config_map_key, subdomain_name};
@@ -136,10 +137,12 @@ fn validate_token(secret: &Secret) -> ErrorList {
 fn validate_docker_config(secret: &Secret, key: &str) -> ErrorList {
     let Some(config) = get(secret, key) else { return missing(&[key]) };
     // Upstream unmarshals into a map; only well-formedness and the outer shape matter.
-    match serde_json::from_slice::<BTreeMap<String, serde::de::IgnoredAny>>(config) {
-        Ok(_) => ErrorList::new(),
-        Err(error) => {
-            vec![invalid(&Path::new("data").key(key), "<secret contents redacted>", error.to_string())]
+    let problem = match json::parse(config) {
+        Ok(Node::Object(_) | Node::Null) => return ErrorList::new(),
+        Ok(other) => {
+            format!("json: cannot unmarshal {} into Go value of type map[string]interface {{}}", other.go_kind())
         }
-    }
+        Err(error) => error.to_string(),
+    };
+    vec![invalid(&Path::new("data").key(key), "<secret contents redacted>", problem)]
 }

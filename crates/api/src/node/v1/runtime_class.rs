@@ -1,14 +1,16 @@
 //! RuntimeClasses.
 
-use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::node::v1::{RuntimeClass, Scheduling};
 
+use crate::core::v1::pod::validate_overhead;
 use crate::core::v1::resource_list;
+use crate::core::v1::taints::validate_tolerations;
 use crate::field::{ErrorList, Path, extend_invalid, invalid, required};
+use crate::labels::validate_labels;
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};
-use crate::names::{dns1123_label, label_value, qualified_name, subdomain_name};
+use crate::names::{dns1123_label, subdomain_name};
 use crate::object::Kind;
 use crate::omit_empty;
-use crate::quantity::Quantity;
 
 impl Kind for RuntimeClass {
     fn set_defaults(&mut self) {
@@ -24,8 +26,10 @@ impl Kind for RuntimeClass {
         } else {
             extend_invalid(&mut errors, &path, &self.handler, dns1123_label(&self.handler));
         }
-        validate_overhead(self, &mut errors);
-        validate_node_selector(self, &mut errors);
+        if let Some(overhead) = &self.overhead {
+            validate_overhead(overhead.pod_fixed.as_ref(), &Path::new("overhead"), &mut errors);
+        }
+        self.scheduling.iter().for_each(|scheduling| validate_scheduling(scheduling, &mut errors));
         errors
     }
 
@@ -42,25 +46,11 @@ impl Kind for RuntimeClass {
     }
 }
 
-fn validate_overhead(class: &RuntimeClass, errors: &mut ErrorList) {
-    let path = Path::new("overhead");
-    let path = path.child("podFixed");
-    let amounts = class.overhead.as_ref().and_then(|overhead| overhead.pod_fixed.as_ref());
-    for (name, amount) in amounts.into_iter().flatten() {
-        if Quantity::of(amount).is_negative() {
-            errors.push(invalid(&path.key(name), &amount.0, crate::meta::NOT_NEGATIVE));
-        }
-    }
-}
-
-fn validate_node_selector(class: &RuntimeClass, errors: &mut ErrorList) {
+fn validate_scheduling(scheduling: &Scheduling, errors: &mut ErrorList) {
     let path = Path::new("scheduling");
-    let path = path.child("nodeSelector");
-    let labels = class.scheduling.as_ref().and_then(|scheduling| scheduling.node_selector.as_ref());
-    for (key, value) in labels.into_iter().flatten() {
-        extend_invalid(errors, &path, key, qualified_name(key));
-        extend_invalid(errors, &path, value, label_value(value));
-    }
+    errors.extend(validate_labels(scheduling.node_selector.as_ref(), &path.child("nodeSelector")));
+    let tolerations = scheduling.tolerations.as_deref().unwrap_or_default();
+    errors.extend(validate_tolerations(tolerations, &path.child("tolerations")));
 }
 
 #[cfg(test)]
@@ -84,5 +74,17 @@ mod tests {
         assert_eq!(good.overhead.as_ref().unwrap().pod_fixed.as_ref().unwrap()["cpu"].0, "100m");
         assert_eq!(class("Run C").validate().len(), 1);
         assert_eq!(Kind::validate_update(&class("kata"), &good).len(), 1);
+    }
+    #[test]
+    fn overhead_and_tolerations_have_the_rules_of_pods() {
+        let class: RuntimeClass = serde_json::from_value(json!({
+            "metadata": {"name": "a"}, "handler": "h", "overhead": {"podFixed": {"cpu": "-1"}},
+            "scheduling": {"tolerations": [{"key": "a", "operator": "Exists", "value": "x", "effect": "NoSchedule"}]},
+        }))
+        .unwrap();
+        let problems: Vec<_> = class.validate().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("overhead.limits[cpu]: Invalid value: \"-1\""), "{problems:?}");
+        assert!(problems[1].starts_with("scheduling.tolerations[0]."), "{problems:?}");
     }
 }

@@ -32,6 +32,7 @@ pub(crate) mod volumes;
 
 pub(super) use annotations::{validate_annotations, validate_profiles_agree};
 pub use resize::validate_resize;
+pub(crate) use resources::validate_overhead;
 pub(crate) use scheduling::validate_node_selector;
 pub(super) use spec::validate_spec;
 pub(super) use status::validate_status_update;

@@ -38,6 +38,20 @@ fn types_require_their_keys() {
         ("kubernetes.io/dockerconfigjson", json!({}), vec!["data[.dockerconfigjson]: Required value"]),
         ("kubernetes.io/dockerconfigjson", json!({".dockerconfigjson": "{}"}), vec![]),
         (
+            "kubernetes.io/dockercfg",
+            json!({".dockercfg": "x"}),
+            vec![
+                "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": invalid character 'x' looking for beginning of value",
+            ],
+        ),
+        (
+            "kubernetes.io/dockercfg",
+            json!({".dockercfg": "[]"}),
+            vec![
+                "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": json: cannot unmarshal array into Go value of type map[string]interface {}",
+            ],
+        ),
+        (
             "kubernetes.io/service-account-token",
             json!({}),
             vec!["metadata.annotations[kubernetes.io/service-account.name]: Required value"],

@@ -30,10 +30,11 @@ pub(super) fn validate_container(
     }
 }
 
-pub(super) fn validate_overhead(spec: &PodSpec, errors: &mut ErrorList) {
-    if let Some(overhead) = &spec.overhead {
+/// Checks what a Pod needs beyond its containers: resources that are limits and nothing else.
+pub(crate) fn validate_overhead(overhead: Option<&ResourceList>, path: &Path<'_>, errors: &mut ErrorList) {
+    if let Some(overhead) = overhead {
         let resources = ResourceRequirements { limits: Some(overhead.clone()), ..Default::default() };
-        validate_requirements(&resources, validate_container_resource_name, &SPEC.child("overhead"), errors);
+        validate_requirements(&resources, validate_container_resource_name, path, errors);
     }
 }
 

@@ -97,7 +97,7 @@ fn validate_classes(spec: &PodSpec, errors: &mut ErrorList) {
     let preemption = spec.preemption_policy.as_deref();
     let policies = ["PreemptLowerPriority", "Never"];
     check_optional_choice(preemption, &policies, &SPEC.child("preemptionPolicy"), errors);
-    resources::validate_overhead(spec, errors);
+    resources::validate_overhead(spec.overhead.as_ref(), &SPEC.child("overhead"), errors);
 }
 
 /// The regular containers of a Pod with their places.
