@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::Full;
 use tracing::{debug, error};
 
@@ -85,7 +85,7 @@ where
     if compressible {
         response = compression::compress(response, accept_encoding.as_ref());
     }
-    if let Some(text) = deprecation {
+    if let Some(text) = deprecation.filter(|_| was_handled(response.status())) {
         handlers::add_warnings(&mut response, &Mutex::new(vec![text.to_owned()]));
     }
     if let Some(flow) = &told.flow {
@@ -93,6 +93,11 @@ where
     }
     finish(&mut response, audit_id);
     observe::answered(observed, told.record, server, response)
+}
+
+/// Whether an answer is that of a handler, not of who stands before it.
+fn was_handled(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// What comes to light of a request on its way, beside its answer.

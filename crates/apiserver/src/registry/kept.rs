@@ -117,8 +117,10 @@ impl Kept {
         }
         let mut object = self.decode(served)?;
         let revision = object.metadata_mut().resource_version.take();
-        let revision = revision.and_then(|revision| revision.parse().ok()).unwrap_or_default();
-        Ok(self.prefix.splice("", &self.prefix.encode(object.as_ref()), revision, ""))
+        let encoded = self.prefix.encode(object.as_ref());
+        // What was only tried has no revision.
+        let Some(revision) = revision.and_then(|revision| revision.parse().ok()) else { return Ok(encoded.into()) };
+        Ok(self.prefix.splice("", &encoded, revision, ""))
     }
 
     /// The structure of its objects, as clients of this version see them.
