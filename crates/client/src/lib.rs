@@ -20,5 +20,5 @@ pub use errors::{is_already_exists, is_conflict, is_gone, is_not_found, is_trans
 pub use events::{EventFormat, EventRecorder, EventSource, EventType, object_reference};
 pub use kube::Client;
 pub use lease::LeaseHolder;
-pub use reflector::{Change, Index, Lister, ObjectKey, Reflector};
+pub use reflector::{Change, Index, Lister, ObjectKey, Reflected, Reflector};
 pub use work_queue::{Claim, WorkQueue};

@@ -90,8 +90,12 @@ impl ControlPlane {
             Client::new(server.in_process(UserInfo::service_account("kube-system", controller)), "default")
         });
         spawn(TaskKind::Worker, "controllers", controllers::run(clients, controllers, cancel.clone()));
-        let scheduler =
-            scheduler::Config { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), instance: "host".into() };
+        let scheduler = scheduler::Config {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            instance: "host".into(),
+            configuration: scheduler::Configuration::default(),
+        };
         let user = client(UserInfo::new("system:kube-scheduler", none));
         spawn(TaskKind::Worker, "scheduler", scheduler::run(user, scheduler, cancel.clone()));
         let this = Self { admin, cancel, _api_server: api_server };

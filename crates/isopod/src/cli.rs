@@ -137,6 +137,10 @@ pub struct Server {
     /// Silence after which a node counts as gone
     #[arg(long, default_value = "50s", value_name = "DURATION", value_parser = kubelet::duration)]
     pub node_monitor_grace_period: std::time::Duration,
+    /// Scheduler profiles and their plugins: a KubeSchedulerConfiguration of kubescheduler.config.k8s.io/v1; what it says of
+    /// leader election and connections has no meaning here
+    #[arg(long, value_name = "FILE")]
+    pub kube_scheduler_config: Option<PathBuf>,
     /// APIs to serve that are not by default, such as certificates.k8s.io/v1beta1/clustertrustbundles=true
     #[arg(long, value_delimiter = ',', value_name = "API=true")]
     pub runtime_config: Vec<String>,

@@ -117,6 +117,7 @@ impl ControlPlane {
             clock: self.clock.clone(),
             random: self.random.clone(),
             instance: settings.node_name.clone(),
+            configuration: settings.scheduler.clone(),
         };
         self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
         let local_path = controllers::LocalPath {

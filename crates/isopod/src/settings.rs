@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use api::k8s_openapi::api::core::v1::Taint;
@@ -51,6 +51,8 @@ pub struct Settings {
     pub audit: cli::Audit,
     /// Flags about identities.
     pub identity: cli::Identity,
+    /// The scheduler's profiles.
+    pub scheduler: scheduler::Configuration,
     /// The kubelet's flags.
     pub kubelet: cli::Kubelet,
     /// How the node's resources are shared out.
@@ -120,6 +122,7 @@ impl Settings {
             limits: arguments.limits.resolve(),
             audit: arguments.audit,
             identity: arguments.identity,
+            scheduler: scheduler_configuration(arguments.kube_scheduler_config.as_deref())?,
             kubelet: arguments.kubelet,
         })
     }
@@ -178,6 +181,14 @@ impl Settings {
         names.dedup();
         names
     }
+}
+
+/// What the scheduler is told by a file.
+fn scheduler_configuration(file: Option<&Path>) -> Result<scheduler::Configuration> {
+    let Some(file) = file else { return Ok(scheduler::Configuration::default()) };
+    let about = || format!("--kube-scheduler-config {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(about)?;
+    scheduler::Configuration::parse(&text).with_context(about)
 }
 
 fn parse_label(text: &str) -> Result<(String, String)> {

@@ -1,7 +1,7 @@
 //! Nodes and what is used of them, kept up to date change by change.
 //!
-//! One loop owns the cache, so the plugins read it in place and there is no snapshot to copy. A Pod that was given a
-//! node counts as *assumed* from the decision on; the watch confirms it, or a failed binding forgets it.
+//! One loop owns the cache; plugins read its [`Snapshot`] in place. A Pod that was given a node counts as *assumed* from
+//! the decision on; the watch confirms it, or a failed binding forgets it.
 
 #[cfg(test)]
 mod tests;
@@ -9,12 +9,16 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use api::labels::Labels;
+
 use crate::node_info::{NodeFacts, NodeInfo, Usage};
 use crate::pod_info::{NodeName, PodInfo, Uid};
+use crate::snapshot::Snapshot;
 
 /// A Pod that uses a node.
 #[derive(Debug)]
 struct Placement {
+    pod: Arc<PodInfo>,
     node: NodeName,
     /// Nobody but us says so yet.
     assumed: bool,
@@ -23,48 +27,101 @@ struct Placement {
 /// All nodes, and all Pods that use one.
 #[derive(Debug, Default)]
 pub struct Cache {
-    nodes: Vec<NodeInfo>,
-    positions: HashMap<NodeName, usize>,
+    snapshot: Snapshot,
     /// What Pods use of nodes that are not (or no longer) known.
     unknown: HashMap<NodeName, Usage>,
     placements: HashMap<Uid, Placement>,
+    /// The nodes where room is made for waiting Pods.
+    nominations: HashMap<Uid, NodeName>,
 }
 
 impl Cache {
-    /// The nodes, in no order.
-    pub fn nodes(&self) -> &[NodeInfo] {
-        &self.nodes
+    /// What decisions are made from.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// A node by name.
     pub fn node(&self, name: &str) -> Option<&NodeInfo> {
-        self.positions.get(name).map(|position| &self.nodes[*position])
+        self.snapshot.node(name)
     }
 
-    /// Adds or replaces a node's facts. Returns whether they changed.
-    pub fn set_node(&mut self, facts: Arc<NodeFacts>) -> bool {
-        if let Some(position) = self.positions.get(&facts.name) {
-            let node = &mut self.nodes[*position];
-            let changed = node.facts != facts;
-            node.facts = facts;
-            return changed;
+    /// Adds or replaces a node's facts. Returns those it had before.
+    pub fn set_node(&mut self, facts: Arc<NodeFacts>) -> Option<Arc<NodeFacts>> {
+        self.count_images(&facts, 1);
+        if let Some(position) = self.snapshot.position(&facts.name) {
+            let old = std::mem::replace(&mut self.snapshot.nodes[position].facts, facts);
+            self.count_images(&old, -1);
+            return Some(old);
         }
         let usage = self.unknown.remove(&facts.name).unwrap_or_default();
-        self.positions.insert(Arc::clone(&facts.name), self.nodes.len());
-        self.nodes.push(NodeInfo { facts, usage });
-        true
+        let snapshot = &mut self.snapshot;
+        snapshot.positions.insert(Arc::clone(&facts.name), snapshot.nodes.len());
+        snapshot.nodes.push(NodeInfo { facts, usage });
+        None
     }
 
     /// Forgets a node; Pods that use it are remembered in case it comes back.
     pub fn remove_node(&mut self, name: &str) {
-        let Some(position) = self.positions.remove(name) else { return };
-        let node = self.nodes.swap_remove(position);
-        if let Some(moved) = self.nodes.get(position) {
-            self.positions.insert(Arc::clone(&moved.facts.name), position);
+        let snapshot = &mut self.snapshot;
+        let Some(position) = snapshot.positions.remove(name) else { return };
+        let node = snapshot.nodes.swap_remove(position);
+        if let Some(moved) = snapshot.nodes.get(position) {
+            snapshot.positions.insert(Arc::clone(&moved.facts.name), position);
         }
+        self.count_images(&node.facts, -1);
         if !node.usage.pods.is_empty() {
             self.unknown.insert(Arc::clone(&node.facts.name), node.usage);
         }
+    }
+
+    fn count_images(&mut self, facts: &NodeFacts, change: isize) {
+        for image in facts.images.keys() {
+            let count = self.snapshot.image_nodes.entry(image.clone()).or_default();
+            *count = count.saturating_add_signed(change);
+            if *count == 0 {
+                self.snapshot.image_nodes.remove(image);
+            }
+        }
+    }
+
+    /// Sets a namespace's labels. Returns whether they changed.
+    pub fn set_namespace(&mut self, name: &str, labels: Labels) -> bool {
+        if self.snapshot.namespaces.get(name) == Some(&labels) {
+            return false;
+        }
+        Arc::make_mut(&mut self.snapshot.namespaces).insert(name.to_owned(), labels);
+        true
+    }
+
+    /// Forgets a namespace.
+    pub fn remove_namespace(&mut self, name: &str) {
+        Arc::make_mut(&mut self.snapshot.namespaces).remove(name);
+    }
+
+    /// Keeps the room that is made on a node for a waiting Pod, or no longer.
+    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&NodeName>) {
+        self.forget_nomination(&pod.uid);
+        let Some(node) = node else { return };
+        self.nominations.insert(Arc::clone(&pod.uid), Arc::clone(node));
+        self.snapshot.nominated.entry(Arc::clone(node)).or_default().push(Arc::clone(pod));
+    }
+
+    /// Keeps no room for a Pod any more. Returns the node where there was some.
+    pub fn forget_nomination(&mut self, uid: &str) -> Option<NodeName> {
+        let node = self.nominations.remove(uid)?;
+        if let Some(pods) = self.snapshot.nominated.get_mut(&node) {
+            pods.retain(|pod| *pod.uid != *uid);
+            if pods.is_empty() {
+                self.snapshot.nominated.remove(&node);
+            }
+        }
+        Some(node)
+    }
+
+    /// The node where room is made for a Pod.
+    pub fn nomination(&self, uid: &str) -> Option<&NodeName> {
+        self.nominations.get(uid)
     }
 
     /// Counts a Pod on the node it was just given.
@@ -79,20 +136,32 @@ impl Cache {
         left.filter(|left| left != node)
     }
 
-    /// Counts a Pod no more. Returns the node that has room now.
-    pub fn remove_pod(&mut self, uid: &str) -> Option<NodeName> {
+    /// Counts a Pod no more. Returns it as it was counted, and the node that has room now.
+    pub fn remove_pod(&mut self, uid: &str) -> Option<(Arc<PodInfo>, NodeName)> {
         let placement = self.placements.remove(uid)?;
+        self.count_affinity(&placement.pod, -1);
         if let Some(usage) = self.usage(&placement.node) {
             usage.remove(uid);
         }
         if self.unknown.get(&placement.node).is_some_and(|usage| usage.pods.is_empty()) {
             self.unknown.remove(&placement.node);
         }
-        Some(placement.node)
+        Some((placement.pod, placement.node))
+    }
+
+    fn count_affinity(&mut self, pod: &PodInfo, change: isize) {
+        let affinity = &pod.facts.pod_affinity;
+        let snapshot = &mut self.snapshot;
+        if !affinity.is_empty() {
+            snapshot.with_affinity = snapshot.with_affinity.saturating_add_signed(change);
+        }
+        if !affinity.required_anti.is_empty() {
+            snapshot.with_required_anti_affinity = snapshot.with_required_anti_affinity.saturating_add_signed(change);
+        }
     }
 
     /// The binding failed. Returns the node that has room now; none when the API confirmed the Pod meanwhile.
-    pub fn forget(&mut self, uid: &str) -> Option<NodeName> {
+    pub fn forget(&mut self, uid: &str) -> Option<(Arc<PodInfo>, NodeName)> {
         if self.placements.get(uid).is_some_and(|placement| placement.assumed) {
             return self.remove_pod(uid);
         }
@@ -104,18 +173,30 @@ impl Cache {
         self.placements.contains_key(uid)
     }
 
+    /// A Pod as it is counted.
+    pub fn pod(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        self.placements.get(uid).map(|placement| &placement.pod)
+    }
+
+    /// The node a Pod is counted on.
+    pub fn node_of(&self, uid: &str) -> Option<NodeName> {
+        self.placements.get(uid).map(|placement| Arc::clone(&placement.node))
+    }
+
     fn place(&mut self, pod: Arc<PodInfo>, node: &NodeName, assumed: bool) {
         self.remove_pod(&pod.uid);
-        self.placements.insert(Arc::clone(&pod.uid), Placement { node: Arc::clone(node), assumed });
-        match self.positions.get(node) {
-            Some(position) => self.nodes[*position].usage.add(pod),
+        self.count_affinity(&pod, 1);
+        let placement = Placement { pod: Arc::clone(&pod), node: Arc::clone(node), assumed };
+        self.placements.insert(Arc::clone(&pod.uid), placement);
+        match self.snapshot.position(node) {
+            Some(position) => self.snapshot.nodes[position].usage.add(pod),
             None => self.unknown.entry(Arc::clone(node)).or_default().add(pod),
         }
     }
 
     fn usage(&mut self, node: &NodeName) -> Option<&mut Usage> {
-        match self.positions.get(node) {
-            Some(position) => Some(&mut self.nodes[*position].usage),
+        match self.snapshot.position(node) {
+            Some(position) => Some(&mut self.snapshot.nodes[position].usage),
             None => self.unknown.get_mut(node),
         }
     }

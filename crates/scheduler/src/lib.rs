@@ -1,26 +1,36 @@
 //! Gives Pods their nodes.
 //!
-//! One loop owns all state ([`scheduler`]): it learns of Pods and nodes from two watches, keeps them in the [`cache`]
-//! and the [`queue`], and decides one Pod at a time with a pure function ([`schedule_one`]) over the [`plugins`]. What
-//! it decided is written by short-lived tasks ([`writes`]): a Binding, or the reasons why there is none.
+//! One loop owns all state ([`scheduler`]): it learns of Pods and nodes from watches, keeps them in the [`cache`] and the
+//! [`queue`], and decides one Pod at a time with a pure function ([`schedule_one`]) over the [`plugins`] that a
+//! [`profile`] puts together. What it decided is written by short-lived tasks ([`writes`]): a Binding, the reasons why
+//! there is none, or who must go to make room.
 
 mod cache;
+mod cluster_event;
+mod configuration;
+mod cycle_state;
 #[cfg(test)]
 mod fixtures;
+mod framework;
 mod node_info;
+mod objects;
 mod plugins;
 mod pod_info;
+mod profile;
 mod queue;
 mod requests;
 mod resources;
 mod schedule_one;
 mod scheduler;
+mod snapshot;
+mod topology;
 mod volume_binding;
 mod writes;
 
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
+pub use configuration::{Configuration, ConfigurationError};
 pub use scheduler::run;
 
 /// What the scheduler needs beside a client.
@@ -32,4 +42,6 @@ pub struct Config {
     pub random: SharedRandom,
     /// Tells this instance from others in its Events, usually the host's name.
     pub instance: String,
+    /// Which profiles there are.
+    pub configuration: Configuration,
 }

@@ -1,5 +1,6 @@
 //! What the scheduler knows of a node, and what is used of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::labels::Labels;
@@ -24,14 +25,23 @@ pub struct NodeFacts {
     pub allocatable: Resources,
     /// How many Pods it takes.
     pub allowed_pods: i64,
+    /// The images it has, by each of their names, with their sizes in bytes.
+    pub images: HashMap<String, i64>,
 }
 
 impl NodeFacts {
     /// What matters of a node.
     pub fn of(node: Node) -> Self {
         let spec = node.spec.unwrap_or_default();
-        let allocatable = node.status.and_then(|status| status.allocatable).unwrap_or_default();
+        let status = node.status.unwrap_or_default();
+        let allocatable = status.allocatable.unwrap_or_default();
+        let images = status.images.into_iter().flatten();
+        let names = images.flat_map(|image| {
+            let size = image.size_bytes.unwrap_or_default();
+            image.names.unwrap_or_default().into_iter().map(move |name| (name, size))
+        });
         Self {
+            images: names.collect(),
             name: Arc::from(node.metadata.name.unwrap_or_default()),
             labels: node.metadata.labels.unwrap_or_default(),
             taints: spec.taints.unwrap_or_default(),
@@ -43,7 +53,7 @@ impl NodeFacts {
 }
 
 /// What Pods use of a node.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Usage {
     /// Summed requests.
     pub requested: Resources,
@@ -51,6 +61,8 @@ pub struct Usage {
     pub assumed: Resources,
     /// The Pods, assumed ones included, in no order.
     pub pods: Vec<Arc<PodInfo>>,
+    /// Those of them with affinity to Pods.
+    pub with_affinity: Vec<Arc<PodInfo>>,
 }
 
 impl Usage {
@@ -58,6 +70,9 @@ impl Usage {
     pub fn add(&mut self, pod: Arc<PodInfo>) {
         self.requested.add(&pod.facts.requests.exact);
         self.assumed.add(&pod.facts.requests.assumed);
+        if !pod.facts.pod_affinity.is_empty() {
+            self.with_affinity.push(Arc::clone(&pod));
+        }
         self.pods.push(pod);
     }
 
@@ -67,6 +82,9 @@ impl Usage {
             let pod = self.pods.swap_remove(position);
             self.requested.subtract(&pod.facts.requests.exact);
             self.assumed.subtract(&pod.facts.requests.assumed);
+            if !pod.facts.pod_affinity.is_empty() {
+                self.with_affinity.retain(|other| other.uid != pod.uid);
+            }
         }
     }
 
@@ -77,7 +95,7 @@ impl Usage {
 }
 
 /// A node as the plugins see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NodeInfo {
     /// The node.
     pub facts: Arc<NodeFacts>,

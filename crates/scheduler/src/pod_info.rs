@@ -1,21 +1,32 @@
 //! What the scheduler knows of a Pod: small, with everything parsed once.
 
 mod affinity;
+mod pod_affinity;
+mod spread;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 use std::sync::Arc;
 
+use api::labels::Labels;
 use client::ObjectKey;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod, PodSpec, PodStatus, Toleration, Volume};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod, PodSpec, PodStatus, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 
 use crate::requests::Requests;
 
 pub use affinity::NodeAffinity;
+pub use pod_affinity::PodAffinity;
+pub use spread::{SpreadConstraint, WhenUnsatisfiable};
+pub use volumes::{ClaimName, InlineVolume};
 
-/// The profile this scheduler serves.
+/// The scheduler of Pods that name none.
 pub const SCHEDULER_NAME: &str = "default-scheduler";
+/// Why a Pod that is to make room for another one goes, as its `DisruptionTarget` condition says.
+pub const PREEMPTED: &str = "PreemptionByScheduler";
 
 /// A Pod's uid.
 pub type Uid = Arc<str>;
@@ -35,8 +46,16 @@ pub struct PodInfo {
     pub generation: Option<i64>,
     /// Where it stands between creation and end.
     pub stage: Stage,
+    /// Who is to give it a node.
+    pub scheduler_name: String,
     /// Its `PodScheduled` condition as it stands in the API.
     pub scheduled_condition: Option<ScheduledCondition>,
+    /// `status.nominatedNodeName`: the node where room is made for it.
+    pub nominated_node: Option<NodeName>,
+    /// Since when it runs.
+    pub started: Option<Timestamp>,
+    /// It is being deleted.
+    pub terminating: Option<Terminating>,
     /// What decides where it can go.
     pub facts: PodFacts,
 }
@@ -44,14 +63,23 @@ pub struct PodInfo {
 /// A Pod's way, as far as the scheduler is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// Waits for us.
+    /// Waits for a node.
     Waiting,
-    /// Waits for another scheduler, or is deleted before it got a node.
-    NotOurs,
+    /// Deleted before it got a node.
+    Gone,
     /// Uses the resources of this node.
     Assigned(NodeName),
     /// Succeeded or failed: uses nothing any more.
     Ended,
+}
+
+/// Why a Pod is being deleted, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminating {
+    /// To make room for a Pod of higher priority.
+    Preempted,
+    /// For whatever other reason.
+    Otherwise,
 }
 
 /// What a Pod's `PodScheduled` condition says.
@@ -72,6 +100,10 @@ pub struct PodFacts {
     pub priority: i32,
     /// `preemptionPolicy: Never`.
     pub never_preempts: bool,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its first owner.
+    pub owner: Option<OwnerReference>,
     /// Somebody holds it back with `schedulingGates`.
     pub gated: bool,
     /// What it asks for.
@@ -82,19 +114,18 @@ pub struct PodFacts {
     pub tolerations: Vec<Toleration>,
     /// Nodes it may and would like to run on.
     pub node_affinity: NodeAffinity,
+    /// Pods it must and would like to be near to or far from.
+    pub pod_affinity: PodAffinity,
+    /// How it is to be spread among Pods like it.
+    pub spread: Vec<SpreadConstraint>,
+    /// The images of its containers, with tags.
+    pub images: Vec<String>,
     /// `spec.nodeName`.
     pub node_name: Option<NodeName>,
     /// The claims its volumes name.
     pub claims: Vec<ClaimName>,
-}
-
-/// A claim of a Pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimName {
-    /// Its name.
-    pub claim: String,
-    /// It is made for the Pod and goes with it.
-    pub ephemeral: bool,
+    /// Disks it names itself that cannot be used at will.
+    pub inline_volumes: Vec<InlineVolume>,
 }
 
 /// A port of the node.
@@ -115,8 +146,14 @@ impl PodInfo {
         let key = ObjectKey::of(&pod);
         let pod_name = key.name.clone();
         let Pod { metadata, spec, status } = pod;
-        let facts = spec.map(|spec| PodFacts::of(&pod_name, spec, status.as_ref())).unwrap_or_default();
-        let condition = status.and_then(|status| status.conditions).into_iter().flatten();
+        let scheduler_name = spec.as_ref().and_then(|spec| spec.scheduler_name.clone());
+        let mut facts = spec
+            .map(|spec| PodFacts::of(&key.namespace, &metadata.labels, &pod_name, spec, status.as_ref()))
+            .unwrap_or_default();
+        facts.owner = metadata.owner_references.unwrap_or_default().into_iter().next();
+        let status = status.unwrap_or_default();
+        let terminating = metadata.deletion_timestamp.is_some().then(|| terminating(&status));
+        let condition = status.conditions.into_iter().flatten();
         let scheduled = condition.into_iter().find(|condition| condition.type_ == "PodScheduled");
         Self {
             uid: Arc::from(metadata.uid.unwrap_or_default()),
@@ -124,6 +161,10 @@ impl PodInfo {
             resource_version: metadata.resource_version,
             generation: metadata.generation,
             stage,
+            scheduler_name: scheduler_name.unwrap_or_else(|| SCHEDULER_NAME.to_owned()),
+            nominated_node: status.nominated_node_name.filter(|name| !name.is_empty()).map(Arc::from),
+            started: status.start_time.map(|time| time.0),
+            terminating,
             scheduled_condition: scheduled.map(|condition| ScheduledCondition {
                 status: condition.status,
                 reason: condition.reason.unwrap_or_default(),
@@ -148,17 +189,24 @@ impl PodInfo {
 }
 
 impl PodFacts {
-    fn of(pod: &str, spec: PodSpec, status: Option<&PodStatus>) -> Self {
+    fn of(namespace: &str, labels: &Option<Labels>, pod: &str, spec: PodSpec, status: Option<&PodStatus>) -> Self {
+        let labels = labels.clone().unwrap_or_default();
         Self {
+            pod_affinity: PodAffinity::of(namespace, &labels, spec.affinity.as_ref()),
+            spread: spread::constraints(&labels, spec.topology_spread_constraints.as_deref().unwrap_or_default()),
+            images: images(&spec),
+            inline_volumes: volumes::inline(&spec),
             priority: spec.priority.unwrap_or_default(),
             never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
             requests: Requests::of(&spec, status),
             host_ports: host_ports(&spec),
             node_affinity: NodeAffinity::of(&spec),
-            claims: claims(pod, &spec),
+            claims: volumes::claims(pod, &spec),
             tolerations: spec.tolerations.unwrap_or_default(),
             node_name: spec.node_name.filter(|name| !name.is_empty()).map(Arc::from),
+            labels,
+            owner: None,
         }
     }
 }
@@ -177,24 +225,32 @@ fn stage_of(pod: &Pod) -> Stage {
     let spec = pod.spec.as_ref();
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let node = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty());
-    let scheduler = spec.and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(SCHEDULER_NAME);
     match node {
         _ if matches!(phase, Some("Succeeded" | "Failed")) => Stage::Ended,
         Some(node) => Stage::Assigned(Arc::from(node)),
-        None if scheduler == SCHEDULER_NAME && pod.metadata.deletion_timestamp.is_none() => Stage::Waiting,
-        None => Stage::NotOurs,
+        None if pod.metadata.deletion_timestamp.is_none() => Stage::Waiting,
+        None => Stage::Gone,
     }
 }
 
-fn claims(pod: &str, spec: &PodSpec) -> Vec<ClaimName> {
-    let claim = |volume: &Volume| {
-        if volume.ephemeral.is_some() {
-            return Some(ClaimName { claim: format!("{pod}-{}", volume.name), ephemeral: true });
-        }
-        let source = volume.persistent_volume_claim.as_ref()?;
-        Some(ClaimName { claim: source.claim_name.clone(), ephemeral: false })
+fn terminating(status: &PodStatus) -> Terminating {
+    let preempted = status.conditions.iter().flatten().any(|condition| {
+        condition.type_ == "DisruptionTarget"
+            && condition.status == "True"
+            && condition.reason.as_deref() == Some(PREEMPTED)
+    });
+    if preempted { Terminating::Preempted } else { Terminating::Otherwise }
+}
+
+fn images(spec: &PodSpec) -> Vec<String> {
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let image = |container: &Container| {
+        let image = container.image.as_ref()?;
+        // A colon before the last slash is that of a port.
+        let tagged = image.rfind(':') > image.rfind('/');
+        Some(if tagged { image.clone() } else { format!("{image}:latest") })
     };
-    spec.volumes.iter().flatten().filter_map(claim).collect()
+    containers.filter_map(image).collect()
 }
 
 /// Init containers that end free their ports before others start, so they do not count.

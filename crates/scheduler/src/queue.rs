@@ -11,7 +11,7 @@
 //!                                   an event could help, or 5 minutes passed
 //! ```
 //!
-//! Back-off is 1 s after the first attempt, doubled up to 10 s. A Pod in back-off that an event woke is handed out
+//! Back-off is 1 s after the first attempt, doubled up to 10 s, if nobody says otherwise. A Pod in back-off that an event woke is handed out
 //! early when nothing else is to be done, so that a label on a node binds a Pod at once. Nothing is polled: the owner
 //! sleeps until [`Queue::next_deadline`]. Time is passed in.
 
@@ -25,10 +25,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::framework::PluginSet;
+use crate::plugins::scheduling_gates;
 use crate::pod_info::{PodInfo, Uid};
 
-const BACKOFF_INITIAL: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// However sure we are that nothing changed, a Pod is tried again after this long.
 const UNSCHEDULABLE_MAX: Duration = Duration::from_secs(300);
 
@@ -53,24 +53,54 @@ enum Place {
     /// The API failed: never earlier.
     ErrorBackoff(Slot),
     /// Since the attempt ended at this moment.
-    Unschedulable(Slot),
+    Unschedulable(Slot, PluginSet),
     Gated,
     /// Handed out.
     InFlight,
 }
 
+/// How long a Pod that failed waits at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first attempt.
+    pub initial: Duration,
+    /// After any number of attempts.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(10) }
+    }
+}
+
+impl Backoff {
+    /// The delay after so many attempts.
+    fn after(self, attempts: u32) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(16);
+        self.initial.saturating_mul(2u32.pow(doublings)).min(self.max)
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Queue {
+    backoff_times: Backoff,
     entries: HashMap<Uid, Entry>,
     active: BTreeMap<Rank, Uid>,
     backoff: BTreeMap<Slot, Uid>,
     error_backoff: BTreeMap<Slot, Uid>,
-    unschedulable: BTreeMap<Slot, Uid>,
+    /// With who rejected each.
+    unschedulable: BTreeMap<Slot, (Uid, PluginSet)>,
     sequence: u64,
 }
 
 impl Queue {
+    /// An empty queue.
+    pub fn new(backoff_times: Backoff) -> Self {
+        Self { backoff_times, ..Self::default() }
+    }
+
     /// Adds a Pod, or takes over its new state. When what decides about it changed, it is tried again.
     pub fn set(&mut self, pod: Arc<PodInfo>, now: Instant) {
         let Some(entry) = self.entries.get_mut(&pod.uid) else {
@@ -83,7 +113,7 @@ impl Queue {
         entry.pod = pod;
         match entry.place {
             Place::Active(_) | Place::Gated if changed => self.activate(&uid),
-            Place::Unschedulable(_) if changed => self.wake(&uid, now),
+            Place::Unschedulable(..) if changed => self.wake(&uid, now),
             _ => {}
         }
     }
@@ -113,24 +143,26 @@ impl Queue {
         !(self.active.is_empty() && self.backoff.is_empty())
     }
 
-    /// No node takes the Pod: it waits until something changes.
-    pub fn park(&mut self, uid: &str, now: Instant) {
+    /// No node takes the Pod: it waits until something changes that these plugins look at.
+    pub fn park(&mut self, uid: &str, rejected_by: PluginSet, now: Instant) {
         let slot = self.slot(now);
-        self.place(uid, Place::Unschedulable(slot));
+        self.place(uid, Place::Unschedulable(slot, rejected_by));
     }
 
     /// The attempt failed for a reason that has nothing to do with the Pod: it is tried again after its back-off.
     pub fn retry(&mut self, uid: &str, now: Instant) {
         let Some(attempts) = self.entries.get(uid).map(|entry| entry.attempts) else { return };
-        let slot = self.slot(now + backoff(attempts));
+        let slot = self.slot(now + self.backoff_times.after(attempts));
         self.place(uid, Place::ErrorBackoff(slot));
     }
 
-    /// Wakes the parked Pods that `could_help` now.
-    pub fn wake_if(&mut self, now: Instant, could_help: impl Fn(&PodInfo) -> bool) {
+    /// Wakes the parked Pods that `could_help` now, told who rejected each.
+    pub fn wake_if(&mut self, now: Instant, could_help: impl Fn(&PodInfo, PluginSet) -> bool) {
         let entries = &self.entries;
-        let could_help = |uid: &&Uid| entries.get(*uid).is_some_and(|entry| could_help(&entry.pod));
-        let woken: Vec<Uid> = self.unschedulable.values().filter(could_help).cloned().collect();
+        let could_help = |(uid, rejected_by): &&(Uid, PluginSet)| {
+            entries.get(uid).is_some_and(|entry| could_help(&entry.pod, *rejected_by))
+        };
+        let woken: Vec<Uid> = self.unschedulable.values().filter(could_help).map(|(uid, _)| Arc::clone(uid)).collect();
         for uid in woken {
             self.wake(&uid, now);
         }
@@ -150,20 +182,23 @@ impl Queue {
 
     /// Makes those active whose time has come.
     fn advance(&mut self, now: Instant) {
-        let due = |slots: &BTreeMap<Slot, Uid>, after: Duration| -> Vec<Uid> {
-            slots.iter().take_while(|(slot, _)| slot.0 + after <= now).map(|(_, uid)| Arc::clone(uid)).collect()
+        let due = |slots: &BTreeMap<Slot, Uid>| -> Vec<Uid> {
+            slots.iter().take_while(|(slot, _)| slot.0 <= now).map(|(_, uid)| Arc::clone(uid)).collect()
         };
-        let mut ready = due(&self.backoff, Duration::ZERO);
-        ready.extend(due(&self.error_backoff, Duration::ZERO));
-        ready.extend(due(&self.unschedulable, UNSCHEDULABLE_MAX));
+        let mut ready = due(&self.backoff);
+        ready.extend(due(&self.error_backoff));
+        let waited = self.unschedulable.iter().take_while(|(slot, _)| slot.0 + UNSCHEDULABLE_MAX <= now);
+        ready.extend(waited.map(|(_, (uid, _))| Arc::clone(uid)));
         for uid in ready {
             self.activate(&uid);
         }
     }
 
     fn wake(&mut self, uid: &Uid, now: Instant) {
-        let Some(Entry { attempts, place: Place::Unschedulable(parked), .. }) = self.entries.get(uid) else { return };
-        let ready_at = parked.0 + backoff(*attempts);
+        let Some(Entry { attempts, place: Place::Unschedulable(parked, _), .. }) = self.entries.get(uid) else {
+            return;
+        };
+        let ready_at = parked.0 + self.backoff_times.after(*attempts);
         if ready_at <= now {
             return self.activate(uid);
         }
@@ -173,7 +208,7 @@ impl Queue {
 
     fn activate(&mut self, uid: &Uid) {
         let Some(entry) = self.entries.get(uid) else { return };
-        if entry.pod.facts.gated {
+        if scheduling_gates::holds_back(&entry.pod) {
             return self.place(uid, Place::Gated);
         }
         let priority = Reverse(entry.pod.facts.priority);
@@ -195,7 +230,10 @@ impl Queue {
             Place::Active(rank) => self.active.insert(rank, uid),
             Place::Backoff(slot) => self.backoff.insert(slot, uid),
             Place::ErrorBackoff(slot) => self.error_backoff.insert(slot, uid),
-            Place::Unschedulable(slot) => self.unschedulable.insert(slot, uid),
+            Place::Unschedulable(slot, rejected_by) => {
+                self.unschedulable.insert(slot, (uid, rejected_by));
+                None
+            }
             Place::Gated | Place::InFlight => None,
         };
     }
@@ -206,14 +244,8 @@ impl Queue {
             Place::Active(rank) => self.active.remove(&rank),
             Place::Backoff(slot) => self.backoff.remove(&slot),
             Place::ErrorBackoff(slot) => self.error_backoff.remove(&slot),
-            Place::Unschedulable(slot) => self.unschedulable.remove(&slot),
+            Place::Unschedulable(slot, _) => self.unschedulable.remove(&slot).map(|(uid, _)| uid),
             Place::Gated | Place::InFlight => None,
         };
     }
-}
-
-/// The delay after so many attempts.
-fn backoff(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    (BACKOFF_INITIAL * 2u32.pow(doublings)).min(BACKOFF_MAX)
 }

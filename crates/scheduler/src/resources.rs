@@ -44,6 +44,16 @@ impl Resources {
         self.position(name).map_or(0, |position| self.extended[position].1)
     }
 
+    /// The amount of any resource.
+    pub fn amount(&self, name: &str) -> i64 {
+        match name {
+            "cpu" => self.cpu_milli,
+            "memory" => self.memory_bytes,
+            "ephemeral-storage" => self.ephemeral_storage_bytes,
+            _ => self.extended_amount(name),
+        }
+    }
+
     /// Adds `other`, resource by resource.
     pub fn add(&mut self, other: &Self) {
         self.combine(other, i64::saturating_add);

@@ -10,13 +10,15 @@
 #[cfg(test)]
 mod tests;
 
+mod preempt;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use client::{Change, Client, EventFormat, EventRecorder, EventSource, EventType, Reflector};
+use api::labels::Labels;
+use client::{Change, Client, EventFormat, EventRecorder, EventSource, EventType, Reflected, Reflector};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::Api;
 use kube::runtime::watcher;
 use platform::tasks::{TaskKind, spawn};
@@ -27,13 +29,18 @@ use tracing::{debug, warn};
 
 use crate::Config;
 use crate::cache::Cache;
+use crate::cluster_event::ClusterEvent;
+use crate::cycle_state::CycleState;
+use crate::framework::PluginSet;
 use crate::node_info::NodeFacts;
-use crate::plugins;
+use crate::objects::{Objects, Watches};
+use crate::plugins::scheduling_gates;
 use crate::pod_info::{NodeName, PodInfo, SCHEDULER_NAME, ScheduledCondition, Stage};
+use crate::profile::Profile;
 use crate::queue::Queue;
-use crate::schedule_one::{Decision, schedule_one};
-use crate::volume_binding::{VolumeNeeds, VolumeObjects};
-use crate::writes::{self, Report, VolumeWrites, Written};
+use crate::schedule_one::{Decision, Turn, schedule_one};
+use crate::volume_binding::VolumeObjects;
+use crate::writes::{self, Nomination, Report, VolumeWrites, Written};
 
 /// Writes under way at once; with so many no further Pod is decided.
 const WRITES_LIMIT: usize = 128;
@@ -45,14 +52,24 @@ const CHANGES_LIMIT: usize = 1024;
 enum Event {
     Pod(Change<PodInfo>),
     Node(Change<NodeFacts>),
-    /// A claim, a volume or a class changed.
-    Storage(Storage),
+    Namespace(Change<NamespaceLabels>),
+    /// A claim, a volume or what is said of them changed.
+    Storage(Beside),
+    /// Something else that plugins look at changed.
+    Other(Beside),
     Written(Written),
 }
 
-/// A change of what volumes are made of. Which object does not matter: the listers show it.
+/// A namespace with its labels.
 #[derive(Debug)]
-enum Storage {
+struct NamespaceLabels {
+    name: String,
+    labels: Labels,
+}
+
+/// A change of objects beside Pods and nodes. Which one does not matter: the listers show it.
+#[derive(Debug)]
+enum Beside {
     Changed,
     Synced,
 }
@@ -67,19 +84,23 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
     let recorder = EventRecorder::start(client.clone(), source, Arc::clone(&config.clock));
     let (changes, mut receive_changes) = mpsc::channel(CHANGES_LIMIT);
     watch(&client, &changes, &cancel);
-    let volumes = watch_volumes(&client, &changes, &cancel);
+    let objects = watch_objects(&client, &changes, &cancel);
+    let profiles = config.configuration.profiles().iter().map(|profile| Profile::of(profile, &objects)).collect();
     let claim_changes = watch::Sender::new(());
     let (written, mut receive_written) = mpsc::unbounded_channel();
+    let queue = Queue::new(config.configuration.backoff());
     let mut scheduler = Scheduler {
         client,
         config,
         recorder,
         written,
         cache: Cache::default(),
-        queue: Queue::default(),
+        queue,
         writes: 0,
         synced: Synced::default(),
-        volumes,
+        profiles,
+        start: 0,
+        volumes: objects.volumes,
         claim_changes,
         binding: HashMap::new(),
     };
@@ -105,29 +126,53 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Starts the two watches. Objects are decoded and reduced there, beside the loop.
+/// Starts the watches on Pods, nodes and namespaces. Objects are decoded and reduced there, beside the loop.
 fn watch(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationToken) {
     let unfinished = watcher::Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
     let pods = Reflector::<Pod, _>::projecting(Api::all(client.clone()), PodInfo::of).with_config(unfinished);
     forward(pods.changes().map(Event::Pod), "scheduler Pod watch", changes, cancel);
     let nodes = Reflector::<Node, _>::projecting(Api::all(client.clone()), NodeFacts::of);
     forward(nodes.changes().map(Event::Node), "scheduler node watch", changes, cancel);
+    let namespaces = Reflector::<Namespace, _>::projecting(Api::all(client.clone()), |namespace| NamespaceLabels {
+        name: namespace.metadata.name.unwrap_or_default(),
+        labels: namespace.metadata.labels.unwrap_or_default(),
+    });
+    forward(namespaces.changes().map(Event::Namespace), "scheduler namespace watch", changes, cancel);
 }
 
-/// Starts the watches on claims, volumes and classes.
-fn watch_volumes(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationToken) -> VolumeObjects {
-    let claims = Reflector::<PersistentVolumeClaim>::new(Api::all(client.clone()));
-    let volumes = Reflector::<PersistentVolume>::new(Api::all(client.clone()));
-    let classes = Reflector::<StorageClass>::new(Api::all(client.clone()));
-    let objects = VolumeObjects { claims: claims.lister(), volumes: volumes.lister(), classes: classes.lister() };
-    forward(claims.changes().map(storage), "scheduler claim watch", changes, cancel);
-    forward(volumes.changes().map(storage), "scheduler volume watch", changes, cancel);
-    forward(classes.changes().map(storage), "scheduler class watch", changes, cancel);
+/// How many watches [`watch_objects`] starts.
+const OBJECT_WATCHES: u8 = 9;
+
+/// Starts the watches on what plugins look at beside.
+fn watch_objects(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationToken) -> Objects {
+    let watches = Watches::new(client);
+    let objects = watches.objects();
+    let to = (changes, cancel);
+    Beside::watch(watches.claims, Event::Storage, "scheduler claim watch", to);
+    Beside::watch(watches.volumes, Event::Storage, "scheduler volume watch", to);
+    Beside::watch(watches.classes, Event::Storage, "scheduler class watch", to);
+    Beside::watch(watches.csi_nodes, Event::Storage, "scheduler CSINode watch", to);
+    Beside::watch(watches.services, Event::Other, "scheduler Service watch", to);
+    Beside::watch(watches.replication_controllers, Event::Other, "scheduler ReplicationController watch", to);
+    Beside::watch(watches.replica_sets, Event::Other, "scheduler ReplicaSet watch", to);
+    Beside::watch(watches.stateful_sets, Event::Other, "scheduler StatefulSet watch", to);
+    Beside::watch(watches.budgets, Event::Other, "scheduler PodDisruptionBudget watch", to);
     objects
 }
 
-fn storage<V>(change: Change<V>) -> Event {
-    Event::Storage(if matches!(change, Change::Synced) { Storage::Synced } else { Storage::Changed })
+impl Beside {
+    fn of<V>(change: &Change<V>) -> Self {
+        if matches!(change, Change::Synced) { Self::Synced } else { Self::Changed }
+    }
+
+    fn watch<K: Reflected>(
+        reflector: Reflector<K>,
+        event: fn(Self) -> Event,
+        name: &'static str,
+        (changes, cancel): (&mpsc::Sender<Event>, &CancellationToken),
+    ) {
+        forward(reflector.changes().map(move |change| event(Self::of(&change))), name, changes, cancel);
+    }
 }
 
 fn forward(
@@ -156,13 +201,14 @@ fn forward(
 struct Synced {
     pods: bool,
     nodes: bool,
-    /// Of claims, volumes and classes.
-    storage: u8,
+    namespaces: bool,
+    /// Of what plugins look at beside.
+    objects: u8,
 }
 
 impl Synced {
     fn all(&self) -> bool {
-        self.pods && self.nodes && self.storage == 3
+        self.pods && self.nodes && self.namespaces && self.objects == OBJECT_WATCHES
     }
 }
 
@@ -176,6 +222,9 @@ struct Scheduler {
     queue: Queue,
     writes: usize,
     synced: Synced,
+    profiles: Vec<Profile>,
+    /// Where the next search for nodes begins.
+    start: usize,
     volumes: VolumeObjects,
     /// Wakes those who wait for claims to be bound.
     claim_changes: watch::Sender<()>,
@@ -202,13 +251,18 @@ impl Scheduler {
             Event::Pod(Change::Deleted(pod)) => self.remove_pod(&pod, now),
             Event::Pod(Change::Synced) => self.synced.pods = true,
             Event::Node(Change::Added(node) | Change::Updated { new: node, .. }) => self.set_node(node, now),
-            Event::Node(Change::Deleted(node)) => self.cache.remove_node(&node.name),
-            Event::Node(Change::Synced) => self.synced.nodes = true,
-            Event::Storage(Storage::Synced) => self.synced.storage += 1,
-            Event::Storage(Storage::Changed) => {
-                self.claim_changes.send_replace(());
-                self.queue.wake_if(now, |pod| !pod.facts.claims.is_empty());
+            Event::Node(Change::Deleted(node)) => {
+                self.cache.remove_node(&node.name);
+                self.tell(&ClusterEvent::NodeDeleted(&node), now);
             }
+            Event::Node(Change::Synced) => self.synced.nodes = true,
+            Event::Namespace(change) => self.take_namespace(change, now),
+            Event::Storage(Beside::Changed) => {
+                self.claim_changes.send_replace(());
+                self.tell(&ClusterEvent::StorageChanged, now);
+            }
+            Event::Storage(Beside::Synced) | Event::Other(Beside::Synced) => self.synced.objects += 1,
+            Event::Other(Beside::Changed) => {}
             Event::Written(outcome) => self.take_outcome(outcome, now),
         }
     }
@@ -217,23 +271,46 @@ impl Scheduler {
         match &pod.stage {
             // A watch may still show the Pod waiting while its binding is under way.
             Stage::Waiting if self.cache.has_pod(&pod.uid) => {}
-            Stage::Waiting => self.wait(pod, now),
+            Stage::Waiting if self.profile(&pod).is_some() => self.wait(pod, now),
             Stage::Assigned(node) => {
-                self.queue.remove(&pod.uid);
                 let node = Arc::clone(node);
-                if let Some(left) = self.cache.set_pod(pod, &node) {
-                    self.wake(&left, now);
-                }
+                self.place(pod, &node, now);
             }
-            Stage::NotOurs | Stage::Ended => self.remove_pod(&pod, now),
+            Stage::Waiting | Stage::Gone | Stage::Ended => self.remove_pod(&pod, now),
         }
     }
 
-    fn wait(&mut self, pod: Arc<PodInfo>, now: Instant) {
-        if pod.facts.gated {
-            let message = "Scheduling is blocked due to non-empty scheduling gates";
-            self.write_condition(&pod, "SchedulingGated", message);
+    /// The Pod is on a node, says the API.
+    fn place(&mut self, pod: Arc<PodInfo>, node: &NodeName, now: Instant) {
+        self.queue.remove(&pod.uid);
+        self.cache.forget_nomination(&pod.uid);
+        let old = self.cache.pod(&pod.uid).cloned();
+        let left = self.cache.set_pod(Arc::clone(&pod), node);
+        match (&old, left) {
+            (None, _) => self.tell(&ClusterEvent::PodAdded(&pod), now),
+            (Some(old), Some(left)) => {
+                self.tell_deleted(old, &left, now);
+                self.tell(&ClusterEvent::PodAdded(&pod), now);
+            }
+            (Some(old), None) if old.facts == pod.facts && old.terminating == pod.terminating => {}
+            (Some(old), None) => {
+                let node = self.cache.snapshot().node(node);
+                let event = ClusterEvent::PodUpdated { old, new: &pod, node };
+                wake(&mut self.queue, &self.profiles, &self.cache, &event, now);
+            }
         }
+    }
+
+    /// The Pod waits for a node.
+    fn wait(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        if scheduling_gates::holds_back(&pod) {
+            self.write_condition(&pod, scheduling_gates::REASON, scheduling_gates::MESSAGE, Nomination::Keep);
+        }
+        let known = self.queue.get(&pod.uid).and_then(|known| known.nominated_node.clone());
+        // What was decided here may not have reached the API yet.
+        let unwritten = self.cache.nomination(&pod.uid).cloned().filter(|_| known.is_none());
+        let nominated = pod.nominated_node.clone().or(unwritten);
+        self.cache.nominate(&pod, nominated.as_ref());
         self.queue.set(pod, now);
     }
 
@@ -242,55 +319,96 @@ impl Scheduler {
         if let Some(binding) = self.binding.remove(&pod.uid) {
             binding.cancel();
         }
-        if let Some(node) = self.cache.remove_pod(&pod.uid) {
-            self.wake(&node, now);
+        if let Some(node) = self.cache.forget_nomination(&pod.uid) {
+            self.tell_deleted(pod, &node, now);
+        }
+        if let Some((pod, node)) = self.cache.remove_pod(&pod.uid) {
+            self.tell_deleted(&pod, &node, now);
         }
     }
 
-    fn set_node(&mut self, node: Arc<NodeFacts>, now: Instant) {
-        let name = Arc::clone(&node.name);
-        if self.cache.set_node(node) {
-            self.wake(&name, now);
+    fn set_node(&mut self, facts: Arc<NodeFacts>, now: Instant) {
+        let name = Arc::clone(&facts.name);
+        let old = self.cache.set_node(Arc::clone(&facts));
+        let Some(node) = self.cache.node(&name).filter(|_| old.as_ref() != Some(&facts)) else { return };
+        let event = ClusterEvent::NodeChanged { old: old.as_deref(), node };
+        wake(&mut self.queue, &self.profiles, &self.cache, &event, now);
+    }
+
+    fn take_namespace(&mut self, change: Change<NamespaceLabels>, now: Instant) {
+        match change {
+            Change::Added(namespace) | Change::Updated { new: namespace, .. } => {
+                if self.cache.set_namespace(&namespace.name, namespace.labels.clone()) {
+                    self.tell(&ClusterEvent::NamespaceChanged, now);
+                }
+            }
+            Change::Deleted(namespace) => self.cache.remove_namespace(&namespace.name),
+            Change::Synced => self.synced.namespaces = true,
         }
     }
 
-    /// Wakes the Pods that this node takes now.
-    fn wake(&mut self, node: &NodeName, now: Instant) {
-        if let Some(node) = self.cache.node(node) {
-            self.queue.wake_if(now, |pod| plugins::filter(pod, node).is_ok());
-        }
+    /// Wakes the Pods that the event could help.
+    fn tell(&mut self, event: &ClusterEvent<'_>, now: Instant) {
+        wake(&mut self.queue, &self.profiles, &self.cache, event, now);
+    }
+
+    /// A Pod left a node.
+    fn tell_deleted(&mut self, pod: &PodInfo, node: &NodeName, now: Instant) {
+        let event = ClusterEvent::PodDeleted { pod, node: self.cache.snapshot().node(node) };
+        wake(&mut self.queue, &self.profiles, &self.cache, &event, now);
+    }
+
+    fn profile(&self, pod: &PodInfo) -> Option<&Profile> {
+        profile_of(&self.profiles, pod)
     }
 
     fn schedule_next(&mut self, now: Instant) {
         let Some(pod) = self.queue.pop(now) else { return };
-        let volumes = VolumeNeeds::of(&pod, &self.volumes, self.cache.nodes());
-        match schedule_one(&pod, &volumes, self.cache.nodes(), self.config.random.bits()) {
-            Decision::Node(node) => self.bind(pod, node, &volumes.unwrap_or_default()),
-            Decision::NoNodes => self.park(&pod, "no nodes available to schedule pods", now),
-            Decision::Unfit(unfit) => self.park(&pod, &unfit.message(&pod.facts), now),
+        // Pods of nobody's are never queued.
+        let Some(profile) = profile_of(&self.profiles, &pod) else { return };
+        let snapshot = self.cache.snapshot();
+        let turn = Turn { start: self.start, random: self.config.random.bits() };
+        let (decision, seen) = schedule_one(profile, &pod, snapshot, turn);
+        self.start = (self.start + seen) % snapshot.nodes().len().max(1);
+        match decision {
+            Decision::Node { node, state } => self.bind(pod, node, &state, now),
+            Decision::NoNodes => {
+                let message = "no nodes available to schedule pods";
+                self.park(&pod, PluginSet::default(), message, Nomination::Keep, now);
+            }
+            Decision::Unfit { unfit, state } => self.post_filter(&pod, &unfit, &state, now),
         }
     }
 
-    fn bind(&mut self, pod: Arc<PodInfo>, node: NodeName, volumes: &VolumeNeeds) {
+    fn bind(&mut self, pod: Arc<PodInfo>, node: NodeName, state: &CycleState, now: Instant) {
         debug!(pod = %pod.key, %node, "binding");
         let facts = self.cache.node(&node).map(|node| &node.facts);
-        let writes = facts.and_then(|facts| volumes.plan(facts).ok()).unwrap_or_default();
+        let writes = facts.and_then(|facts| state.volume_binding.plan(facts).ok()).unwrap_or_default();
         let gone = CancellationToken::new();
         if !writes.is_empty() {
             self.binding.insert(Arc::clone(&pod.uid), gone.clone());
         }
         let (claims, changes) = (self.volumes.claims.clone(), self.claim_changes.subscribe());
         let volumes = VolumeWrites { writes, claims, changes, gone };
+        self.cache.forget_nomination(&pod.uid);
         self.cache.assume(Arc::clone(&pod), &node);
+        self.tell(&ClusterEvent::PodAdded(&pod), now);
         let lost = Written::NotBound { pod: Arc::clone(&pod), error: "the binding task ended".into(), gone: false };
         let report = self.start_write(lost);
         spawn(TaskKind::Worker, "bind", writes::bind(self.client.clone(), pod, node, volumes, report));
     }
 
-    fn park(&mut self, pod: &Arc<PodInfo>, message: &str, now: Instant) {
+    fn park(
+        &mut self,
+        pod: &Arc<PodInfo>,
+        rejected_by: PluginSet,
+        message: &str,
+        nomination: Nomination<'_>,
+        now: Instant,
+    ) {
         debug!(pod = %pod.key, message, "unschedulable");
-        self.queue.park(&pod.uid, now);
-        self.report_failure(pod, "Unschedulable", message);
+        self.queue.park(&pod.uid, rejected_by, now);
+        self.report_failure(pod, "Unschedulable", message, nomination);
     }
 
     fn take_outcome(&mut self, outcome: Written, now: Instant) {
@@ -300,7 +418,7 @@ impl Scheduler {
             Written::Bound { pod, node } => {
                 self.binding.remove(&pod.uid);
                 let message = format!("Successfully assigned {} to {node}", pod.key);
-                self.recorder.event_with_action(&pod.reference(), EventType::Normal, "Scheduled", "Binding", message);
+                self.record(&pod, EventType::Normal, "Scheduled", "Binding", &message);
             }
             Written::NotBound { pod, error, gone } => {
                 self.binding.remove(&pod.uid);
@@ -308,40 +426,57 @@ impl Scheduler {
                 if !gone {
                     warn!(pod = %pod.key, error, "binding failed");
                     self.queue.retry(&pod.uid, now);
-                    let message = error;
-                    self.report_failure(&pod, "SchedulerError", &message);
+                    self.report_failure(&pod, "SchedulerError", &error, Nomination::Keep);
                 }
-                if let Some(node) = left {
-                    self.wake(&node, now);
+                if let Some((pod, node)) = left {
+                    self.tell_deleted(&pod, &node, now);
                 }
             }
+            Written::Preempted { pod, node, victim } => {
+                let message = format!("Preempted by pod {} on node {node}", pod.uid);
+                self.record(&victim, EventType::Normal, "Preempted", "Preempting", &message);
+            }
+            Written::NotPreempted { pod, victim, error } => self.stays(&pod, &victim, &error, now),
         }
     }
 
-    fn report_failure(&mut self, pod: &Arc<PodInfo>, reason: &str, message: &str) {
-        self.recorder.event_with_action(
-            &pod.reference(),
-            EventType::Warning,
-            "FailedScheduling",
-            "Scheduling",
-            message,
-        );
+    fn record(&self, pod: &PodInfo, kind: EventType, reason: &str, action: &str, message: &str) {
+        self.recorder.event_with_action(&pod.reference(), kind, reason, action, message);
+    }
+
+    fn report_failure(&mut self, pod: &Arc<PodInfo>, reason: &str, message: &str, nomination: Nomination<'_>) {
+        self.record(pod, EventType::Warning, "FailedScheduling", "Scheduling", message);
         // The queue may have learned of a newer state than the one the decision was made for.
         let pod = self.queue.get(&pod.uid).map_or_else(|| Arc::clone(pod), Arc::clone);
-        self.write_condition(&pod, reason, message);
+        self.write_condition(&pod, reason, message, nomination);
     }
 
-    fn write_condition(&mut self, pod: &Arc<PodInfo>, reason: &str, message: &str) {
+    fn write_condition(&mut self, pod: &Arc<PodInfo>, reason: &str, message: &str, nomination: Nomination<'_>) {
         let wanted = ScheduledCondition { status: "False".into(), reason: reason.into(), message: message.into() };
-        if let Some(patch) = writes::plan_condition(pod, &wanted, self.config.clock.now()) {
-            let report = self.start_write(Written::Condition);
-            let write = writes::write_condition(self.client.clone(), Arc::clone(pod), patch, report);
-            spawn(TaskKind::Worker, "write condition", write);
+        if let Some(patch) = writes::plan_condition(pod, &wanted, nomination, self.config.clock.now()) {
+            self.write_status(pod, patch);
         }
+    }
+
+    fn write_status(&mut self, pod: &Arc<PodInfo>, patch: serde_json::Value) {
+        let report = self.start_write(Written::Condition);
+        let write = writes::write_condition(self.client.clone(), Arc::clone(pod), patch, report);
+        spawn(TaskKind::Worker, "write condition", write);
     }
 
     fn start_write(&mut self, unless_told: Written) -> Report {
         self.writes += 1;
         Report::new(self.written.clone(), unless_told)
     }
+}
+
+fn profile_of<'a>(profiles: &'a [Profile], pod: &PodInfo) -> Option<&'a Profile> {
+    profiles.iter().find(|profile| profile.scheduler_name == pod.scheduler_name)
+}
+
+fn wake(queue: &mut Queue, profiles: &[Profile], cache: &Cache, event: &ClusterEvent<'_>, now: Instant) {
+    queue.wake_if(now, |pod, rejected_by| {
+        let profile = profile_of(profiles, pod);
+        profile.is_some_and(|profile| profile.could_help(pod, rejected_by, event, cache.snapshot()))
+    });
 }

@@ -16,8 +16,8 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::node_info::{NodeFacts, NodeInfo};
-use crate::plugins::Rejection;
+use crate::framework::{PluginName, Rejection};
+use crate::node_info::NodeFacts;
 use crate::pod_info::{ClaimName, PodInfo};
 
 /// The annotation with the node a claim's volume is made for.
@@ -32,7 +32,7 @@ pub struct VolumeObjects {
 }
 
 /// What a Pod's claims ask of a node.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct VolumeNeeds {
     /// Volumes that are bound: the node must reach them.
     bound: Vec<Arc<PersistentVolume>>,
@@ -42,8 +42,6 @@ pub struct VolumeNeeds {
     unbound: Vec<(Arc<PersistentVolumeClaim>, Arc<StorageClass>)>,
     /// Volumes they may get.
     candidates: Vec<Arc<PersistentVolume>>,
-    /// A claim that one Pod at a time may use is in use.
-    in_use: bool,
 }
 
 /// What must be written for a claim before the Pod is bound.
@@ -67,10 +65,10 @@ impl VolumeNeeds {
     ///
     /// # Errors
     /// Why no node will do as long as the claims are as they are, in upstream's words.
-    pub fn of(pod: &PodInfo, objects: &VolumeObjects, nodes: &[NodeInfo]) -> Result<Self, String> {
+    pub fn of(pod: &PodInfo, objects: &VolumeObjects) -> Result<Self, String> {
         let mut needs = Self::default();
         for name in &pod.facts.claims {
-            needs.add(pod, name, objects, nodes)?;
+            needs.add(pod, name, objects)?;
         }
         if !needs.unbound.is_empty() {
             needs.candidates = objects.volumes.all();
@@ -78,13 +76,7 @@ impl VolumeNeeds {
         Ok(needs)
     }
 
-    fn add(
-        &mut self,
-        pod: &PodInfo,
-        name: &ClaimName,
-        objects: &VolumeObjects,
-        nodes: &[NodeInfo],
-    ) -> Result<(), String> {
+    fn add(&mut self, pod: &PodInfo, name: &ClaimName, objects: &VolumeObjects) -> Result<(), String> {
         let key = ObjectKey::new(pod.key.namespace.as_str(), name.claim.as_str());
         let Some(claim) = objects.claims.get(&key) else {
             return Err(if name.ephemeral {
@@ -100,8 +92,6 @@ impl VolumeNeeds {
         if name.ephemeral && !owners.into_iter().any(|owner| *owner.uid == *pod.uid) {
             return Err(format!("PVC {key} was not created for pod {} (pod is not the owner)", pod.key));
         }
-        let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_deref()).unwrap_or_default();
-        self.in_use |= modes.iter().any(|mode| mode == "ReadWriteOncePod") && is_used(&key, pod, nodes);
         if is_bound(&claim) {
             let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default();
             match objects.volumes.get(&ObjectKey::cluster(volume)) {
@@ -126,18 +116,12 @@ impl VolumeNeeds {
     /// # Errors
     /// Why the node cannot have them.
     pub fn plan(&self, node: &NodeFacts) -> Result<Vec<VolumeWrite>, Rejection> {
-        if self.in_use {
-            let reason = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
-            return Err(Rejection { curable: true, ..Rejection::incurable(reason) });
-        }
         if self.dangling {
-            return Err(Rejection::incurable(
-                "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
-            ));
+            return Err(rejection("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"));
         }
         let node = as_object(node);
         if !self.bound.iter().all(|volume| reaches(volume, &node)) {
-            return Err(Rejection::incurable("node(s) didn't match PersistentVolume's node affinity"));
+            return Err(rejection("node(s) didn't match PersistentVolume's node affinity"));
         }
         let mut writes: Vec<VolumeWrite> = Vec::with_capacity(self.unbound.len());
         for (claim, class) in &self.unbound {
@@ -154,21 +138,15 @@ impl VolumeNeeds {
             } else if can_provision(class, &node) {
                 writes.push(VolumeWrite::Provision(Arc::clone(claim)));
             } else {
-                return Err(Rejection::incurable("node(s) didn't find available persistent volumes to bind"));
+                return Err(rejection("node(s) didn't find available persistent volumes to bind"));
             }
         }
         Ok(writes)
     }
 }
 
-/// Whether another Pod that has a node uses the claim.
-fn is_used(claim: &ObjectKey, pod: &PodInfo, nodes: &[NodeInfo]) -> bool {
-    let mut placed = nodes.iter().flat_map(|node| &node.usage.pods);
-    placed.any(|other| {
-        other.uid != pod.uid
-            && other.key.namespace == claim.namespace
-            && other.facts.claims.iter().any(|name| name.claim == claim.name)
-    })
+fn rejection(reason: &'static str) -> Rejection {
+    Rejection::incurable(PluginName::VolumeBinding, reason)
 }
 
 /// Whether somebody makes volumes of the class for the node.

@@ -7,12 +7,12 @@ use client::{Client, Lister, ObjectKey, is_not_found};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Binding, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::pod_info::{NodeName, PodInfo, ScheduledCondition};
+use crate::pod_info::{NodeName, PREEMPTED, PodInfo, ScheduledCondition};
 use crate::volume_binding::{SELECTED_NODE, VolumeWrite, is_bound};
 
 /// How long a Pod waits for its volumes before it is decided anew.
@@ -50,6 +50,35 @@ pub enum Written {
     },
     /// A condition was written, or could not be.
     Condition,
+    /// A Pod goes to make room.
+    Preempted {
+        /// For this Pod.
+        pod: Arc<PodInfo>,
+        /// On this node.
+        node: NodeName,
+        /// The one that goes.
+        victim: Arc<PodInfo>,
+    },
+    /// A Pod was to go to make room, and the API did not take it.
+    NotPreempted {
+        /// For this Pod.
+        pod: Arc<PodInfo>,
+        /// The one that stays.
+        victim: Arc<PodInfo>,
+        /// Why.
+        error: String,
+    },
+}
+
+/// What becomes of `status.nominatedNodeName`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nomination<'a> {
+    /// It stays as it is.
+    Keep,
+    /// Room is made there.
+    Set(&'a str),
+    /// No room is made anywhere.
+    Clear,
 }
 
 /// Sends the outcome when dropped, so that the loop hears of a write even when its task panics.
@@ -194,9 +223,54 @@ pub async fn write_condition(client: Client, pod: Arc<PodInfo>, patch: Value, re
     drop(report);
 }
 
+/// Makes a Pod go: says why in its status, and deletes it.
+pub async fn preempt(
+    client: Client,
+    pod: Arc<PodInfo>,
+    node: NodeName,
+    victim: Arc<PodInfo>,
+    now: Timestamp,
+    report: Report,
+) {
+    let pods: Api<Pod> = Api::namespaced(client, &victim.key.namespace);
+    let result = async {
+        let patch = Patch::Strategic(disruption(&pod, &victim, now));
+        pods.patch_status(&victim.key.name, &PatchParams::default(), &patch).await?;
+        let preconditions = Some(Preconditions { uid: Some(victim.uid.to_string()), resource_version: None });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+        pods.delete(&victim.key.name, &parameters).await.map(drop)
+    };
+    report.tell(match result.await {
+        Err(error) if !is_not_found(&error) => Written::NotPreempted { pod, victim, error: error.to_string() },
+        _ => Written::Preempted { pod, node, victim },
+    });
+}
+
+fn disruption(pod: &PodInfo, victim: &PodInfo, now: Timestamp) -> Value {
+    let condition = json!({
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": PREEMPTED,
+        "message": format!("{}: preempting to accommodate a higher priority pod", pod.scheduler_name),
+        "observedGeneration": victim.generation,
+        "lastTransitionTime": Time(now),
+    });
+    json!({ "metadata": { "uid": &*victim.uid }, "status": { "conditions": [condition] } })
+}
+
 /// The patch that makes a Pod's condition say `wanted` as of `now`; none when it says so already. Pure.
-pub fn plan_condition(pod: &PodInfo, wanted: &ScheduledCondition, now: Timestamp) -> Option<Value> {
-    if pod.scheduled_condition.as_ref() == Some(wanted) {
+pub fn plan_condition(
+    pod: &PodInfo,
+    wanted: &ScheduledCondition,
+    nomination: Nomination<'_>,
+    now: Timestamp,
+) -> Option<Value> {
+    let nominated = match nomination {
+        Nomination::Set(node) => Some(json!(node)),
+        Nomination::Clear if pod.nominated_node.is_some() => Some(Value::Null),
+        Nomination::Keep | Nomination::Clear => None,
+    };
+    if pod.scheduled_condition.as_ref() == Some(wanted) && nominated.is_none() {
         return None;
     }
     let mut condition = json!({
@@ -210,8 +284,12 @@ pub fn plan_condition(pod: &PodInfo, wanted: &ScheduledCondition, now: Timestamp
     if pod.scheduled_condition.as_ref().is_none_or(|present| present.status != wanted.status) {
         condition["lastTransitionTime"] = json!(Time(now));
     }
+    let mut status = json!({ "conditions": [condition] });
+    if let Some(nominated) = nominated {
+        status["nominatedNodeName"] = nominated;
+    }
     // The uid is a precondition: a new Pod of the same name is somebody else.
-    Some(json!({ "metadata": { "uid": &*pod.uid }, "status": { "conditions": [condition] } }))
+    Some(json!({ "metadata": { "uid": &*pod.uid }, "status": status }))
 }
 
 #[cfg(test)]
@@ -232,15 +310,15 @@ mod tests {
             }));
             PodInfo { scheduled_condition: present, ..PodInfo::of(pod.unwrap()) }
         };
-        let patch = plan_condition(&pod(None), &condition("no"), now).unwrap();
+        let patch = plan_condition(&pod(None), &condition("no"), Nomination::Keep, now).unwrap();
         assert_eq!(
             patch,
             json!({ "metadata": { "uid": "u1" }, "status": { "conditions": [{
                 "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no",
                 "observedGeneration": 3, "lastTransitionTime": "1970-01-12T13:46:40Z" }] } })
         );
-        assert_eq!(plan_condition(&pod(Some(condition("no"))), &condition("no"), now), None);
-        let patch = plan_condition(&pod(Some(condition("no"))), &condition("still no"), now).unwrap();
+        assert_eq!(plan_condition(&pod(Some(condition("no"))), &condition("no"), Nomination::Keep, now), None);
+        let patch = plan_condition(&pod(Some(condition("no"))), &condition("still no"), Nomination::Keep, now).unwrap();
         assert_eq!(patch["status"]["conditions"][0].get("lastTransitionTime"), None);
     }
 }

@@ -15,8 +15,8 @@ fn an_assumed_pod_counts_once_through_confirmation_and_end() {
     assert_eq!(cpu(&cache, "a"), Some(1000));
     assert_eq!(cache.set_pod(Arc::clone(&pod), &"a".into()), None);
     assert_eq!((cpu(&cache, "a"), cache.node("a").unwrap().usage.pods.len()), (Some(1000), 1));
-    assert_eq!(cache.forget("p"), None, "confirmed Pods are not forgotten");
-    assert_eq!(cache.remove_pod("p"), Some("a".into()));
+    assert!(cache.forget("p").is_none(), "confirmed Pods are not forgotten");
+    assert_eq!(cache.remove_pod("p").map(|(_, node)| node), Some("a".into()));
     assert_eq!((cpu(&cache, "a"), cache.has_pod("p")), (Some(0), false));
 }
 
@@ -25,7 +25,7 @@ fn a_failed_binding_frees_the_node_and_a_contradiction_moves_the_pod() {
     let mut cache = cache([node("a", json!({})), node("b", json!({}))]);
     let pod = pod("p", asking(json!({ "cpu": "1", "x.io/y": "2" })));
     cache.assume(Arc::clone(&pod), &"a".into());
-    assert_eq!(cache.forget("p"), Some("a".into()));
+    assert_eq!(cache.forget("p").map(|(_, node)| node), Some("a".into()));
     assert_eq!(cpu(&cache, "a"), Some(0));
     assert!(cache.node("a").unwrap().usage.requested.extended.is_empty());
     cache.assume(Arc::clone(&pod), &"a".into());
@@ -37,7 +37,7 @@ fn a_failed_binding_frees_the_node_and_a_contradiction_moves_the_pod() {
 fn pods_of_an_unknown_node_count_when_it_appears() {
     let mut cache = Cache::default();
     cache.set_pod(pod("p", asking(json!({ "cpu": "1" }))), &"late".into());
-    assert!(cache.nodes().is_empty());
+    assert!(cache.snapshot().nodes().is_empty());
     cache.set_node(node("late", json!({})));
     assert_eq!(cpu(&cache, "late"), Some(1000));
     cache.remove_node("late");
@@ -58,7 +58,32 @@ fn removing_a_node_keeps_the_others_addressable() {
 #[test]
 fn only_a_change_of_facts_is_a_change() {
     let mut cache = cache([node("a", json!({}))]);
-    let heartbeat = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-    assert!(!cache.set_node(node("a", heartbeat)));
-    assert!(cache.set_node(node("a", json!({ "metadata": { "labels": { "disk": "ssd" } } }))));
+    let heartbeat = node("a", json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } }));
+    assert_eq!(cache.set_node(Arc::clone(&heartbeat)), Some(heartbeat.clone()));
+    let labelled = node("a", json!({ "metadata": { "labels": { "disk": "ssd" } } }));
+    assert_eq!(cache.set_node(labelled), Some(heartbeat));
+}
+
+#[test]
+fn images_are_counted_by_node() {
+    let having = |name: &str| node(name, json!({ "status": { "images": [{ "names": ["i:1"], "sizeBytes": 5 }] } }));
+    let mut cache = cache([having("a"), having("b")]);
+    assert_eq!(cache.snapshot().nodes_with_image("i:1"), 2);
+    cache.set_node(having("a"));
+    cache.remove_node("b");
+    assert_eq!(cache.snapshot().nodes_with_image("i:1"), 1);
+    cache.set_node(node("a", json!({})));
+    assert_eq!(cache.snapshot().nodes_with_image("i:1"), 0);
+}
+
+#[test]
+fn room_is_kept_for_one_pod_on_one_node() {
+    let mut cache = cache([node("a", json!({})), node("b", json!({}))]);
+    let pod = pod("p", json!({ "containers": [] }));
+    cache.nominate(&pod, Some(&"a".into()));
+    cache.nominate(&pod, Some(&"b".into()));
+    let kept = |cache: &Cache| ["a", "b"].map(|node| cache.snapshot().nominated(node).len());
+    assert_eq!(kept(&cache), [0, 1]);
+    assert_eq!(cache.forget_nomination("p"), Some("b".into()));
+    assert_eq!((kept(&cache), cache.forget_nomination("p")), ([0, 0], None));
 }

@@ -1,38 +1,58 @@
-//! `nodeSelector` and required node affinity exclude nodes, preferred node affinity ranks them.
+//! `nodeSelector` and required node affinity exclude nodes, preferred node affinity ranks them. A profile can add an
+//! affinity to that of all its Pods.
 
-use super::{Filter, Rejection, Score, normalize_by_largest};
+use std::sync::Arc;
+
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, PreFilter, Rejection, Score, normalize_by_largest};
 use crate::node_info::NodeInfo;
-use crate::pod_info::PodInfo;
+use crate::pod_info::{self, PodInfo};
+use crate::snapshot::Snapshot;
 
 /// See the module.
-pub struct NodeAffinity;
+#[derive(Debug, Clone, Default)]
+pub struct NodeAffinity {
+    /// What the profile adds.
+    pub added: Option<Arc<pod_info::NodeAffinity>>,
+}
 
 impl Filter for NodeAffinity {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        if pod.facts.node_affinity.excludes_by_name(&node.facts) {
-            return Err(Rejection::incurable("node(s) didn't satisfy plugin(s) [NodeAffinity]"));
+    fn name(&self) -> PluginName {
+        PluginName::NodeAffinity
+    }
+
+    /// Terms that name their nodes spare the look at all others: DaemonSets pin their Pods this way.
+    fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Result<PreFilter, Rejection> {
+        let affinity = &pod.facts.node_affinity;
+        if self.added.is_none() && !affinity.requires_something() {
+            return Ok(PreFilter::Skip);
+        }
+        Ok(affinity.only_nodes().map_or(PreFilter::Nodes, |names| PreFilter::Only(names.clone())))
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        if self.added.as_ref().is_some_and(|added| !added.allows(&node.facts)) {
+            let reason = "node(s) didn't match scheduler-enforced node affinity";
+            return Err(Rejection::incurable(self.name(), reason));
         }
         if pod.facts.node_affinity.allows(&node.facts) {
             return Ok(());
         }
-        Err(Rejection::incurable("node(s) didn't match Pod's node affinity/selector"))
+        Err(Rejection::incurable(self.name(), "node(s) didn't match Pod's node affinity/selector"))
     }
 }
 
 impl Score for NodeAffinity {
-    fn weight(&self) -> i64 {
-        2
+    fn pre_score(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot, _: &[&NodeInfo]) -> bool {
+        pod.facts.node_affinity.has_preferences() || self.added.as_ref().is_some_and(|added| added.has_preferences())
     }
 
-    fn applies_to(&self, pod: &PodInfo) -> bool {
-        pod.facts.node_affinity.has_preferences()
+    fn score(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> i64 {
+        let added = self.added.as_ref().map_or(0, |added| added.preference(&node.facts));
+        pod.facts.node_affinity.preference(&node.facts) + added
     }
 
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
-        pod.facts.node_affinity.preference(&node.facts)
-    }
-
-    fn normalize(&self, scores: &mut [i64]) {
+    fn normalize(&self, _: &CycleState, _: &[&NodeInfo], scores: &mut [i64]) {
         normalize_by_largest(scores, false);
     }
 }

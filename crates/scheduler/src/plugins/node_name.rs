@@ -1,17 +1,27 @@
 //! A Pod that names its node goes nowhere else.
 
-use super::{Filter, Rejection};
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, PreFilter, Rejection};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 /// See the module.
 pub struct NodeName;
 
 impl Filter for NodeName {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn name(&self) -> PluginName {
+        PluginName::NodeName
+    }
+
+    fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Result<PreFilter, Rejection> {
+        Ok(if pod.facts.node_name.is_none() { PreFilter::Skip } else { PreFilter::Nodes })
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if pod.facts.node_name.as_ref().is_none_or(|name| *name == node.facts.name) {
             return Ok(());
         }
-        Err(Rejection::incurable("node(s) didn't match the requested node name"))
+        Err(Rejection::incurable(self.name(), "node(s) didn't match the requested node name"))
     }
 }

@@ -1,20 +1,27 @@
 //! A host port can be had once per node.
 
-use std::borrow::Cow;
-
-use super::{Filter, Rejection};
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, PreFilter, Rejection};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 /// See the module.
 pub struct NodePorts;
 
 impl Filter for NodePorts {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn name(&self) -> PluginName {
+        PluginName::NodePorts
+    }
+
+    fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Result<PreFilter, Rejection> {
+        Ok(if pod.facts.host_ports.is_empty() { PreFilter::Skip } else { PreFilter::Nodes })
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if !pod.facts.host_ports.iter().any(|port| node.usage.holds_port(port)) {
             return Ok(());
         }
-        let reason = Cow::Borrowed("node(s) didn't have free ports for the requested pod ports");
-        Err(Rejection { reasons: vec![reason], curable: true })
+        Err(Rejection::curable(self.name(), "node(s) didn't have free ports for the requested pod ports"))
     }
 }

@@ -1,20 +1,38 @@
-//! What Pods ask for must fit what the node allows; emptier nodes rank higher.
+//! What Pods ask for must fit what the node allows; nodes rank by how much of it would be used.
+
+mod strategy;
 
 use std::borrow::Cow;
 
-use super::{Filter, MAX_SCORE, Rejection, Score};
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, Rejection, Score};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
+
+pub use strategy::{ResourceWeight, ScoringStrategy, Shape, StrategyType};
 
 /// See the module.
-pub struct NodeResourcesFit;
+#[derive(Debug, Clone, Default)]
+pub struct NodeResourcesFit {
+    /// Extended resources that somebody else looks after, by full name or by the part before the slash.
+    pub ignored_resources: Vec<String>,
+    /// The same, by the part before the slash.
+    pub ignored_resource_groups: Vec<String>,
+    /// How nodes rank.
+    pub strategy: ScoringStrategy,
+}
 
 impl Filter for NodeResourcesFit {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        let mut shortage = Shortage { reasons: Vec::new(), curable: true };
+    fn name(&self) -> PluginName {
+        PluginName::NodeResourcesFit
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let mut shortage = Shortage(None);
         let pods = i64::try_from(node.usage.pods.len()).unwrap_or(i64::MAX);
         if pods >= node.facts.allowed_pods {
-            shortage.reasons.push(Cow::Borrowed("Too many pods"));
+            shortage.add("Too many pods".into(), true);
         }
         let (wanted, used, allowed) = (&pod.facts.requests.exact, &node.usage.requested, &node.facts.allocatable);
         shortage.check(wanted.cpu_milli, used.cpu_milli, allowed.cpu_milli, || "Insufficient cpu".into());
@@ -25,58 +43,46 @@ impl Filter for NodeResourcesFit {
             allowed.ephemeral_storage_bytes,
             || "Insufficient ephemeral-storage".into(),
         );
-        for (name, wanted) in &wanted.extended {
+        for (name, wanted) in wanted.extended.iter().filter(|(name, _)| !self.ignores(name)) {
             let (used, allowed) = (used.extended_amount(name), allowed.extended_amount(name));
             shortage.check(*wanted, used, allowed, || format!("Insufficient {name}").into());
         }
-        shortage.verdict()
+        shortage.0.map_or(Ok(()), Err)
+    }
+}
+
+impl NodeResourcesFit {
+    fn ignores(&self, resource: &str) -> bool {
+        let group = resource.split_once('/').map(|(group, _)| group);
+        self.ignored_resources.iter().any(|ignored| ignored == resource)
+            || group.is_some_and(|group| self.ignored_resource_groups.iter().any(|ignored| ignored == group))
     }
 }
 
 /// Everything that is short, not just the first.
-struct Shortage {
-    reasons: Vec<Cow<'static, str>>,
-    curable: bool,
-}
+struct Shortage(Option<Rejection>);
 
 impl Shortage {
     fn check(&mut self, wanted: i64, used: i64, allowed: i64, reason: impl FnOnce() -> Cow<'static, str>) {
         if wanted > 0 && wanted > allowed.saturating_sub(used) {
-            self.reasons.push(reason());
             // Even an empty node would be too small.
-            self.curable &= wanted <= allowed;
+            self.add(reason(), wanted <= allowed);
         }
     }
 
-    fn verdict(self) -> Result<(), Rejection> {
-        if self.reasons.is_empty() {
-            return Ok(());
+    fn add(&mut self, reason: Cow<'static, str>, curable: bool) {
+        match &mut self.0 {
+            None => self.0 = Some(Rejection { curable, ..Rejection::incurable(PluginName::NodeResourcesFit, reason) }),
+            Some(rejection) => {
+                rejection.more.push(reason);
+                rejection.curable &= curable;
+            }
         }
-        Err(Rejection { reasons: self.reasons, curable: self.curable })
     }
 }
 
 impl Score for NodeResourcesFit {
-    fn weight(&self) -> i64 {
-        1
+    fn score(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> i64 {
+        self.strategy.score(pod, node)
     }
-
-    /// The mean share of CPU and memory left free.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
-        let (wanted, used, allowed) = (&pod.facts.requests.assumed, &node.usage.assumed, &node.facts.allocatable);
-        let shares = [
-            free_share(wanted.cpu_milli.saturating_add(used.cpu_milli), allowed.cpu_milli),
-            free_share(wanted.memory_bytes.saturating_add(used.memory_bytes), allowed.memory_bytes),
-        ];
-        let counted = shares.iter().flatten().count();
-        if counted == 0 { 0 } else { shares.iter().flatten().sum::<i64>() / counted as i64 }
-    }
-}
-
-/// None for a resource the node does not have.
-fn free_share(requested: i64, allowed: i64) -> Option<i64> {
-    (allowed > 0).then(|| {
-        let free = i128::from((allowed - requested).max(0));
-        i64::try_from(free * i128::from(MAX_SCORE) / i128::from(allowed)).unwrap_or(MAX_SCORE)
-    })
 }

@@ -3,7 +3,8 @@
 use api::core::v1::taints::{NO_SCHEDULE, tolerates};
 use k8s_openapi::api::core::v1::Taint;
 
-use super::{Filter, Rejection};
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, Rejection};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 
@@ -11,7 +12,11 @@ use crate::pod_info::PodInfo;
 pub struct NodeUnschedulable;
 
 impl Filter for NodeUnschedulable {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn name(&self) -> PluginName {
+        PluginName::NodeUnschedulable
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if !node.facts.unschedulable {
             return Ok(());
         }
@@ -20,6 +25,6 @@ impl Filter for NodeUnschedulable {
         if pod.facts.tolerations.iter().any(|toleration| tolerates(toleration, &taint)) {
             return Ok(());
         }
-        Err(Rejection::incurable("node(s) were unschedulable"))
+        Err(Rejection::incurable(self.name(), "node(s) were unschedulable"))
     }
 }

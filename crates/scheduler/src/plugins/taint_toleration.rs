@@ -3,29 +3,36 @@
 use api::core::v1::taints::{PREFER_NO_SCHEDULE, find_untolerated, repels, tolerates};
 use k8s_openapi::api::core::v1::Taint;
 
-use super::{Filter, Rejection, Score, normalize_by_largest};
+use crate::cycle_state::CycleState;
+use crate::framework::{Filter, PluginName, Rejection, Score, normalize_by_largest};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
+use crate::snapshot::Snapshot;
 
 /// See the module.
 pub struct TaintToleration;
 
 impl Filter for TaintToleration {
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn name(&self) -> PluginName {
+        PluginName::TaintToleration
+    }
+
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if find_untolerated(&node.facts.taints, &pod.facts.tolerations, repels).is_none() {
             return Ok(());
         }
-        Err(Rejection::incurable("node(s) had untolerated taint(s)"))
+        Err(Rejection::incurable(self.name(), "node(s) had untolerated taint(s)"))
     }
 }
 
 impl Score for TaintToleration {
-    fn weight(&self) -> i64 {
-        3
+    /// Without such taints all nodes rank alike.
+    fn pre_score(&self, _: &mut CycleState, _: &PodInfo, _: &Snapshot, nodes: &[&NodeInfo]) -> bool {
+        nodes.iter().any(|node| node.facts.taints.iter().any(|taint| taint.effect == PREFER_NO_SCHEDULE))
     }
 
     /// The number of preferences against the node; fewer is better, which [`Score::normalize`] turns around.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    fn score(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo, _: &Snapshot) -> i64 {
         let untolerated = |taint: &&Taint| {
             taint.effect == PREFER_NO_SCHEDULE
                 && !pod.facts.tolerations.iter().any(|toleration| tolerates(toleration, taint))
@@ -33,7 +40,7 @@ impl Score for TaintToleration {
         i64::try_from(node.facts.taints.iter().filter(untolerated).count()).unwrap_or(i64::MAX)
     }
 
-    fn normalize(&self, scores: &mut [i64]) {
+    fn normalize(&self, _: &CycleState, _: &[&NodeInfo], scores: &mut [i64]) {
         normalize_by_largest(scores, true);
     }
 }

@@ -1,15 +1,18 @@
 use serde_json::{Value, json};
 
-use super::*;
 use crate::cache::Cache;
-use crate::fixtures::{asking, cache, node, pod};
+use crate::cycle_state::CycleState;
+use crate::fixtures::{asking, cache, node, pod, profile};
+use crate::node_info::NodeInfo;
 
 fn answer(cache: &Cache, pod_spec: Value) -> String {
-    match filter(&pod("p", pod_spec), &cache.nodes()[0]) {
+    let (profile, mut state, pod) = (profile(), CycleState::default(), pod("p", pod_spec));
+    profile.pre_filter(&mut state, &pod, cache.snapshot()).expect("nothing is wrong with all nodes");
+    match profile.filter(&state, &pod, &cache.snapshot().nodes()[0]) {
         Ok(()) => "fits".to_owned(),
         Err(rejection) => {
             let cure = if rejection.curable { " (curable)" } else { "" };
-            format!("{}{cure}", rejection.reasons.join(", "))
+            format!("{}{cure}", rejection.message())
         }
     }
 }
@@ -70,15 +73,6 @@ fn what_other_pods_use_can_be_cured() {
 }
 
 #[test]
-fn a_node_excluded_by_name_says_which_plugin_did() {
-    let pinned = json!({ "containers": [], "affinity": { "nodeAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
-            { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["b"] }] }] } } } });
-    let cache = cache([node("a", json!({}))]);
-    assert_eq!(answer(&cache, pinned), "node(s) didn't satisfy plugin(s) [NodeAffinity]");
-}
-
-#[test]
 fn scores_follow_free_share_balance_preferences_and_soft_taints() {
     let mut cache = cache([
         node("a", json!({ "metadata": { "labels": { "zone": "z" } } })),
@@ -90,12 +84,31 @@ fn scores_follow_free_share_balance_preferences_and_soft_taints() {
         "affinity": { "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [
             { "weight": 7, "preference": { "matchExpressions": [{ "key": "zone", "operator": "Exists" }] } }] } } });
     let pod = pod("p", preferring);
+    let (profile, mut state) = (profile(), CycleState::default());
+    let nodes: Vec<&NodeInfo> = cache.snapshot().nodes().iter().collect();
     let mut scores = Vec::new();
-    for plugin in SCORES {
-        let mut of_nodes: Vec<i64> = cache.nodes().iter().map(|node| plugin.score(&pod, node)).collect();
-        plugin.normalize(&mut of_nodes);
-        scores.push((plugin.weight(), of_nodes[0], of_nodes[1]));
+    for (weight, plugin) in &profile.scores {
+        if plugin.pre_score(&mut state, &pod, cache.snapshot(), &nodes) {
+            let mut of_nodes: Vec<i64> =
+                nodes.iter().map(|node| plugin.score(&state, &pod, node, cache.snapshot())).collect();
+            plugin.normalize(&state, &nodes, &mut of_nodes);
+            scores.push((*weight, of_nodes[0], of_nodes[1]));
+        }
     }
     // a: 3 of 4 CPUs and 2 of 8 GiB would be used; b: 1 of 4 and 1 of 8.
     assert_eq!(scores, [(3, 100, 0), (2, 100, 0), (1, 50, 81), (1, 75, 93)]);
+}
+
+#[test]
+fn disks_named_by_pods_are_shared_by_readers_at_most() {
+    let disk = |source: Value| json!({ "containers": [], "volumes": [{ "name": "v", "gcePersistentDisk": source }] });
+    let aws = |id: &str| json!({ "containers": [], "volumes": [{ "name": "v", "awsElasticBlockStore": { "volumeID": id } }] });
+    let mut cache = cache([node("a", json!({}))]);
+    cache.assume(pod("reader", disk(json!({ "pdName": "d", "readOnly": true }))), &"a".into());
+    cache.assume(pod("aws", aws("e")), &"a".into());
+    let taken = "node(s) had no available disk (curable)";
+    assert_eq!(answer(&cache, disk(json!({ "pdName": "d", "readOnly": true }))), "fits");
+    assert_eq!(answer(&cache, disk(json!({ "pdName": "d" }))), taken);
+    assert_eq!(answer(&cache, disk(json!({ "pdName": "other" }))), "fits");
+    assert_eq!(answer(&cache, aws("e")), taken);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::labels::{Operator, Requirement, Selector};
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::{NodeAffinity as ApiNodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 use crate::node_info::NodeFacts;
 
@@ -37,16 +37,21 @@ pub enum NodeTerm {
 impl NodeAffinity {
     pub(super) fn of(spec: &PodSpec) -> Self {
         let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-        let required =
-            affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-        let required: Option<Vec<NodeTerm>> =
-            required.map(|selector| selector.node_selector_terms.iter().map(NodeTerm::of).collect());
-        let preferred =
-            affinity.and_then(|affinity| affinity.preferred_during_scheduling_ignored_during_execution.as_ref());
-        let preferred =
-            preferred.into_iter().flatten().map(|term| (i64::from(term.weight), NodeTerm::of(&term.preference)));
         Self {
             selector: spec.node_selector.as_ref().map(Selector::from_labels).unwrap_or_default(),
+            ..affinity.map(Self::of_affinity).unwrap_or_default()
+        }
+    }
+
+    /// What an object's node affinity says.
+    pub fn of_affinity(affinity: &ApiNodeAffinity) -> Self {
+        let required = affinity.required_during_scheduling_ignored_during_execution.as_ref();
+        let required: Option<Vec<NodeTerm>> =
+            required.map(|selector| selector.node_selector_terms.iter().map(NodeTerm::of).collect());
+        let preferred = affinity.preferred_during_scheduling_ignored_during_execution.iter().flatten();
+        let preferred = preferred.map(|term| (i64::from(term.weight), NodeTerm::of(&term.preference)));
+        Self {
+            selector: Selector::default(),
             only_nodes: required.as_deref().and_then(only_nodes),
             required,
             preferred: preferred.collect(),
@@ -59,9 +64,14 @@ impl NodeAffinity {
             && self.required.as_ref().is_none_or(|terms| terms.iter().any(|term| term.holds_for(node)))
     }
 
-    /// Whether the node is out of question by its name alone.
-    pub fn excludes_by_name(&self, node: &NodeFacts) -> bool {
-        self.only_nodes.as_ref().is_some_and(|names| !names.contains(node.name.as_ref()))
+    /// The only nodes the required terms can hold for, where every term names its nodes.
+    pub fn only_nodes(&self) -> Option<&BTreeSet<String>> {
+        self.only_nodes.as_ref()
+    }
+
+    /// Whether any node may be excluded.
+    pub fn requires_something(&self) -> bool {
+        self.required.is_some() || !self.selector.is_everything()
     }
 
     /// The sum of the weights of the preferences the node meets.
@@ -120,6 +130,7 @@ fn name_condition(requirement: &NodeSelectorRequirement) -> Option<(bool, Vec<St
 fn only_nodes(terms: &[NodeTerm]) -> Option<BTreeSet<String>> {
     let mut all = BTreeSet::new();
     for term in terms {
+        // A term that holds for no node names none.
         let NodeTerm::All { names, .. } = term else { continue };
         let wanted = names.iter().filter(|(wanted, _)| *wanted).map(|(_, names)| names);
         let sets = wanted.map(|names| names.iter().cloned().collect::<BTreeSet<String>>());

@@ -69,8 +69,8 @@ fn stages_follow_node_phase_and_scheduler() {
     };
     assert_eq!(stage(&[]), Stage::Waiting);
     assert_eq!(stage(&[("/spec/schedulerName", json!("default-scheduler"))]), Stage::Waiting);
-    assert_eq!(stage(&[("/spec/schedulerName", json!("mine"))]), Stage::NotOurs);
-    assert_eq!(stage(&[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))]), Stage::NotOurs);
+    assert_eq!(stage(&[("/spec/schedulerName", json!("mine"))]), Stage::Waiting);
+    assert_eq!(stage(&[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))]), Stage::Gone);
     assert_eq!(stage(&[("/spec/nodeName", json!("n"))]), Stage::Assigned("n".into()));
     assert_eq!(stage(&[("/spec/nodeName", json!("n")), ("/status/phase", json!("Failed"))]), Stage::Ended);
 }

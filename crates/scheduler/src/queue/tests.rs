@@ -29,7 +29,7 @@ impl Bench {
     /// Pops and parks the only Pod.
     fn fail(&mut self, millis: u64) {
         let uid = self.pop(millis).expect("a Pod");
-        self.queue.park(&uid, self.at(millis));
+        self.queue.park(&uid, PluginSet::default(), self.at(millis));
     }
 }
 
@@ -45,9 +45,9 @@ fn a_parked_pod_waits_for_something_that_could_help() {
     let mut bench = Bench::with(&[("a", 0)]);
     bench.fail(0);
     assert_eq!(bench.pop(60_000), None);
-    bench.queue.wake_if(bench.at(60_000), |_| false);
+    bench.queue.wake_if(bench.at(60_000), |_, _| false);
     assert_eq!(bench.pop(60_000), None);
-    bench.queue.wake_if(bench.at(60_000), |pod| &*pod.uid == "a");
+    bench.queue.wake_if(bench.at(60_000), |pod, _| &*pod.uid == "a");
     assert_eq!(bench.pop(60_000).as_deref(), Some("a"));
 }
 
@@ -55,7 +55,7 @@ fn a_parked_pod_waits_for_something_that_could_help() {
 fn a_woken_pod_is_handed_out_before_its_back_off_ends_when_nothing_else_is_to_do() {
     let mut bench = Bench::with(&[("a", 0)]);
     bench.fail(0);
-    bench.queue.wake_if(bench.at(3), |_| true);
+    bench.queue.wake_if(bench.at(3), |_, _| true);
     bench.queue.set(pod("b", json!({ "containers": [] })), bench.at(3));
     assert_eq!(bench.queue.next_deadline(), Some(bench.at(1000)));
     assert_eq!(bench.pop(3).as_deref(), Some("b"), "the back-off lets others go first");
@@ -101,7 +101,7 @@ fn gated_pods_wait_for_their_gates() {
     let mut bench = Bench::with(&[]);
     let gated = pod("a", json!({ "containers": [], "schedulingGates": [{ "name": "g" }] }));
     bench.queue.set(gated, bench.at(0));
-    bench.queue.wake_if(bench.at(1), |_| true);
+    bench.queue.wake_if(bench.at(1), |_, _| true);
     assert_eq!(bench.pop(1), None);
     bench.queue.set(pod("a", json!({ "containers": [] })), bench.at(2));
     assert_eq!(bench.pop(2).as_deref(), Some("a"));
@@ -117,6 +117,6 @@ fn a_removed_pod_is_in_no_place() {
         bench.queue.remove(name);
     }
     assert_eq!((bench.queue.next_deadline(), bench.pop(400_000)), (None, None));
-    bench.queue.park("a", bench.at(0));
+    bench.queue.park("a", PluginSet::default(), bench.at(0));
     assert_eq!(bench.queue.next_deadline(), None, "a late outcome of a removed Pod changes nothing");
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testkit::fake_api::FakeApi;
 
 use super::*;
+use crate::Configuration;
 
 fn node(name: &str, labels: Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels },
@@ -40,7 +41,7 @@ impl Drop for Bench {
 impl Bench {
     fn start(api: FakeApi) -> Self {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let config = Config { clock, random, instance: "host".into() };
+        let config = Config { clock, random, instance: "host".into(), configuration: Configuration::default() };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "scheduler", run(api.client(), config, cancel.clone()));
         Self { api, cancel }
@@ -210,4 +211,29 @@ async fn pods_that_wait_for_volumes_hold_up_nobody_once_they_are_gone() {
     (0..WRITES_LIMIT).for_each(|number| bench.api.delete(&path(&format!("w{number}"))));
     bench.api.put(pod("web", one_cpu()));
     assert_eq!(bench.node_of("web").await, "n1");
+}
+
+#[tokio::test]
+async fn a_pod_of_higher_priority_takes_the_place_of_a_lesser_one() {
+    let api = FakeApi::new();
+    api.put(node("n1", json!({})));
+    let asking = |priority: i32| {
+        let mut spec = one_cpu();
+        spec["priority"] = json!(priority);
+        spec["containers"][0]["resources"]["requests"]["cpu"] = json!("2");
+        spec
+    };
+    api.put(pod("lesser", asking(1)));
+    let bench = Bench::start(api);
+    assert_eq!(bench.node_of("lesser").await, "n1");
+    bench.api.put(pod("greater", asking(2)));
+    assert_eq!(bench.node_of("greater").await, "n1");
+    let requests = bench.api.requests();
+    assert!(requests.contains(&format!("DELETE {}", path("lesser"))), "{requests:?}");
+    let event = bench.event("Preempted").await;
+    assert_eq!(event["involvedObject"]["name"], "lesser");
+    let uid = bench.api.get(&path("greater")).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    assert_eq!(event["message"], format!("Preempted by pod {uid} on node n1"));
+    let failed = bench.event("FailedScheduling").await;
+    assert_eq!(failed["message"], "0/1 nodes are available: 1 Insufficient cpu.");
 }

@@ -56,13 +56,13 @@ fn pod(claims: &[&str]) -> Arc<PodInfo> {
 /// What is to be written in a zone, or why not.
 fn outcome(claims: &[&str], objects: &VolumeObjects, zone: &str) -> String {
     let node = fixtures::node("n", json!({ "metadata": { "labels": { "zone": zone } } }));
-    let needs = match VolumeNeeds::of(&pod(claims), objects, &[]) {
+    let needs = match VolumeNeeds::of(&pod(claims), objects) {
         Ok(needs) => needs,
         Err(message) => return message,
     };
     let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap_or_default();
     match needs.plan(&node) {
-        Err(rejection) => rejection.reasons.join(", "),
+        Err(rejection) => rejection.message(),
         Ok(writes) => {
             let text = |write: &VolumeWrite| match write {
                 VolumeWrite::Reserve(volume, claim) => format!("{}={}", name(&claim.metadata), name(&volume.metadata)),
@@ -104,16 +104,4 @@ fn late_claims_take_a_volume_each_or_have_one_made() {
     let nothing = "node(s) didn't find available persistent volumes to bind";
     assert_eq!(outcome(&["c"], &manual, "b"), nothing);
     assert_eq!(outcome(&["c", "d"], &manual, "a"), nothing);
-}
-
-#[test]
-fn a_claim_for_one_pod_is_for_one_pod() {
-    let single = claim("c", json!({ "spec": { "accessModes": ["ReadWriteOncePod"] } }));
-    let objects = objects(vec![single], vec![], "x/p");
-    let mut cache = fixtures::cache([fixtures::node("n", json!({}))]);
-    let volumes = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }]);
-    let other = fixtures::pod("other", json!({ "containers": [], "volumes": volumes }));
-    assert!(!VolumeNeeds::of(&pod(&["c"]), &objects, cache.nodes()).unwrap().in_use);
-    cache.assume(other, &Arc::from("n"));
-    assert!(VolumeNeeds::of(&pod(&["c"]), &objects, cache.nodes()).unwrap().in_use);
 }
