@@ -290,6 +290,7 @@ impl WatchCache {
     fn advance(&self, revision: u64) {
         let mut state = self.write();
         state.revision = state.revision.max(revision);
+        state.history.forget();
     }
 
     /// Takes in what happened after one revision and up to another, with which its own history begins. A history that

@@ -7,6 +7,7 @@ mod identity;
 mod images;
 mod local_node;
 mod logging;
+mod memory;
 mod remote_runtime;
 mod reset;
 mod roles;

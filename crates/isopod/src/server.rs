@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::cli;
 use crate::logging;
+use crate::memory;
 use crate::roles::{ControlPlane, Node};
 use crate::settings::Settings;
 
@@ -19,6 +20,7 @@ const WORKER_THREADS: usize = 2;
 /// Runs the command: returns when the server was told to stop. Containers go on.
 pub fn run(arguments: cli::Server) -> Result<()> {
     let started = Instant::now();
+    linux::memory::share_one_heap();
     logging::start();
     let settings = Settings::resolve(arguments)?;
     let lock = settings.data_dir.lock()?;
@@ -42,6 +44,7 @@ async fn serve(settings: &Settings, started: Instant) -> Result<()> {
             ready?;
             println!("Node {} is Ready after {} ms", settings.node_name, started.elapsed().as_millis());
             println!("\n  export KUBECONFIG={}\n", settings.kubeconfig().display());
+            memory::keep_small(cancel.child_token());
             stop.wait().await
         }
         end = stop.wait() => end,

@@ -7,6 +7,7 @@
 pub mod capability;
 pub mod cgroup;
 pub mod clock;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;

@@ -36,9 +36,17 @@ impl History {
 
     /// Adds the newest change and forgets what has become too old or too much.
     pub fn push(&mut self, event: Arc<Event>) {
-        let now = Instant::now();
         self.bytes += event.size_bytes();
-        self.events.push_back((now, event));
+        self.events.push_back((Instant::now(), event));
+        self.forget();
+    }
+
+    /// Forgets what has become too old or too much.
+    pub fn forget(&mut self) {
+        if self.events.len() <= MIN_EVENTS && self.bytes <= MAX_BYTES {
+            return;
+        }
+        let now = Instant::now();
         while let Some((at, oldest)) = self.events.front() {
             let aged = self.events.len() > MIN_EVENTS && now.duration_since(*at) > MAX_AGE;
             if !aged && self.bytes <= MAX_BYTES {
@@ -47,6 +55,9 @@ impl History {
             self.bytes -= oldest.size_bytes();
             self.complete_after = oldest.revision;
             self.events.pop_front();
+        }
+        if self.events.capacity() > 8 * self.events.len().max(MIN_EVENTS) {
+            self.events.shrink_to(2 * self.events.len());
         }
     }
 
