@@ -3,6 +3,7 @@
 pub mod binding;
 pub mod component_status;
 pub mod config_map;
+pub mod deprecated_labels;
 mod difference;
 pub mod endpoints;
 pub mod event;

@@ -13,6 +13,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod warnings;
 
 pub(crate) use validation::{check_access_modes, check_class_name, check_volume_mode, validate_inline_volume};
 
@@ -44,6 +45,10 @@ impl Kind for PersistentVolume {
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         validation::validate_status_changes(self, old)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        warnings::warnings(self)
     }
 }
 

@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, TypedLocalObjectReference,
     TypedObjectReference, VolumeResourceRequirements,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::core::v1::resource_list;
-use crate::field::ErrorList;
+use crate::field::{ErrorList, Path};
 use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
 
@@ -48,6 +49,31 @@ impl Kind for PersistentVolumeClaim {
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         validation::validate_status_changes(self, old)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warn_of_beta_class(&self.metadata, &mut warnings);
+        if let Some(spec) = &self.spec {
+            warn_of_claim_spec(spec, &Path::new("spec"), &mut warnings);
+        }
+        warnings
+    }
+}
+
+/// Warns of a class that is named by annotation, as claims and volumes may.
+pub(super) fn warn_of_beta_class(meta: &ObjectMeta, warnings: &mut Vec<String>) {
+    if meta.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(BETA_CLASS_ANNOTATION)) {
+        let text = "deprecated since v1.8; use \"storageClassName\" attribute instead";
+        warnings.push(format!("metadata.annotations[{BETA_CLASS_ANNOTATION}]: {text}"));
+    }
+}
+
+/// Warns of what a claim's spec at `path` asks for.
+pub(crate) fn warn_of_claim_spec(spec: &PersistentVolumeClaimSpec, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let Some(resources) = &spec.resources else { return };
+    let path = path.child("resources");
+    resource_list::warn_of_fractions(resources.requests.as_ref(), &["storage"], &path.child("requests"), warnings);
+    resource_list::warn_of_fractions(resources.limits.as_ref(), &["storage"], &path.child("limits"), warnings);
 }
 
 /// The defaults of a claim's spec, or of a template of one.

@@ -32,6 +32,21 @@ pub fn get(list: Option<&ResourceList>, name: &str) -> Option<Quantity> {
     list?.get(name).map(Quantity::of)
 }
 
+/// Warns of amounts in bytes that have parts of bytes.
+pub(crate) fn warn_of_fractions(
+    list: Option<&ResourceList>,
+    names: &[&str],
+    path: &Path<'_>,
+    warnings: &mut Vec<String>,
+) {
+    for name in names {
+        if let Some(amount) = get(list, name).filter(|amount| amount.milli_value() % 1000 != 0) {
+            let path = path.key(name);
+            warnings.push(format!("{path}: fractional byte value \"{amount}\" is invalid, must be an integer"));
+        }
+    }
+}
+
 /// `cpu`, `memory` and other unprefixed names, and those under `kubernetes.io/`.
 pub fn is_native(name: &str) -> bool {
     !name.contains('/') || is_kubernetes_prefixed(name)

@@ -144,17 +144,23 @@ fn warn_of_addresses(spec: &ServiceSpec, warnings: &mut Vec<String>) {
 fn warn_of_ignored(spec: &ServiceSpec, warnings: &mut Vec<String>) {
     if is_headless(spec) {
         if spec.load_balancer_ip.is_some() {
-            warnings.push("spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"".to_owned());
+            warnings.push("spec.loadBalancerIP is ignored for headless services".to_owned());
         }
         if spec.external_ips.is_some() {
-            warnings.push("spec.externalIPs is ignored when spec.clusterIP is \"None\"".to_owned());
+            warnings.push("spec.externalIPs is ignored for headless services".to_owned());
         }
         if text(&spec.session_affinity) != AFFINITY_NONE {
-            warnings.push("spec.SessionAffinity is ignored when spec.clusterIP is \"None\"".to_owned());
+            warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
     }
     if type_of(spec) == TYPE_EXTERNAL_NAME && spec.external_ips.is_some() {
         warnings.push(format!("spec.externalIPs is ignored when spec.type is \"{TYPE_EXTERNAL_NAME}\""));
+    }
+    if type_of(spec) != TYPE_EXTERNAL_NAME && !text(&spec.external_name).is_empty() {
+        warnings.push(format!("spec.externalName is ignored when spec.type is not \"{TYPE_EXTERNAL_NAME}\""));
+    }
+    if spec.traffic_distribution.as_deref() == Some("PreferClose") {
+        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
     }
 }
 

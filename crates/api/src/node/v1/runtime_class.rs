@@ -5,6 +5,7 @@ use k8s_openapi::api::node::v1::{RuntimeClass, Scheduling};
 use crate::core::v1::pod::validate_overhead;
 use crate::core::v1::resource_list;
 use crate::core::v1::taints::validate_tolerations;
+use crate::core::v1::deprecated_labels::deprecation;
 use crate::field::{ErrorList, Path, extend_invalid, invalid, required};
 use crate::labels::validate_labels;
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};
@@ -43,6 +44,12 @@ impl Kind for RuntimeClass {
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let selector = self.scheduling.as_ref().and_then(|scheduling| scheduling.node_selector.as_ref());
+        let texts = selector.into_iter().flatten().filter_map(|(label, _)| deprecation(label));
+        texts.map(|text| format!("scheduling.nodeSelector: {text}")).collect()
     }
 }
 

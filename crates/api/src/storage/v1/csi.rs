@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::core::v1::persistent_volume::validate_inline_volume;
 use crate::core::v1::pod::volumes::check_driver_name;
 use crate::core::v1::resource_list::canonicalize_one;
+use crate::core::v1::deprecated_labels::deprecation;
 use crate::field::{
     ErrorList, Json, Path, check_not_negative, duplicate, extend_invalid, forbidden, invalid, not_supported, required,
     too_long,
@@ -223,6 +224,21 @@ impl Kind for CSIStorageCapacity {
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let Some(topology) = &self.node_topology else { return Vec::new() };
+        let root = Path::new("nodeTopology");
+        let (expressions_path, labels_path) = (root.child("matchExpressions"), root.child("matchLabels"));
+        let mut warnings = Vec::new();
+        for (position, expression) in topology.match_expressions.iter().flatten().enumerate() {
+            let (text, path) = (deprecation(&expression.key), expressions_path.index(position));
+            warnings.extend(text.map(|text| format!("{}: {} is {text}", path.child("key"), expression.key)));
+        }
+        for (label, _) in topology.match_labels.iter().flatten() {
+            warnings.extend(deprecation(label).map(|text| format!("{}: {text}", labels_path.child(label))));
+        }
+        warnings
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::api::storage::v1::StorageClass;
 
+use crate::core::v1::deprecated_labels::deprecation;
 use crate::field::{
     ErrorList, Json, Path, duplicate, extend_invalid, forbidden, invalid, not_supported, required, too_long,
 };
@@ -91,6 +92,20 @@ impl Kind for StorageClass {
 
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let (root, mut warnings) = (Path::new("allowedTopologies"), Vec::new());
+        for (position, term) in self.allowed_topologies.iter().flatten().enumerate() {
+            let path = root.index(position);
+            let path = path.child("matchLabelExpressions");
+            for (position, expression) in term.match_label_expressions.iter().flatten().enumerate() {
+                let text = deprecation(&expression.key);
+                let path = path.index(position);
+                warnings.extend(text.map(|text| format!("{}: {text}", path.child("key"))));
+            }
+        }
+        warnings
     }
 }
 

@@ -2,19 +2,26 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use k8s_openapi::api::core::v1::{ContainerPort, NodeSelectorTerm, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{ContainerPort, PodAffinityTerm, PodSpec, Volume, WeightedPodAffinityTerm};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{ContainerRef, containers_of};
-use crate::core::v1::resource_list::{ResourceList, get};
+use crate::core::v1::deprecated_labels::{deprecation, warn_of_term};
+use crate::core::v1::persistent_volume_claim::warn_of_claim_spec;
+use crate::core::v1::resource_list::warn_of_fractions;
 use crate::field::Path;
 use crate::meta::text;
 
+mod paths;
 #[cfg(test)]
 mod tests;
 
+use paths::warn_of_overlaps;
+
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+/// Resources that are counted in bytes.
+const BYTES: &[&str] = &["memory", "ephemeral-storage"];
 
 /// Warnings about a Pod, or about a template of Pods at `place`.
 pub(super) fn warnings(meta: &ObjectMeta, spec: &PodSpec, place: &Path<'_>) -> Vec<String> {
@@ -28,33 +35,21 @@ pub(super) fn warnings(meta: &ObjectMeta, spec: &PodSpec, place: &Path<'_>) -> V
     for (position, volume) in spec.volumes.iter().flatten().enumerate() {
         warn_of_volume(volume, &list_path.index(position), &mut warnings);
     }
+    spec.volumes.iter().flatten().for_each(|volume| warn_of_overlaps(volume, &mut warnings));
     warn_of_repetitions(spec, spec_path, &mut warnings);
-    warn_of_fractions(spec.overhead.as_ref(), &spec_path.child("overhead"), &mut warnings);
+    warn_of_fractions(spec.overhead.as_ref(), BYTES, &spec_path.child("overhead"), &mut warnings);
     warn_of_seccomp(meta, spec, annotations_path, &mut warnings);
     for (position, container) in containers_of(spec) {
         let list_path = spec_path.child(container.kind.field());
         warn_of_container(&container, &list_path.index(position), &mut warnings);
     }
     warn_of_ports(spec, spec_path, &mut warnings);
+    if spec.termination_grace_period_seconds.is_some_and(|period| period < 0) {
+        let text = "must be >= 0; negative values are invalid and will be treated as 1";
+        warnings.push(format!("{}: {text}", spec_path.child("terminationGracePeriodSeconds")));
+    }
+    warn_of_neighbours(spec, spec_path, &mut warnings);
     warnings
-}
-
-/// Why a label of nodes should no longer be used, if so.
-fn deprecation(label: &str) -> Option<&'static str> {
-    Some(match label {
-        "beta.kubernetes.io/arch" => "deprecated since v1.14; use \"kubernetes.io/arch\" instead",
-        "beta.kubernetes.io/os" => "deprecated since v1.14; use \"kubernetes.io/os\" instead",
-        "failure-domain.beta.kubernetes.io/region" => {
-            "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"
-        }
-        "failure-domain.beta.kubernetes.io/zone" => {
-            "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
-        }
-        "beta.kubernetes.io/instance-type" => {
-            "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"
-        }
-        _ => return None,
-    })
 }
 
 fn warn_of_labels(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
@@ -75,16 +70,6 @@ fn warn_of_labels(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<Strin
     let preferred = affinity.preferred_during_scheduling_ignored_during_execution.iter().flatten();
     for (position, term) in preferred.enumerate() {
         warn_of_term(&term.preference, &terms_path.index(position).child("preference"), warnings);
-    }
-}
-
-fn warn_of_term(term: &NodeSelectorTerm, path: &Path<'_>, warnings: &mut Vec<String>) {
-    let list_path = path.child("matchExpressions");
-    for (position, expression) in term.match_expressions.iter().flatten().enumerate() {
-        if let Some(text) = deprecation(&expression.key) {
-            let path = list_path.index(position);
-            warnings.push(format!("{}: {} is {text}", path.child("key"), expression.key));
-        }
     }
 }
 
@@ -129,6 +114,11 @@ fn warn_of_volume(volume: &Volume, path: &Path<'_>, warnings: &mut Vec<String>) 
     for (field, _, text) in gone.into_iter().filter(|(_, used, _)| *used) {
         warnings.push(format!("{}: deprecated in {text}", path.child(field)));
     }
+    if let Some(template) = volume.ephemeral.as_ref().and_then(|source| source.volume_claim_template.as_ref()) {
+        let path = path.child("ephemeral");
+        let path = path.child("volumeClaimTemplate");
+        warn_of_claim_spec(&template.spec, &path.child("spec"), warnings);
+    }
 }
 
 fn warn_of_repetitions(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
@@ -152,16 +142,6 @@ fn warn_of_repetitions(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<
     }
 }
 
-/// There is no part of a byte.
-fn warn_of_fractions(list: Option<&ResourceList>, path: &Path<'_>, warnings: &mut Vec<String>) {
-    for name in ["memory", "ephemeral-storage"] {
-        if let Some(amount) = get(list, name).filter(|amount| amount.milli_value() % 1000 != 0) {
-            let path = path.key(name);
-            warnings.push(format!("{path}: fractional byte value \"{amount}\" is invalid, must be an integer"));
-        }
-    }
-}
-
 fn warn_of_seccomp(meta: &ObjectMeta, spec: &PodSpec, path: &Path<'_>, warnings: &mut Vec<String>) {
     let Some(annotations) = &meta.annotations else { return };
     let mut warn = |key: &str, has_field: bool| {
@@ -181,8 +161,11 @@ fn warn_of_seccomp(meta: &ObjectMeta, spec: &PodSpec, path: &Path<'_>, warnings:
 fn warn_of_container(container: &ContainerRef<'_>, path: &Path<'_>, warnings: &mut Vec<String>) {
     if let Some(resources) = container.resources {
         let path = path.child("resources");
-        warn_of_fractions(resources.limits.as_ref(), &path.child("limits"), warnings);
-        warn_of_fractions(resources.requests.as_ref(), &path.child("requests"), warnings);
+        // Upstream's order: what is limited and requested of one resource, then of the next.
+        for name in BYTES {
+            warn_of_fractions(resources.limits.as_ref(), &[name], &path.child("limits"), warnings);
+            warn_of_fractions(resources.requests.as_ref(), &[name], &path.child("requests"), warnings);
+        }
     }
     let list_path = path.child("env");
     let mut seen = HashSet::new();
@@ -209,6 +192,9 @@ fn warn_of_ports(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String
         let ports_path = path.child("ports");
         for (position, port) in container.ports.into_iter().flatten().enumerate() {
             let path = ports_path.index(position);
+            if !text(&port.host_ip).is_empty() && port.host_port.unwrap_or(0) == 0 {
+                warnings.push(format!("{path}: hostIP set without hostPort: {}", in_go(port)));
+            }
             let others = seen.entry((port.container_port, text(&port.protocol))).or_default();
             let host = |port: &ContainerPort| port.host_port.unwrap_or(0);
             for (other_path, other) in others.iter() {
@@ -228,5 +214,54 @@ fn warn_of_ports(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String
             }
             others.push((path.to_string(), port));
         }
+    }
+}
+
+/// A port as Go prints a structure.
+fn in_go(port: &ContainerPort) -> String {
+    format!(
+        "{{Name:{} HostPort:{} ContainerPort:{} Protocol:{} HostIP:{}}}",
+        text(&port.name),
+        port.host_port.unwrap_or(0),
+        port.container_port,
+        text(&port.protocol),
+        text(&port.host_ip)
+    )
+}
+
+/// Terms about neighbours that no Pod can be.
+fn warn_of_neighbours(spec: &PodSpec, spec_path: &Path<'_>, warnings: &mut Vec<String>) {
+    let Some(affinity) = &spec.affinity else { return };
+    let path = spec_path.child("affinity");
+    if let Some(near) = &affinity.pod_affinity {
+        let required = near.required_during_scheduling_ignored_during_execution.as_deref();
+        let preferred = near.preferred_during_scheduling_ignored_during_execution.as_deref();
+        warn_of_terms(required, preferred, &path.child("podAffinity"), warnings);
+    }
+    if let Some(far) = &affinity.pod_anti_affinity {
+        let required = far.required_during_scheduling_ignored_during_execution.as_deref();
+        let preferred = far.preferred_during_scheduling_ignored_during_execution.as_deref();
+        warn_of_terms(required, preferred, &path.child("podAntiAffinity"), warnings);
+    }
+}
+
+fn warn_of_terms(
+    required: Option<&[PodAffinityTerm]>,
+    preferred: Option<&[WeightedPodAffinityTerm]>,
+    path: &Path<'_>,
+    warnings: &mut Vec<String>,
+) {
+    let mut warn = |term: &PodAffinityTerm, path: &Path<'_>| {
+        if term.label_selector.is_none() {
+            warnings.push(format!("{}: a null labelSelector results in matching no pod", path.child("labelSelector")));
+        }
+    };
+    let list_path = path.child(REQUIRED);
+    for (position, term) in required.into_iter().flatten().enumerate() {
+        warn(term, &list_path.index(position));
+    }
+    let list_path = path.child(PREFERRED);
+    for (position, term) in preferred.into_iter().flatten().enumerate() {
+        warn(&term.pod_affinity_term, &list_path.index(position).child("podAffinityTerm"));
     }
 }

@@ -190,8 +190,16 @@ fn warnings_name_what_is_ignored() {
         warnings,
         [
             "spec.externalIPs is deprecated",
-            "spec.externalIPs is ignored when spec.clusterIP is \"None\"",
-            "spec.SessionAffinity is ignored when spec.clusterIP is \"None\"",
+            "spec.externalIPs is ignored for headless services",
+            "spec.SessionAffinity is ignored for headless services",
+        ]
+    );
+    let warnings = service(json!({"externalName": "a.b", "trafficDistribution": "PreferClose"})).warnings();
+    assert_eq!(
+        warnings,
+        [
+            "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
         ]
     );
 }
