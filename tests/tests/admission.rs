@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         quotas_count_again_what_goes,
         namespaces_warn_and_enforce_pod_security,
         ingresses_get_the_default_class,
+        accounts_lend_only_the_secrets_they_list,
+        mirrors_need_nothing_of_the_cluster,
+        pods_say_where_their_node_stands,
+        what_is_hardly_meant_is_warned_of,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -222,5 +226,99 @@ fn ingresses_get_the_default_class(cluster: &Cluster) -> Result<()> {
     let given = kubectl.text("ingress/i", "/spec/ingressClassName")?;
     kubectl.ok(&["delete", "ingressclass", &class])?;
     ensure!(given == class, "{given}");
+    Ok(())
+}
+
+fn accounts_lend_only_the_secrets_they_list(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("mountable")?;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "secrets": [{"name": "listed"}],
+        "metadata": {"name": "a", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}}});
+    let told = kubectl.run_with_input(&["create", "-f", "-"], account.to_string().as_bytes())?.both();
+    let want = "Warning: metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+";
+    ensure!(told.contains(want), "{told}");
+    let with = |name: &str, secret: &str| {
+        pod(name, |pod| {
+            pod["spec"]["serviceAccountName"] = json!("a");
+            pod["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": secret}}]);
+        })
+    };
+    let text = "pods \"p\" is forbidden: volume with secret.secretName=\"other\" is not allowed because service account \
+                a does not reference that secret";
+    refused(&kubectl, &with("p", "other"), text)?;
+    create(&kubectl, &with("p", "listed"))?;
+    let debug = json!({"spec": {"ephemeralContainers":
+        [{"name": "e", "image": "busybox", "envFrom": [{"secretRef": {"name": "other"}}]}]}});
+    let text = kubectl.fails(&["patch", "pod", "p", "--subresource=ephemeralcontainers", "-p", &debug.to_string()])?;
+    let want = "ephemeral container e with envFrom referencing secret.secretName=\"other\" is not allowed";
+    ensure!(text.contains(want), "{text}");
+    let lost = pod("q", |pod| pod["spec"]["serviceAccountName"] = json!("nobody"));
+    let namespace = kubectl.namespace();
+    let want = format!("error looking up service account {namespace}/nobody: serviceaccount \"nobody\" not found");
+    refused(&kubectl, &lost, &want)
+}
+
+fn mirrors_need_nothing_of_the_cluster(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("mirrors")?;
+    let mirror = |change: fn(&mut Value)| {
+        pod("m", |pod| {
+            pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+            pod["spec"]["nodeName"] = json!("elsewhere");
+            change(pod);
+        })
+    };
+    let named = mirror(|pod| pod["spec"]["serviceAccountName"] = json!("default"));
+    refused(&kubectl, &named, "a mirror pod may not reference service accounts")?;
+    let secret = mirror(|pod| pod["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": "s"}}]));
+    refused(&kubectl, &secret, "a mirror pod may not reference secrets")?;
+    let token = mirror(|pod| {
+        let sources = json!([{"serviceAccountToken": {"path": "t"}}]);
+        pod["spec"]["volumes"] = json!([{"name": "v", "projected": {"sources": sources}}]);
+    });
+    refused(&kubectl, &token, "a mirror pod may not use ServiceAccountToken volume projections")
+}
+
+fn pods_say_where_their_node_stands(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("zones")?;
+    let node = kubectl.ok(&["get", "nodes", "-o", "name"])?;
+    let node = node.lines().next().unwrap_or_default();
+    kubectl.ok(&[
+        "label",
+        "--overwrite",
+        node,
+        "topology.kubernetes.io/zone=z1",
+        "topology.kubernetes.io/region=r1",
+    ])?;
+    create(&kubectl, &pod("p", |pod| pod["spec"]["schedulerName"] = json!("default-scheduler")))?;
+    let bound = kubectl.wait_value("pod/p", "/spec/nodeName", SOON, Value::is_string);
+    let labels = kubectl.value("pod/p", "/metadata/labels");
+    kubectl.ok(&["label", node, "topology.kubernetes.io/zone-", "topology.kubernetes.io/region-"])?;
+    bound?;
+    let labels = labels?;
+    let wanted = json!({"topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/region": "r1"});
+    ensure!(labels == wanted, "{labels}");
+    Ok(())
+}
+
+fn what_is_hardly_meant_is_warned_of(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("warnings")?;
+    let told = |manifest: Value| -> Result<String> {
+        Ok(kubectl.run_with_input(&["create", "--dry-run=server", "-f", "-"], manifest.to_string().as_bytes())?.both())
+    };
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "11111111-1111-1111-1111-111111111111"});
+    let text = told(json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "c", "ownerReferences": [owner, owner]}}))?;
+    let want = "Warning: .metadata.ownerReferences contains duplicate entries; API server dedups owner references in \
+                1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) \
+                observed: 11111111-1111-1111-1111-111111111111";
+    ensure!(text.contains(want), "{text}");
+    let text = told(json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                 "persistentVolumeReclaimPolicy": "Recycle", "hostPath": {"path": "/data"}}}))?;
+    ensure!(text.contains("Warning: spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is"), "{text}");
+    let text = told(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+        "spec": {"clusterIP": "None", "sessionAffinity": "ClientIP", "trafficDistribution": "PreferClose",
+                 "ports": [{"port": 1}]}}))?;
+    ensure!(text.contains("Warning: spec.SessionAffinity is ignored for headless services"), "{text}");
+    ensure!(text.contains("\"PreferClose\" is deprecated; use \"PreferSameZone\""), "{text}");
     Ok(())
 }

@@ -7,6 +7,7 @@ use api::Object;
 use async_trait::async_trait;
 
 use crate::api_server::Server;
+use crate::audit::Annotations;
 use crate::error::{Cause, Error};
 use crate::identity::UserInfo;
 use crate::registry::Resource;
@@ -21,6 +22,7 @@ mod node_restriction;
 mod owner_references;
 mod plugins;
 mod pod_security;
+mod pod_topology_labels;
 mod priority;
 mod resource_quota;
 mod role_escalation;
@@ -68,6 +70,8 @@ pub struct Attributes<'a> {
     pub charges: &'a Charges,
     /// What the client will be told on the side.
     pub warnings: &'a Mutex<Vec<String>>,
+    /// What the audit log will be told on the side.
+    pub annotations: &'a Annotations,
 }
 
 impl Attributes<'_> {

@@ -47,6 +47,9 @@ pub struct Audit {
 pub struct Annotations(Option<Arc<Mutex<BTreeMap<String, String>>>>);
 
 impl Annotations {
+    /// Those that nobody reads.
+    pub const UNREAD: &'static Self = &Self(None);
+
     /// Adds a note, if anybody reads it; the first one with a key stands.
     pub fn add(&self, key: &str, value: impl FnOnce() -> String) {
         if let Some(notes) = &self.0 {

@@ -28,6 +28,7 @@ mod health;
 mod list;
 mod metrics;
 mod options;
+mod owner_references;
 mod patch;
 mod paths;
 mod reviews;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{
     Plugin, always_pull_images, certificates, default_ingress_class, default_toleration_seconds, limit_ranger,
-    namespace_lifecycle, node_restriction, owner_references, pod_security, priority, resource_quota, role_escalation,
-    runtime_class, service_account, storage, taint_nodes_by_condition,
+    namespace_lifecycle, node_restriction, owner_references, pod_security, pod_topology_labels, priority,
+    resource_quota, role_escalation, runtime_class, service_account, storage, taint_nodes_by_condition,
 };
 
 /// When a plugin takes part.
@@ -44,13 +44,20 @@ static ALL: &[(&str, Use, &dyn Plugin)] = &[
     ("ClusterTrustBundleAttest", On, &certificates::ClusterTrustBundleAttest),
     ("CertificateSubjectRestriction", On, &certificates::CertificateSubjectRestriction),
     ("DefaultIngressClass", On, &default_ingress_class::DefaultIngressClass),
+    ("PodTopologyLabels", On, &pod_topology_labels::PodTopologyLabels),
     // Nothing may be charged that is refused afterwards.
     ("ResourceQuota", On, &resource_quota::ResourceQuotaAdmission),
 ];
 
-/// Plugins of upstream that have nothing to do here, so that the flags of existing set-ups are understood.
-const ELSEWHERE: [&str; 4] =
-    ["MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"];
+/// Plugins of upstream that have nothing to do here, or whose work is not a plugin's here, so that the flags of existing
+/// set-ups are understood.
+const ELSEWHERE: &[&str] = &[
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "NodeDeclaredFeatureValidator",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+];
 
 /// The plugins that take part, in their order.
 #[derive(Clone)]

@@ -14,15 +14,23 @@ mod existing;
 mod policy;
 mod template;
 
-use checks::evaluate;
+use checks::{Violations, evaluate};
 use existing::warnings_about;
-use policy::{Level, Policy};
+use policy::{Level, Policy, Standard};
 use template::template_of;
 
 /// Pods that are looked at when a namespace becomes stricter.
 const MAX_PODS_TO_CHECK: usize = 3000;
 /// Parts of Pods whose change matters to nobody here.
 const OTHER_PARTS: [&str; 3] = ["binding", "eviction", "status"];
+
+/// What the audit log is told: what was enforced, what else would have been violated, and what nobody understood.
+const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+const VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
+const ERROR: &str = "pod-security.kubernetes.io/error";
+/// Annotations that once were what `seccompProfile` is.
+const SECCOMP: [&str; 2] =
+    ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
 
 /// The plugin.
 pub struct PodSecurity;
@@ -41,19 +49,57 @@ impl Plugin for PodSecurity {
         if is_pod && OTHER_PARTS.contains(&attributes.subresource) || !is_pod && !attributes.subresource.is_empty() {
             return Ok(());
         }
-        let (policy, _) = policy_of(attributes);
+        let (policy, problems) = policy_of(attributes);
         let enforced = is_pod && policy.enforce.level != Level::Privileged;
-        if (!enforced && policy.warn.level == Level::Privileged) || is_pod && !is_significant(attributes, object) {
+        let is_told = policy.warn.level != Level::Privileged || policy.audit.level != Level::Privileged;
+        if problems.is_empty() && !enforced && !is_told {
+            if is_pod {
+                attributes.annotations.add(ENFORCED, || Standard::PRIVILEGED.to_string());
+            }
             return Ok(());
         }
-        if enforced && let Some(violations) = evaluate(policy.enforce, metadata, spec) {
+        if is_pod && !is_significant(attributes, object) {
+            return Ok(());
+        }
+        if !problems.is_empty() {
+            attributes.annotations.add(ERROR, || format!("Failed to parse policy: {}", aggregate(&problems)));
+        }
+        judge(attributes, object, &policy, is_pod, |standard| evaluate(standard, metadata, spec))
+    }
+}
+
+/// Refuses what is enforced, of Pods themselves, and tells client and audit log of the rest.
+fn judge(
+    attributes: &Attributes<'_>,
+    object: &dyn Object,
+    policy: &Policy,
+    is_pod: bool,
+    evaluate: impl Fn(Standard) -> Option<Violations>,
+) -> Result<(), Error> {
+    let would = |standard: Standard| {
+        let violations = evaluate(standard)?;
+        Some(format!("would violate PodSecurity \"{standard}\": {}", violations.details()))
+    };
+    if let Some(text) = would(policy.audit) {
+        attributes.annotations.add(VIOLATIONS, || text);
+    }
+    if is_pod {
+        attributes.annotations.add(ENFORCED, || policy.enforce.to_string());
+        if let Some(violations) = evaluate(policy.enforce) {
             let text = format!("violates PodSecurity \"{}\": {}", policy.enforce, violations.details());
             return Err(attributes.forbidden(object, text));
         }
-        if let Some(violations) = evaluate(policy.warn, metadata, spec) {
-            attributes.warn(format!("would violate PodSecurity \"{}\": {}", policy.warn, violations.details()));
-        }
-        Ok(())
+    }
+    would(policy.warn).into_iter().for_each(|text| attributes.warn(text));
+    Ok(())
+}
+
+/// Several problems in one line.
+fn aggregate(problems: &api::field::ErrorList) -> String {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [only] => only.clone(),
+        several => format!("[{}]", several.join(", ")),
     }
 }
 
@@ -101,10 +147,14 @@ async fn pods_in(attributes: &Attributes<'_>, namespace: &str) -> Result<Vec<Pod
     pods.filter_map(|pod| pod.map(|pod| pod.map(|pod| *pod)).transpose()).collect()
 }
 
-/// Whether a write of a Pod changes what the standards look at: containers come, or images change.
+/// Whether a write of a Pod changes what the standards look at: containers come, or images or seccomp profiles change.
 fn is_significant(attributes: &Attributes<'_>, object: &dyn Object) -> bool {
-    let pod = |object: &dyn Object| object.as_any().downcast_ref::<Pod>().and_then(|pod| pod.spec.clone());
+    let pod = |object: &dyn Object| object.as_any().downcast_ref::<Pod>().cloned();
     let (Some(new), Some(old)) = (pod(object), attributes.old.and_then(pod)) else { return true };
+    if seccomp(&new) != seccomp(&old) {
+        return true;
+    }
+    let (Some(new), Some(old)) = (new.spec, old.spec) else { return true };
     let images = |containers: &[Container]| -> Vec<Option<String>> {
         containers.iter().map(|container| container.image.clone()).collect()
     };
@@ -115,4 +165,11 @@ fn is_significant(attributes: &Attributes<'_>, object: &dyn Object) -> bool {
     images(&new.containers) != images(&old.containers)
         || init(&new.init_containers) != init(&old.init_containers)
         || !new.ephemeral_containers.iter().flatten().all(known)
+}
+
+/// What a Pod's annotations say of seccomp.
+fn seccomp(pod: &Pod) -> Vec<(&str, &str)> {
+    let annotations = pod.metadata.annotations.iter().flatten();
+    let of_seccomp = annotations.filter(|(name, _)| SECCOMP.iter().any(|prefix| name.starts_with(prefix)));
+    of_seccomp.map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

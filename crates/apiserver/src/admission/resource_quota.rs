@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::{Attributes, Operation, Plugin};
 use crate::api_server::Server;
+use crate::audit::Annotations;
 use crate::error::Error;
 use crate::identity::{MASTERS, UserInfo};
 use crate::registry::Kept;
@@ -180,6 +181,7 @@ fn update_used<'a>(
             user: &user,
             dry_run: false,
             warnings: &warnings,
+            annotations: Annotations::UNREAD,
         };
         let make = |present: &dyn Object| -> Result<Box<dyn Object>, Error> {
             let quota = present.as_any().downcast_ref::<ResourceQuota>();

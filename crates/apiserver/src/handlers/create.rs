@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use http::StatusCode;
 
 use super::options::{WriteOptions, write_context};
+use super::owner_references::{self, Moment};
 use super::{Target, decode, forms};
 use crate::body;
 use crate::error::Error;
@@ -25,6 +26,7 @@ pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response
     let warnings = Mutex::default();
     let gvk = *target.kept.resource.gvk();
     let mut object = decode::object(&body, format, gvk, options.field_validation, &warnings)?;
+    forms::warn(&warnings, owner_references::dedup(object.as_mut(), Moment::Sent));
     let context = write_context(&target, &request, options.dry_run, &warnings);
     decode::fit_namespace(object.as_mut(), context.namespace)?;
     Tracker::new(&target, &request, Part::Whole).track_new(object.as_mut());

@@ -194,6 +194,11 @@ pub fn table(
     Ok(table::write::table(columns, meta.json().as_bytes(), sources, include, headers, now).into())
 }
 
+/// Keeps something to tell the client on the side, if there is anything.
+pub fn warn(warnings: &Mutex<Vec<String>>, text: Option<String>) {
+    warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(text);
+}
+
 /// Tells the client things on the side, each once.
 pub fn add_warnings(response: &mut Response, warnings: &Mutex<Vec<String>>) {
     let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));

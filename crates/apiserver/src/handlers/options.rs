@@ -104,6 +104,7 @@ pub fn write_context<'a>(
         user: &request.user,
         dry_run,
         warnings,
+        annotations: &request.annotations,
     }
 }
 

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::options::{self, WriteOptions, write_context};
+use super::owner_references::{self, Moment};
 use super::{Target, decode, forms};
 use crate::authorization;
 use crate::body;
@@ -121,9 +122,10 @@ impl Patching<'_> {
                 metadata.remove(MANAGED_FIELDS);
             }
             let patched = patch.apply(tree, gvk).map_err(refusal)?;
-            self.warn(patched.warnings);
-            let mut object = patched.object;
+            let (mut object, mut warnings) = (patched.object, patched.warnings);
             object.set_defaults();
+            warnings.extend(owner_references::dedup(object.as_mut(), Moment::AfterAdmission));
+            self.warn(warnings);
             self.tracker.track_update(present, object.as_mut());
             self.fit(object)
         };

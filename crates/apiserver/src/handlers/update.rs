@@ -6,6 +6,7 @@ use api::Object;
 use http::StatusCode;
 
 use super::options::{WriteOptions, write_context};
+use super::owner_references::{self, Moment};
 use super::{Target, decode, forms};
 use crate::body;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub async fn update(target: Target<'_>, part: Part, mut request: Request) -> Res
     let warnings = Mutex::default();
     let gvk = *target.kept.resource.gvk();
     let mut object = decode::object(&body, format, gvk, options.field_validation, &warnings)?;
+    forms::warn(&warnings, owner_references::dedup(object.as_mut(), Moment::Sent));
     let context = write_context(&target, &request, options.dry_run, &warnings);
     decode::fit_name(object.as_ref(), &target.path.name)?;
     decode::fit_namespace(object.as_mut(), context.namespace)?;

@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::strategy::{Part, Preparation};
 use crate::admission::{self, Attributes, Charges, Operation};
 use crate::api_server::Server;
+use crate::audit::Annotations;
 use crate::error::{Conflict, Error};
 use crate::identity::UserInfo;
 use crate::watch_cache::Entry;
@@ -46,6 +47,8 @@ pub struct WriteContext<'a> {
     pub dry_run: bool,
     /// What the client will be told on the side.
     pub warnings: &'a Mutex<Vec<String>>,
+    /// What the audit log will be told on the side.
+    pub annotations: &'a Annotations,
 }
 
 /// Computes the object to store from the present one; may be called again when another write came in between.
@@ -104,6 +107,7 @@ impl WriteContext<'_> {
             dry_run: self.dry_run,
             charges,
             warnings: self.warnings,
+            annotations: self.annotations,
         }
     }
 

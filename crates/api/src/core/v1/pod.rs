@@ -25,7 +25,7 @@ pub use defaults::default_pod_spec;
 pub(crate) use defaults::default_selector;
 pub use image::image_tag;
 pub use qos::{QosClass, qos_class};
-pub use references::api_reference;
+pub use references::{api_reference, mirror_problem};
 pub(crate) use validation::{
     check_label, check_no_backsteps, network_volumes, require, require_label, validate_node_selector,
     validate_overhead, volumes,

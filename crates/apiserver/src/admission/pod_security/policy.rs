@@ -36,11 +36,13 @@ pub struct Standard {
     pub version: Version,
 }
 
-/// What a namespace asks for. Auditing is told by the audit log, not here.
+/// What a namespace asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// What Pods must keep to.
     pub enforce: Standard,
+    /// What is told to the audit log.
+    pub audit: Standard,
     /// What is told to those who write Pods and templates.
     pub warn: Standard,
 }
@@ -60,7 +62,8 @@ impl fmt::Display for Standard {
 }
 
 impl Standard {
-    const PRIVILEGED: Self = Self { level: Level::Privileged, version: Version::Latest };
+    /// Everything is allowed.
+    pub const PRIVILEGED: Self = Self { level: Level::Privileged, version: Version::Latest };
 
     /// Whether Pods that kept to `before` may break this.
     pub fn is_stricter_than(self, before: Self) -> bool {
@@ -92,12 +95,13 @@ impl Policy {
             found
         };
         if labels.is_none_or(|labels| !labels.keys().any(|key| key.starts_with(PREFIX))) {
-            return (Self { enforce: Standard::PRIVILEGED, warn: Standard::PRIVILEGED }, ErrorList::new());
+            let all = Standard::PRIVILEGED;
+            return (Self { enforce: all, audit: all, warn: all }, ErrorList::new());
         }
         let enforce = standard("enforce", Level::Restricted);
-        standard("audit", Level::Privileged);
+        let audit = standard("audit", Level::Privileged);
         let warn = standard("warn", Level::Privileged);
-        (Self { enforce, warn }, problems)
+        (Self { enforce, audit, warn }, problems)
     }
 }
 

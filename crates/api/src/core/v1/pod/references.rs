@@ -4,6 +4,19 @@ use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, Pod, PodSpec, Volume, Vo
 
 use super::spec_of;
 
+/// Why a Pod that mirrors one of a node's files may not refer to this, if it does.
+pub fn mirror_problem(pod: &Pod) -> Option<&'static str> {
+    let spec = spec_of(pod);
+    if spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty()) {
+        return Some("a mirror pod may not reference service accounts");
+    }
+    if refers_to_secrets(spec) {
+        return Some("a mirror pod may not reference secrets");
+    }
+    let has_token = projections(spec).any(|source| source.service_account_token.is_some());
+    has_token.then_some("a mirror pod may not use ServiceAccountToken volume projections")
+}
+
 /// The first kind of API object that a Pod refers to, by its plural and, where that is not obvious, by which way.
 pub fn api_reference(pod: &Pod) -> Option<&'static str> {
     let spec = spec_of(pod);

@@ -12,6 +12,7 @@ use api::networking::v1::service_cidr;
 
 use super::families::{IPV4, IPV6};
 use crate::api_server::Server;
+use crate::audit::Annotations;
 use crate::error::Error;
 use crate::identity::{MASTERS, UserInfo};
 use crate::registry::store::{DeleteOptions, WriteContext};
@@ -149,7 +150,8 @@ impl ClusterIps<'_> {
 
     fn context<'s>(&'s self, user: &'s UserInfo, warnings: &'s Mutex<Vec<String>>) -> Result<WriteContext<'s>, Error> {
         let kept = self.kept()?;
-        Ok(WriteContext { server: self.0, kept, namespace: "", subresource: "", user, dry_run: false, warnings })
+        let (server, annotations) = (self.0, Annotations::UNREAD);
+        Ok(WriteContext { server, kept, namespace: "", subresource: "", user, dry_run: false, warnings, annotations })
     }
 }
 

@@ -8,6 +8,38 @@ fn check(spec: Value, expected: &[&str]) {
 }
 
 #[test]
+fn what_cannot_have_been_meant_is_warned_of() {
+    check(
+        json!({"containers": [], "terminationGracePeriodSeconds": -1}),
+        &["spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"],
+    );
+    let term = json!({"topologyKey": "z"});
+    let preferred = json!([{"weight": 1, "podAffinityTerm": term}]);
+    check(
+        json!({"containers": [], "affinity": {
+            "podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]},
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}),
+        &[
+            "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector: a null \
+             labelSelector results in matching no pod",
+            "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.\
+             labelSelector: a null labelSelector results in matching no pod",
+        ],
+    );
+    check(
+        json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "protocol": "TCP", "hostIP": "10.0.0.1"}]}]}),
+        &["spec.containers[0].ports[0]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:80 Protocol:TCP \
+           HostIP:10.0.0.1}"],
+    );
+    let claim = json!({"spec": {"accessModes": [], "resources": {"requests": {"storage": "200m"}}}});
+    check(
+        json!({"containers": [], "volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": claim}}]}),
+        &["spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: fractional byte value \
+           \"200m\" is invalid, must be an integer"],
+    );
+}
+
+#[test]
 fn suspicious_pods_are_warned_of() {
     let containers = |container: Value| json!({"containers": [container]});
     check(containers(json!({"name": "c"})), &[]);
