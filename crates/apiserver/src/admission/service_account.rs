@@ -1,7 +1,5 @@
 //! Every Pod runs as a ServiceAccount that exists, and gets its token unless it does not want it.
 
-use std::collections::BTreeMap;
-
 use api::Object;
 use api::core::v1::pod::{MIRROR_ANNOTATION, mirror_problem};
 use api::k8s_openapi::api::core::v1::{
@@ -31,31 +29,28 @@ impl Plugin for ServiceAccountAdmission {
             return Ok(());
         }
         let Some(pod) = object.as_any_mut().downcast_mut::<Pod>() else { return Ok(()) };
-        // A mirror stays what its node made of it.
-        let Some(spec) = pod.spec.as_mut().filter(|_| !is_marked_as_mirror(pod.metadata.annotations.as_ref())) else {
-            return Ok(());
-        };
+        if is_mirror(pod) {
+            // It stays what its node made of it.
+            return mirror_problem(pod).map_or(Ok(()), |reason| Err(attributes.forbidden(pod, reason)));
+        }
+        let Some(spec) = &mut pod.spec else { return Ok(()) };
         let name = spec.service_account_name.clone().filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned());
         spec.service_account_name = Some(name.clone());
         spec.service_account = Some(name.clone());
-        let account = account_of(attributes, &name).await?.map_err(|reason| attributes.forbidden(pod, reason))?;
+        let account = account_of(attributes, pod, &name).await?;
         let spec = pod.spec.get_or_insert_default();
         apply(spec, &account, || platform::random::name_suffix(attributes.server.random.as_ref(), 5));
-        Ok(())
+        let refusal = secrets::is_limited(&account).then(|| secrets::refusal(&account, spec)).flatten();
+        refusal.map_or(Ok(()), |reason| Err(attributes.forbidden(pod, reason)))
     }
 
+    /// Nothing changes what a new Pod refers to after its account was asked. Debug containers come later.
     async fn validate(&self, attributes: &Attributes<'_>, object: &dyn Object) -> Result<(), Error> {
+        if attributes.operation != Operation::Update || !attributes.is("pods", "ephemeralcontainers") {
+            return Ok(());
+        }
         let Some(pod) = object.as_any().downcast_ref::<Pod>() else { return Ok(()) };
-        let judge = match (attributes.operation, attributes.subresource) {
-            (Operation::Create, "") if is_mirror(pod) => {
-                let problem = mirror_problem(pod);
-                return problem.map_or(Ok(()), |reason| Err(attributes.forbidden(pod, reason)));
-            }
-            (Operation::Create, "") => secrets::refusal,
-            (Operation::Update, "ephemeralcontainers") => secrets::debug_refusal,
-            _ => return Ok(()),
-        };
         let spec = pod.spec.as_ref();
         let name = spec.and_then(|spec| spec.service_account_name.as_deref()).filter(|name| !name.is_empty());
         let (Some(spec), Some(name)) = (spec, name) else {
@@ -63,30 +58,25 @@ impl Plugin for ServiceAccountAdmission {
             let reason = format!("no service account specified for pod {}/{name}", attributes.namespace);
             return Err(attributes.forbidden(pod, reason));
         };
-        let account = account_of(attributes, name).await?.map_err(|reason| attributes.forbidden(pod, reason))?;
-        match secrets::is_limited(&account).then(|| judge(&account, spec)).flatten() {
-            Some(reason) => Err(attributes.forbidden(pod, reason)),
-            None => Ok(()),
-        }
+        let account = account_of(attributes, pod, name).await?;
+        let refusal = secrets::is_limited(&account).then(|| secrets::debug_refusal(&account, spec)).flatten();
+        refusal.map_or(Ok(()), |reason| Err(attributes.forbidden(pod, reason)))
     }
 }
 
-/// The account of a Pod, or why there is none.
-async fn account_of(attributes: &Attributes<'_>, name: &str) -> Result<Result<ServiceAccount, String>, Error> {
+/// The account of a Pod.
+async fn account_of(attributes: &Attributes<'_>, pod: &Pod, name: &str) -> Result<ServiceAccount, Error> {
     let namespace = attributes.namespace;
     let found = attributes.server.typed::<ServiceAccount>("serviceaccounts", namespace, name).await?;
-    Ok(found.ok_or_else(|| {
-        format!("error looking up service account {namespace}/{name}: serviceaccount \"{name}\" not found")
-    }))
+    found.ok_or_else(|| {
+        let missing = format!("serviceaccount \"{name}\" not found");
+        attributes.forbidden(pod, format!("error looking up service account {namespace}/{name}: {missing}"))
+    })
 }
 
 /// Whether a Pod mirrors one that a kubelet runs from a file.
 pub(super) fn is_mirror(pod: &Pod) -> bool {
-    is_marked_as_mirror(pod.metadata.annotations.as_ref())
-}
-
-fn is_marked_as_mirror(annotations: Option<&BTreeMap<String, String>>) -> bool {
-    annotations.is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION))
+    pod.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION))
 }
 
 /// Gives a Pod what comes with its account.
