@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         mirrors_need_nothing_of_the_cluster,
         pods_say_where_their_node_stands,
         what_is_hardly_meant_is_warned_of,
+        service_ranges_stay_while_they_have_addresses,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -320,5 +321,29 @@ fn what_is_hardly_meant_is_warned_of(cluster: &Cluster) -> Result<()> {
                  "ports": [{"port": 1}]}}))?;
     ensure!(text.contains("Warning: spec.SessionAffinity is ignored for headless services"), "{text}");
     ensure!(text.contains("\"PreferClose\" is deprecated; use \"PreferSameZone\""), "{text}");
+    Ok(())
+}
+
+fn service_ranges_stay_while_they_have_addresses(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("ranges")?;
+    // Last by name, so that nobody else gets addresses of it.
+    let range = format!("servicecidr/zz-{}", kubectl.namespace());
+    let manifest = json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": range.trim_start_matches("servicecidr/")}, "spec": {"cidrs": ["192.0.2.0/28"]}});
+    create(&kubectl, &manifest.to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Ready", &range, "--timeout=20s"])?;
+    let finalizers = kubectl.value(&range, "/metadata/finalizers")?;
+    ensure!(finalizers == json!(["networking.k8s.io/service-cidr-finalizer"]), "{finalizers}");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+        "spec": {"clusterIP": "192.0.2.5", "ports": [{"port": 1}]}});
+    create(&kubectl, &service.to_string())?;
+    let parent = kubectl.text("ipaddress/192.0.2.5", "/spec/parentRef/name")?;
+    ensure!(parent == "s", "{parent}");
+    kubectl.ok(&["delete", &range, "--wait=false"])?;
+    kubectl.wait_value(&range, "/status/conditions/0/reason", SOON, |reason| reason == "Terminating")?;
+    kubectl.ok(&["delete", "service", "s"])?;
+    kubectl.ok(&["wait", "--for=delete", &range, "--timeout=40s"])?;
+    let text = kubectl.fails_with_input(&["create", "-f", "-"], service.to_string().as_bytes())?;
+    ensure!(text.contains("is not in the valid range") || text.contains("does not match the current range"), "{text}");
     Ok(())
 }

@@ -36,6 +36,7 @@ mod root_ca;
 mod runtime;
 mod service_account;
 mod service_account_tokens;
+mod service_cidr;
 mod stateful_set;
 mod taint_eviction;
 mod template_hash;
@@ -144,6 +145,7 @@ pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     ttl_after_finished::start(&mut controllers);
     resource_quota::start(&mut controllers);
     certificates::start(&mut controllers, config.authority, &config.random);
+    service_cidr::start(&mut controllers);
     garbage_collector::start(&mut controllers);
     controllers.run().await;
 }

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{
     ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -27,6 +28,7 @@ use crate::ownership::controller_uid;
 pub use crate::pod_facts::{EphemeralClaim, PodFacts};
 use crate::root_ca::CONFIG_MAP_NAME;
 use crate::service_account_tokens::{self, TokenSecret};
+use crate::service_cidr::{ClusterAddress, MANAGED_BY_ALLOCATOR};
 
 /// The namespace of the nodes' heartbeats.
 const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -97,6 +99,9 @@ pub struct Watches {
     pub stateful_set_index: OwnedIndex<StatefulSet>,
     pub revisions: Reflector<ControllerRevision>,
     pub revision_index: OwnedIndex<ControllerRevision>,
+    pub service_cidrs: Reflector<ServiceCIDR>,
+    /// The addresses of Services.
+    pub cluster_addresses: Reflector<IPAddress, ClusterAddress>,
 }
 
 /// Pods by what else leads to them.
@@ -221,6 +226,9 @@ impl Watches {
             cluster_roles: Reflector::new(Api::all(client.clone())),
             quotas: Reflector::new(Api::all(client.clone())),
             signing_requests: Reflector::new(Api::all(client.clone())),
+            service_cidrs: Reflector::new(Api::all(client.clone())),
+            cluster_addresses: Reflector::projecting(Api::all(client.clone()), ClusterAddress::of)
+                .with_config(watcher::Config::default().labels(MANAGED_BY_ALLOCATOR)),
         }
     }
 
@@ -253,6 +261,8 @@ impl Watches {
             watch(self.cron_jobs, cancel),
             watch(self.quotas, cancel),
             watch(self.signing_requests, cancel),
+            watch(self.service_cidrs, cancel),
+            watch(self.cluster_addresses, cancel),
         ];
         join_all(all).await;
     }

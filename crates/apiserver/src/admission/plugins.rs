@@ -59,6 +59,21 @@ const ELSEWHERE: &[&str] = &[
     "ValidatingAdmissionWebhook",
 ];
 
+/// Plugins of upstream that are off there unless enabled, and that nobody can enable here.
+const NEVER_ON: &[&str] = &[
+    "AlwaysAdmit",
+    "AlwaysDeny",
+    "DenyServiceExternalIPs",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
+    "ImagePolicyWebhook",
+    "LimitPodHardAntiAffinityTopology",
+    "NamespaceAutoProvision",
+    "NamespaceExists",
+    "PodNodeSelector",
+    "PodTolerationRestriction",
+];
+
 /// The plugins that take part, in their order.
 #[derive(Clone)]
 pub struct Plugins(Vec<(&'static str, &'static dyn Plugin)>);
@@ -86,6 +101,9 @@ impl Plugins {
                 return Err(format!("{flag} plugin {unknown:?} is unknown"));
             }
         }
+        if let Some(off) = enable.iter().find(|name| NEVER_ON.contains(&name.as_str())) {
+            return Err(format!("enable-admission-plugins plugin {off:?} is not part of isopod"));
+        }
         if let Some(both) = enable.iter().find(|name| disable.contains(name)) {
             return Err(format!("[{both}] in enable-admission-plugins and disable-admission-plugins overlapped"));
         }
@@ -112,7 +130,9 @@ impl Plugins {
 }
 
 fn is_known(name: &str) -> bool {
-    ELSEWHERE.contains(&name) || ALL.iter().any(|(known, by_default, _)| *known == name && *by_default != Fixed)
+    ELSEWHERE.contains(&name)
+        || NEVER_ON.contains(&name)
+        || ALL.iter().any(|(known, by_default, _)| *known == name && *by_default != Fixed)
 }
 
 #[cfg(test)]
@@ -137,6 +157,9 @@ mod tests {
         let unknown = "disable-admission-plugins plugin \"Limits\" is unknown";
         assert_eq!(choose(&[], &["Limits"]), Err(unknown.to_owned()));
         assert!(choose(&["RoleEscalation"], &[]).is_err());
+        assert!(choose(&[], &["EventRateLimit"]).is_ok());
+        let never = "enable-admission-plugins plugin \"EventRateLimit\" is not part of isopod";
+        assert_eq!(choose(&["EventRateLimit"], &[]), Err(never.to_owned()));
         let both = "[Priority] in enable-admission-plugins and disable-admission-plugins overlapped";
         assert_eq!(choose(&["Priority"], &["Priority"]), Err(both.to_owned()));
     }

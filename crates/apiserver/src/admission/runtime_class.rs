@@ -8,6 +8,10 @@ use async_trait::async_trait;
 use super::{Attributes, Operation, Plugin};
 use crate::error::Error;
 
+mod tolerations;
+
+use tolerations::merge;
+
 const MISMATCH: &str = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
 const UNFOUNDED: &str = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
 
@@ -63,11 +67,9 @@ fn set_scheduling(spec: &mut PodSpec, class: &Class) -> Result<(), String> {
         }
         selector.insert(key.clone(), value.clone());
     }
-    for toleration in scheduling.tolerations.iter().flatten() {
-        let tolerations = spec.tolerations.get_or_insert_default();
-        if !tolerations.contains(toleration) {
-            tolerations.push(toleration.clone());
-        }
+    if let Some(more) = scheduling.tolerations.as_ref().filter(|more| !more.is_empty()) {
+        let all = spec.tolerations.iter().flatten().chain(more).cloned().collect::<Vec<_>>();
+        spec.tolerations = Some(merge(&all));
     }
     Ok(())
 }
