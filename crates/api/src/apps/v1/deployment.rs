@@ -72,7 +72,10 @@ impl Kind for Deployment {
         warnings
     }
 
-    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+    fn update_warnings(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation == old.metadata.generation {
+            return Vec::new();
+        }
         self.spec.iter().flat_map(|spec| template::warnings(&spec.template, &SPEC.child("template"))).collect()
     }
 }

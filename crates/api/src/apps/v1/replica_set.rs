@@ -54,7 +54,10 @@ impl Kind for ReplicaSet {
         warnings
     }
 
-    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+    fn update_warnings(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation == old.metadata.generation {
+            return Vec::new();
+        }
         let pods = self.spec.iter().filter_map(|spec| spec.template.as_ref());
         pods.flat_map(|pods| template::warnings(pods, &SPEC.child("template"))).collect()
     }

@@ -5,8 +5,9 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume};
 
+use crate::core::v1::persistent_volume_claim::warn_of_claim_spec;
 use crate::core::v1::pod::template;
-use crate::field::ErrorList;
+use crate::field::{ErrorList, Path};
 use crate::meta::{Scope, text, validate_meta, validate_meta_update};
 use crate::names;
 use crate::object::Kind;
@@ -64,14 +65,36 @@ impl Kind for StatefulSet {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let path = crate::field::Path::new("spec");
+        let path = Path::new("spec");
         let Some(spec) = &self.spec else { return Vec::new() };
         let mut warnings = template::warnings(&spec.template, &path.child("template"));
-        if spec.revision_history_limit.is_some_and(|limit| limit < 0) {
-            let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
-            warnings.push(format!("{}: {text}", path.child("revisionHistoryLimit")));
-        }
+        warn_of_the_rest(spec, &mut warnings);
         warnings
+    }
+
+    fn update_warnings(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation != old.metadata.generation {
+            return self.warnings();
+        }
+        let mut warnings = Vec::new();
+        self.spec.iter().for_each(|spec| warn_of_the_rest(spec, &mut warnings));
+        warnings
+    }
+}
+
+/// Warns of what is not the template of Pods.
+fn warn_of_the_rest(spec: &StatefulSetSpec, warnings: &mut Vec<String>) {
+    let root = Path::new("spec");
+    if spec.revision_history_limit.is_some_and(|limit| limit < 0) {
+        let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        warnings.push(format!("{}: {text}", root.child("revisionHistoryLimit")));
+    }
+    let list_path = root.child("volumeClaimTemplates");
+    for (position, template) in spec.volume_claim_templates.iter().flatten().enumerate() {
+        if let Some(claim) = &template.spec {
+            // Upstream names the field as Go does.
+            warn_of_claim_spec(claim, &list_path.index(position).child("Spec"), warnings);
+        }
     }
 }
 

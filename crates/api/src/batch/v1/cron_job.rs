@@ -70,7 +70,10 @@ impl Kind for CronJob {
         warnings
     }
 
-    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+    fn update_warnings(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation == old.metadata.generation {
+            return Vec::new();
+        }
         let template_path = SPEC.child("jobTemplate");
         let spec = self.spec.job_template.spec.iter();
         spec.flat_map(|spec| job::spec_warnings(spec, &template_path.child("spec"))).collect()

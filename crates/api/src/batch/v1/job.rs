@@ -80,7 +80,10 @@ impl Kind for Job {
         warnings
     }
 
-    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+    fn update_warnings(&self, old: &Self) -> Vec<String> {
+        if self.metadata.generation == old.metadata.generation {
+            return Vec::new();
+        }
         self.spec.iter().flat_map(|spec| spec_warnings(spec, &Path::new("spec"))).collect()
     }
 }

@@ -29,4 +29,14 @@ impl Kind for Node {
     fn validate_status_update(&self, old: &Self) -> ErrorList {
         Kind::validate_update(self, old)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        let Some(spec) = &self.spec else { return Vec::new() };
+        let id = spec.external_id.as_deref().is_some_and(|id| !id.is_empty());
+        let gone = [
+            (spec.config_source.is_some(), "spec.configSource: the feature is removed"),
+            (id, "spec.externalID: this field is deprecated, and is unused by Kubernetes"),
+        ];
+        gone.into_iter().filter(|(used, _)| *used).map(|(_, text)| text.to_owned()).collect()
+    }
 }

@@ -69,6 +69,11 @@ impl Kind for Pod {
     fn warnings(&self) -> Vec<String> {
         warnings::warnings(&self.metadata, spec_of(self), &Path::ROOT)
     }
+
+    /// People seldom change Pods, and nodes often do.
+    fn update_warnings(&self, _old: &Self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Whether a Pod has ended for good.

@@ -57,3 +57,21 @@ fn only_a_few_fields_change() {
             .starts_with("spec: Forbidden: updates to statefulset spec for fields other than 'replicas'")
     );
 }
+
+#[test]
+fn templates_are_warned_of_when_they_may_have_changed() {
+    let set = |generation: i64| -> StatefulSet {
+        let claim = json!({"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": "100m"}}}});
+        serde_json::from_value(json!({"metadata": {"generation": generation}, "spec": {
+            "selector": {}, "serviceName": "s", "volumeClaimTemplates": [claim],
+            "template": {"spec": {"containers": [], "nodeSelector": {"beta.kubernetes.io/os": "linux"}}}}}))
+        .unwrap()
+    };
+    let claim = "spec.volumeClaimTemplates[0].Spec.resources.requests[storage]: fractional byte value \"100m\" is \
+                 invalid, must be an integer";
+    let label = "spec.template.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \
+                 \"kubernetes.io/os\" instead";
+    assert_eq!(Kind::warnings(&set(1)), [label, claim]);
+    assert_eq!(Kind::update_warnings(&set(2), &set(1)), [label, claim]);
+    assert_eq!(Kind::update_warnings(&set(1), &set(1)), [claim]);
+}

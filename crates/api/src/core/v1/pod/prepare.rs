@@ -14,7 +14,8 @@ use super::is_sidecar;
 #[cfg(test)]
 mod tests;
 
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+/// The annotations that once named the AppArmor profiles of containers.
+pub(super) const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Copies AppArmor profiles from their old annotations to the fields of containers without one. Returns warnings for
 /// the annotations that mattered.

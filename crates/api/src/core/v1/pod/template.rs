@@ -68,7 +68,10 @@ pub fn validate_shared_volumes(volumes: Option<&Vec<Volume>>, path: &Path<'_>, e
 /// What in a template at `path` is fine but hardly meant.
 pub fn warnings(template: &PodTemplateSpec, path: &Path<'_>) -> Vec<String> {
     let none = ObjectMeta::default();
-    warnings::warnings(template.metadata.as_ref().unwrap_or(&none), spec_of(template), path)
+    let (meta, spec) = (template.metadata.as_ref().unwrap_or(&none), spec_of(template));
+    let mut texts = warnings::warnings(meta, spec, path);
+    warnings::warn_of_app_armor(meta, spec, path, &mut texts);
+    texts
 }
 
 /// A name that becomes part of the names of Pods, which become host names.

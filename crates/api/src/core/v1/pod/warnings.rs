@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use k8s_openapi::api::core::v1::{ContainerPort, PodAffinityTerm, PodSpec, Volume, WeightedPodAffinityTerm};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::prepare::APP_ARMOR;
 use super::{ContainerRef, containers_of};
 use crate::core::v1::deprecated_labels::{deprecation, warn_of_term};
 use crate::core::v1::persistent_volume_claim::warn_of_claim_spec;
@@ -155,6 +156,24 @@ fn warn_of_seccomp(meta: &ObjectMeta, spec: &PodSpec, path: &Path<'_>, warnings:
     for (_, container) in containers_of(spec) {
         let has_field = container.security_context.is_some_and(|context| context.seccomp_profile.is_some());
         warn(&format!("container.seccomp.security.alpha.kubernetes.io/{}", container.name), has_field);
+    }
+}
+
+/// Warns of profiles in the annotations of a template. Those of a Pod itself become fields, and are told of then.
+pub(super) fn warn_of_app_armor(meta: &ObjectMeta, spec: &PodSpec, place: &Path<'_>, warnings: &mut Vec<String>) {
+    let Some(annotations) = &meta.annotations else { return };
+    if spec.security_context.as_ref().is_some_and(|context| context.app_armor_profile.is_some()) {
+        return;
+    }
+    let path = place.child("metadata");
+    let path = path.child("annotations");
+    for (_, container) in containers_of(spec) {
+        let has_field = container.security_context.is_some_and(|context| context.app_armor_profile.is_some());
+        let key = format!("{APP_ARMOR}{}", container.name);
+        if !has_field && annotations.contains_key(&key) {
+            let text = "deprecated since v1.30; use the \"appArmorProfile\" field instead";
+            warnings.push(format!("{}: {text}", path.key(&key)));
+        }
     }
 }
 
