@@ -86,13 +86,8 @@ impl Reconcile for QuotaController {
     const NAME: &'static str = "ResourceQuota";
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Next, Error> {
-        if self.quotas.get(key).is_none() {
-            return Ok(Next::OnWakeUp);
-        }
+        let Some(quota) = self.quotas.get(key) else { return Ok(Next::OnWakeUp) };
         let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &key.namespace);
-        let Some(quota) = quotas.get_opt(&key.name).await.map_err(Error::during("reading a quota"))? else {
-            return Ok(Next::OnWakeUp);
-        };
         // Answered when nothing is charged without being stored, which a list would not show.
         let settled = quotas.replace_status(&key.name, &PostParams::default(), &quota).await;
         let quota = settled.map_err(Error::during("waiting for what a quota is charged"))?;
