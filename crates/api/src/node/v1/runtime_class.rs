@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::node::v1::{RuntimeClass, Scheduling};
 
+use crate::core::v1::deprecated_labels::deprecation;
 use crate::core::v1::pod::validate_overhead;
 use crate::core::v1::resource_list;
 use crate::core::v1::taints::validate_tolerations;
-use crate::core::v1::deprecated_labels::deprecation;
 use crate::field::{ErrorList, Path, extend_invalid, invalid, required};
 use crate::labels::validate_labels;
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};

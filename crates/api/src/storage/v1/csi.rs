@@ -7,10 +7,10 @@ use k8s_openapi::api::storage::v1::{
 };
 use serde::Serialize;
 
+use crate::core::v1::deprecated_labels::deprecation;
 use crate::core::v1::persistent_volume::validate_inline_volume;
 use crate::core::v1::pod::volumes::check_driver_name;
 use crate::core::v1::resource_list::canonicalize_one;
-use crate::core::v1::deprecated_labels::deprecation;
 use crate::field::{
     ErrorList, Json, Path, check_not_negative, duplicate, extend_invalid, forbidden, invalid, not_supported, required,
     too_long,
