@@ -135,11 +135,17 @@ impl Rebased {
     fn error(&self, error: Error) -> Error {
         match error {
             Error::Conflict { current } => Error::Conflict { current: current.map(|item| self.key_value(item)) },
-            Error::Compacted { requested, oldest } => {
-                Error::Compacted { requested: self.out(requested), oldest: self.out(oldest) }
-            }
-            error => error,
+            error => compacted(error, self.base),
         }
+    }
+}
+
+/// What was compacted, by revisions since `base`.
+fn compacted(error: Error, base: u64) -> Error {
+    let out = |revision: Revision| Revision(revision.0 - base);
+    match error {
+        Error::Compacted { requested, oldest } => Error::Compacted { requested: out(requested), oldest: out(oldest) },
+        error => error,
     }
 }
 
@@ -173,7 +179,7 @@ impl Store for Rebased {
         let base = self.base;
         let rebased = move |revision: Revision| Revision(revision.0 - base);
         let notices = watch.map_err(|error| self.error(error))?.map(move |notice| {
-            Ok(match notice? {
+            Ok(match notice.map_err(|error| compacted(error, base))? {
                 Notice::Commit(event) => Notice::Commit(Event {
                     key: event.key[PREFIX.len()..].into(),
                     value: event.value,

@@ -102,11 +102,21 @@ impl Watch {
             self.pause = LONGEST_PAUSE;
             return Ok(());
         }
+        if let Some(change) = response.events.iter().find(|event| lacks_its_past(event)) {
+            let oldest = change.kv.as_ref().map_or(self.told, |kv| unsigned(kv.mod_revision));
+            return Err(Error::Compacted { requested: self.told, oldest });
+        }
         let (told, notices) = notices(&self.prefix, self.told, response.events);
         self.told = told;
         self.arrived.extend(notices);
         Ok(())
     }
+}
+
+/// Whether a change tells not what was there before it, because a compaction in between took that away.
+fn lacks_its_past(event: &WatchEvent) -> bool {
+    let replaces = event.kv.as_ref().is_some_and(|kv| event.kind == WatchEvent::DELETE || kv.version > 1);
+    replaces && event.prev_kv.is_none()
 }
 
 /// What etcd's events come to for the watch of a prefix that was told everything up to `told`.
@@ -165,6 +175,17 @@ mod tests {
         assert_eq!(told(vec![put(4), put(5)]), (5, "4 /a/1, 5 /a/1".to_owned()));
         assert_eq!(told(vec![other(4), other(5)]), (5, "5".to_owned()));
         assert_eq!(told(vec![other(4), put(5), other(6)]), (6, "5 /a/1, 6".to_owned()));
+    }
+
+    #[test]
+    fn changes_of_what_a_compaction_took_away_are_told_from_creations() {
+        let second = KeyValue { version: 2, ..kv("/a", 7) };
+        let change = |kind, kv, prev_kv| lacks_its_past(&WatchEvent { kind, kv: Some(kv), prev_kv });
+        assert!(!change(0, kv("/a", 7), None));
+        assert!(change(0, second.clone(), None));
+        assert!(!change(0, second, Some(kv("/a", 4))));
+        assert!(change(WatchEvent::DELETE, kv("/a", 7), None));
+        assert!(!change(WatchEvent::DELETE, kv("/a", 7), Some(kv("/a", 4))));
     }
 
     #[test]
