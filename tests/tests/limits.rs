@@ -84,12 +84,14 @@ fn default_levels_and_schemas_are_kept(server: &Server) -> Result<()> {
         let patch = format!("{{\"spec\":{{\"matchingPrecedence\":{value}}}}}");
         kubectl.ok(&["patch", "flowschema", schema, "--type=merge", "-p", &patch])
     };
-    change("probes", 3)?;
-    kubectl.wait_value("flowschema/probes", precedence, SOON, |value| *value == 2)?;
+    // Not one that the other cases' requests come by.
+    let schema = "flowschema/kube-controller-manager";
+    change("kube-controller-manager", 801)?;
+    kubectl.wait_value(schema, precedence, SOON, |value| *value == 800)?;
     kubectl.ok(&["annotate", "--overwrite", "flowschema/kube-scheduler", "apf.kubernetes.io/autoupdate-spec=false"])?;
     change("kube-scheduler", 799)?;
-    kubectl.ok(&["delete", "flowschema", "probes"])?;
-    kubectl.ok(&["wait", "--for=create", "flowschema/probes", "--timeout=30s"])?;
+    kubectl.ok(&["delete", schema])?;
+    kubectl.ok(&["wait", "--for=create", schema, "--timeout=30s"])?;
     ensure!(kubectl.value("flowschema/kube-scheduler", precedence)? == 799, "it was taken over");
     Ok(())
 }
