@@ -68,16 +68,18 @@ impl Kind for Deployment {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = template::name_warnings(&self.metadata);
-        warnings.extend(self.update_warnings(self));
+        warnings.extend(template_warnings(self));
         warnings
     }
 
     fn update_warnings(&self, old: &Self) -> Vec<String> {
-        if self.metadata.generation == old.metadata.generation {
-            return Vec::new();
-        }
-        self.spec.iter().flat_map(|spec| template::warnings(&spec.template, &SPEC.child("template"))).collect()
+        if self.metadata.generation == old.metadata.generation { Vec::new() } else { template_warnings(self) }
     }
+}
+
+/// What in the template is fine but hardly meant.
+fn template_warnings(object: &Deployment) -> Vec<String> {
+    object.spec.iter().flat_map(|spec| template::warnings(&spec.template, &SPEC.child("template"))).collect()
 }
 
 fn default_strategy(strategy: &mut DeploymentStrategy) {

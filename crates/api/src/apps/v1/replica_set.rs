@@ -50,17 +50,19 @@ impl Kind for ReplicaSet {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = template::name_warnings(&self.metadata);
-        warnings.extend(self.update_warnings(self));
+        warnings.extend(template_warnings(self));
         warnings
     }
 
     fn update_warnings(&self, old: &Self) -> Vec<String> {
-        if self.metadata.generation == old.metadata.generation {
-            return Vec::new();
-        }
-        let pods = self.spec.iter().filter_map(|spec| spec.template.as_ref());
-        pods.flat_map(|pods| template::warnings(pods, &SPEC.child("template"))).collect()
+        if self.metadata.generation == old.metadata.generation { Vec::new() } else { template_warnings(self) }
     }
+}
+
+/// What in the template is fine but hardly meant.
+fn template_warnings(object: &ReplicaSet) -> Vec<String> {
+    let pods = object.spec.iter().filter_map(|spec| spec.template.as_ref());
+    pods.flat_map(|pods| template::warnings(pods, &SPEC.child("template"))).collect()
 }
 
 fn validate_spec(set: &ReplicaSet, errors: &mut ErrorList) {

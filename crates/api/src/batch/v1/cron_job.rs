@@ -66,18 +66,20 @@ impl Kind for CronJob {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = template::name_warnings(&self.metadata);
-        warnings.extend(self.update_warnings(self));
+        warnings.extend(template_warnings(self));
         warnings
     }
 
     fn update_warnings(&self, old: &Self) -> Vec<String> {
-        if self.metadata.generation == old.metadata.generation {
-            return Vec::new();
-        }
-        let template_path = SPEC.child("jobTemplate");
-        let spec = self.spec.job_template.spec.iter();
-        spec.flat_map(|spec| job::spec_warnings(spec, &template_path.child("spec"))).collect()
+        if self.metadata.generation == old.metadata.generation { Vec::new() } else { template_warnings(self) }
     }
+}
+
+/// What in the template is fine but hardly meant.
+fn template_warnings(object: &CronJob) -> Vec<String> {
+    let template_path = SPEC.child("jobTemplate");
+    let spec = object.spec.job_template.spec.iter();
+    spec.flat_map(|spec| job::spec_warnings(spec, &template_path.child("spec"))).collect()
 }
 
 fn validate_spec(spec: &CronJobSpec, old: Option<&CronJobSpec>) -> ErrorList {

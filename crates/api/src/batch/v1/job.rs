@@ -76,16 +76,18 @@ impl Kind for Job {
 
     fn warnings(&self) -> Vec<String> {
         let mut warnings = template::name_warnings(&self.metadata);
-        warnings.extend(self.update_warnings(self));
+        warnings.extend(template_warnings(self));
         warnings
     }
 
     fn update_warnings(&self, old: &Self) -> Vec<String> {
-        if self.metadata.generation == old.metadata.generation {
-            return Vec::new();
-        }
-        self.spec.iter().flat_map(|spec| spec_warnings(spec, &Path::new("spec"))).collect()
+        if self.metadata.generation == old.metadata.generation { Vec::new() } else { template_warnings(self) }
     }
+}
+
+/// What in the template is fine but hardly meant.
+fn template_warnings(object: &Job) -> Vec<String> {
+    object.spec.iter().flat_map(|spec| spec_warnings(spec, &Path::new("spec"))).collect()
 }
 
 /// Defaults of a Job's spec wherever it stands.

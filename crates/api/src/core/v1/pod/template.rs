@@ -89,9 +89,36 @@ pub fn name_warnings(meta: &ObjectMeta) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::Metadata as _;
+    use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+    use k8s_openapi::api::batch::v1::{CronJob, Job};
+    use k8s_openapi::api::core::v1::ReplicationController;
+    use serde::de::DeserializeOwned;
     use serde_json::json;
 
     use super::*;
+    use crate::Kind;
+
+    #[test]
+    fn owners_warn_of_their_template_when_they_are_new_or_changed() {
+        fn check<K: Kind + DeserializeOwned>(spec: &serde_json::Value) {
+            let object: K = serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": spec})).unwrap();
+            let mut changed = object.clone();
+            changed.metadata_mut().generation = Some(2);
+            assert_eq!(object.warnings().len(), 1, "{}", K::KIND);
+            assert_eq!(changed.update_warnings(&object), object.warnings(), "{}", K::KIND);
+            assert_eq!(object.update_warnings(&object), Vec::<String>::new(), "{}", K::KIND);
+        }
+        let pods = json!({"spec": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}, "containers": []}});
+        let spec = json!({"template": pods, "selector": {}});
+        check::<DaemonSet>(&spec);
+        check::<Deployment>(&spec);
+        check::<Job>(&spec);
+        check::<ReplicaSet>(&spec);
+        check::<ReplicationController>(&spec);
+        check::<StatefulSet>(&spec);
+        check::<CronJob>(&json!({"schedule": "* * * * *", "jobTemplate": {"spec": spec}}));
+    }
 
     fn template(value: serde_json::Value) -> PodTemplateSpec {
         let mut template = serde_json::from_value(value).unwrap();
