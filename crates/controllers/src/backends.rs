@@ -130,11 +130,11 @@ fn same_behind_a_service(old: &PodFacts, new: &PodFacts) -> bool {
     seen(old) == seen(new) && old.network == new.network && old.labels == new.labels
 }
 
-/// The Pods behind a Service.
-pub fn pods(service: &Service, by_namespace: &Index<PodFacts>) -> Vec<Arc<PodFacts>> {
+/// The Pods that a Service selects, whatever became of them.
+pub fn selected(service: &Service, by_namespace: &Index<PodFacts>) -> Vec<Arc<PodFacts>> {
     let Some(selector) = selector(service) else { return Vec::new() };
     let mut pods = by_namespace.of(&service.namespace().unwrap_or_default());
-    pods.retain(|pod| counts(pod) && selector.matches(Some(&pod.labels)));
+    pods.retain(|pod| selector.matches(Some(&pod.labels)));
     pods
 }
 

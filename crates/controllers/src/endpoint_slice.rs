@@ -25,6 +25,7 @@ use crate::in_flight::InFlight;
 use crate::pod_control::{is_namespace_terminating, message_of};
 use crate::pod_facts::PodFacts;
 use crate::runtime::{Error, Next, Reconcile};
+use crate::trigger_times::{self, TriggerTimes};
 use crate::watches::PodIndex;
 pub use endpoints::zone;
 use plan::Plan;
@@ -46,6 +47,7 @@ struct EndpointSlices {
     slices: Lister<EndpointSlice>,
     by_service: Index<EndpointSlice>,
     in_flight: InFlight<ObjectKey>,
+    trigger_times: TriggerTimes,
 }
 
 /// The Service a slice is of, when this controller looks after it.
@@ -85,6 +87,7 @@ pub fn start(controllers: &mut Controllers) {
         client: controllers.client_of("endpointslice-controller"),
         events,
         in_flight: InFlight::default(),
+        trigger_times: TriggerTimes::default(),
     };
     controllers.add(controller, wiring, 5);
 }
@@ -96,6 +99,7 @@ impl Reconcile for EndpointSlices {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Next, Error> {
         let Some(service) = self.services.get(key) else {
             self.in_flight.forget(key);
+            self.trigger_times.forget(key);
             return Ok(Next::OnWakeUp);
         };
         if backends::selector(&service).is_none() || service.metadata.deletion_timestamp.is_some() {
@@ -108,9 +112,14 @@ impl Reconcile for EndpointSlices {
         let is_there = |uid: &str| slices.iter().any(|slice| slice.uid().as_deref() == Some(uid));
         let doomed = self.in_flight.being_deleted(key, is_there);
         slices.retain(|slice| !doomed.contains(&slice.uid().unwrap_or_default()));
-        let pods = backends::pods(&service, &self.pods.by_namespace);
+        let mut pods = backends::selected(&service, &self.pods.by_namespace);
+        let changed_at = self.trigger_times.first_change(key, &service, &pods);
+        pods.retain(|pod| backends::counts(pod));
         let node = |name: &str| self.nodes.get(&ObjectKey::cluster(name));
-        let plan = plan::plan(&service, &endpoints::behind(&service, &pods, node), &slices);
+        let mut plan = plan::plan(&service, &endpoints::behind(&service, &pods, node), &slices);
+        for slice in plan.create.iter_mut().chain(&mut plan.update) {
+            trigger_times::note(&mut slice.metadata, changed_at);
+        }
         if let Err(error) = self.execute(key, &plan).await {
             if is_namespace_terminating(&error) {
                 return Ok(Next::OnWakeUp);

@@ -17,6 +17,7 @@ use crate::backends;
 use crate::in_flight::InFlight;
 use crate::pod_control::{is_namespace_terminating, message_of};
 use crate::runtime::{Error, Next, Reconcile};
+use crate::trigger_times::{self, TriggerTimes};
 use crate::watches::PodIndex;
 
 /// Keys are the Services' names.
@@ -27,6 +28,7 @@ struct EndpointsController {
     pods: PodIndex,
     endpoints: Lister<Endpoints>,
     in_flight: InFlight<ObjectKey>,
+    trigger_times: TriggerTimes,
 }
 
 /// Starts the controller.
@@ -49,6 +51,7 @@ pub fn start(controllers: &mut Controllers) {
         client: controllers.client_of("endpoint-controller"),
         events,
         in_flight: InFlight::default(),
+        trigger_times: TriggerTimes::default(),
     };
     controllers.add(controller, wiring, 5);
 }
@@ -64,13 +67,17 @@ impl Reconcile for EndpointsController {
         let present = self.endpoints.get(key);
         let Some(service) = self.services.get(key) else {
             self.in_flight.forget(key);
+            self.trigger_times.forget(key);
             return if present.is_some() { self.delete(key).await } else { Ok(Next::OnWakeUp) };
         };
         if backends::selector(&service).is_none() {
             return Ok(Next::OnWakeUp);
         }
-        let pods = backends::pods(&service, &self.pods.by_namespace);
-        let Some(wanted) = plan::plan(&service, &pods, present.as_deref()) else { return Ok(Next::OnWakeUp) };
+        let mut pods = backends::selected(&service, &self.pods.by_namespace);
+        let changed_at = self.trigger_times.first_change(key, &service, &pods);
+        pods.retain(|pod| backends::counts(pod));
+        let Some(mut wanted) = plan::plan(&service, &pods, present.as_deref()) else { return Ok(Next::OnWakeUp) };
+        trigger_times::note(&mut wanted.metadata, changed_at);
         let (api, parameters) = (self.api(key), PostParams::default());
         let (written, reason, what) = if present.is_none() {
             (api.create(&parameters, &wanted).await, "FailedToCreateEndpoint", "create endpoint for service")

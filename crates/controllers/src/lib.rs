@@ -42,6 +42,7 @@ mod taint_eviction;
 mod template_hash;
 #[cfg(test)]
 mod tests;
+mod trigger_times;
 mod ttl_after_finished;
 mod update;
 mod volume_protection;
