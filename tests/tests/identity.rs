@@ -14,6 +14,9 @@ fn main() -> ExitCode {
         certificates_nobody_may_have,
         kubelets_requests_are_approved_by_themselves,
         secrets_are_filled_with_tokens_and_go_with_their_account,
+        tokens_end_with_what_they_are_bound_to,
+        kubelets_read_only_what_is_theirs,
+        strangers_can_be_turned_away,
         bootstrap_tokens_ask_for_certificates,
         the_token_file_names_users,
         encrypted_values_are_rewritten_with_a_new_key,
@@ -294,6 +297,18 @@ fn secrets_are_filled_with_tokens_and_go_with_their_account(cluster: &Context) -
     let robot = as_user(cluster, "robot", &json!({"token": token}))?;
     let who = whoami(&robot)?;
     ensure!(who["username"] == "system:serviceaccount:secret-tokens:robot" && who["uid"] == uid, "{who}");
+    let today = "/metadata/labels/kubernetes.io~1legacy-token-last-used";
+    ensure!(kubectl.value("secret/robot-token", today)?.is_string(), "its use is noted");
+    // Whoever marks it takes it away until the mark goes.
+    let marked = "kubernetes.io/legacy-token-invalid-since";
+    kubectl.ok(&["label", "secret", "robot-token", &format!("{marked}=2026-01-01")])?;
+    let error = robot.fails(&["auth", "whoami"])?;
+    ensure!(error.contains("You must be logged in"), "{error}");
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
+    let answer = kubectl.ok_with_input(&["create", "-o", "json", "-f", "-"], review.to_string().as_bytes())?;
+    ensure!(answer.contains("[invalid bearer token, the token in secret secret-tokens/robot-token"), "{answer}");
+    kubectl.ok(&["label", "secret", "robot-token", &format!("{marked}-")])?;
+    whoami(&robot)?;
     // A copy in another Secret is nobody's token.
     kubectl.ok(&["delete", "secret", "robot-token"])?;
     let error = robot.fails(&["auth", "whoami"])?;
@@ -305,6 +320,72 @@ fn secrets_are_filled_with_tokens_and_go_with_their_account(cluster: &Context) -
     kubectl.wait_value("secret/robot-token", "/data/token", WAIT, Value::is_string)?;
     kubectl.ok(&["delete", "serviceaccount", "robot"])?;
     kubectl.ok(&["wait", "--for=delete", "secret/robot-token", "--timeout=20s"])?;
+    Ok(())
+}
+
+fn tokens_end_with_what_they_are_bound_to(cluster: &Context) -> Result<()> {
+    let kubectl = cluster.namespace("bound-tokens")?;
+    kubectl.ok(&["create", "serviceaccount", "robot"])?;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                     "spec": {"serviceAccountName": "robot", "nodeSelector": {"no": "where"},
+                              "containers": [{"name": "c", "image": "busybox"}]}});
+    kubectl.apply(&pod.to_string())?;
+    let token = |kind: &str, name: &str| {
+        let bound = [format!("--bound-object-kind={kind}"), format!("--bound-object-name={name}")];
+        let told = kubectl.ok(&["create", "token", "robot", "--duration=20m", &bound[0], &bound[1]])?;
+        as_user(cluster, &format!("bound-{kind}"), &json!({"token": told.trim()}))
+    };
+    let of_pod = token("Pod", "p")?;
+    let who = whoami(&of_pod)?;
+    ensure!(who["extra"]["authentication.kubernetes.io/pod-name"] == json!(["p"]), "{who}");
+    let id = who["extra"]["authentication.kubernetes.io/credential-id"][0].as_str().unwrap_or_default().to_owned();
+    ensure!(id.starts_with("JTI="), "{who}");
+    kubectl.ok(&["create", "secret", "generic", "s"])?;
+    let of_secret = token("Secret", "s")?;
+    whoami(&of_secret)?;
+    kubectl.ok(&["delete", "pod/p", "secret/s", "--now"])?;
+    for over in [of_pod, of_secret] {
+        let error = over.fails(&["auth", "whoami"])?;
+        ensure!(error.contains("You must be logged in"), "{error}");
+    }
+    let strangers = ["create", "token", "robot", "--audience=other"];
+    let other = kubectl.ok(&strangers)?;
+    let other = as_user(cluster, "other-audience", &json!({"token": other.trim()}))?;
+    let error = other.fails(&["auth", "whoami"])?;
+    ensure!(error.contains("You must be logged in"), "{error}");
+    let list = kubectl.ok(&["auth", "can-i", "--list", "--as=system:serviceaccount:bound-tokens:robot"])?;
+    ensure!(list.contains("selfsubjectreviews.authentication.k8s.io"), "{list}");
+    Ok(())
+}
+
+fn kubelets_read_only_what_is_theirs(cluster: &Context) -> Result<()> {
+    let kubectl = cluster.kubectl();
+    let node = kubectl.ok(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"])?;
+    let (user, group) = (format!("--as=system:node:{node}"), "--as-group=system:nodes");
+    let run = |arguments: &[&str]| kubectl.ok(&[arguments, &[user.as_str(), group][..]].concat());
+    let refused = |arguments: &[&str]| kubectl.fails(&[arguments, &[user.as_str(), group][..]].concat());
+    run(&["get", "node", &node])?;
+    run(&["get", "pods", "-A", &format!("--field-selector=spec.nodeName={node}")])?;
+    let told = refused(&["get", "pods", "-A"])?;
+    ensure!(told.contains("can only list/watch pods with spec.nodeName field selector"), "{told}");
+    let told = refused(&["get", "nodes"])?;
+    ensure!(told.contains(&format!("node '{node}' cannot read all nodes, only its own Node object")), "{told}");
+    Ok(())
+}
+
+fn strangers_can_be_turned_away(_: &Context) -> Result<()> {
+    let flags = ["--anonymous-auth=false", "--service-account-max-token-expiration=1h"].map(str::to_owned);
+    let cluster = Cluster::start(Options { flags: flags.to_vec(), ..Options::default() })?;
+    let stranger = as_user(&cluster, "nobody", &json!({}))?;
+    let error = stranger.fails(&["get", "--raw", "/version"])?;
+    ensure!(error.contains("Unauthorized") || error.contains("You must be logged in"), "{error}");
+    let kubectl = cluster.kubectl();
+    kubectl.wait_value("serviceaccount/default", "/metadata/uid", WAIT, Value::is_string)?;
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+                         "spec": {"expirationSeconds": 7200}});
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let answer = kubectl.ok_with_input(&["create", "--raw", path, "-f", "-"], request.to_string().as_bytes())?;
+    ensure!(answer.contains("\"expirationSeconds\":3600"), "{answer}");
     Ok(())
 }
 

@@ -28,6 +28,12 @@ pub struct ParseError {
     part: String,
 }
 
+impl FromIterator<Requirement> for Selector {
+    fn from_iter<I: IntoIterator<Item = Requirement>>(requirements: I) -> Self {
+        Self { requirements: requirements.into_iter().collect() }
+    }
+}
+
 impl Selector {
     /// Parses `a=b,c==d,e!=f`; the empty text selects everything.
     ///

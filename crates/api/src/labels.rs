@@ -12,7 +12,7 @@ mod tests;
 mod validation;
 
 pub use parse::ParseError;
-pub use validation::{SelectorRules, validate_label_selector, validate_labels};
+pub use validation::{SelectorRules, validate_expression, validate_label_selector, validate_labels};
 
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;

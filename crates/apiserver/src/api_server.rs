@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::Kind;
-use api::k8s_openapi::api::core::v1::{LimitRange, ResourceQuota, Secret};
+use api::k8s_openapi::api::core::v1::{LimitRange, ResourceQuota, Secret, ServiceAccount};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
+use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use api::net::Cidr;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 use platform::tasks::{self, TaskKind};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -37,7 +40,7 @@ use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
 use crate::registry::{self, Kept, Resource, RuntimeConfig};
 use crate::server;
-use crate::tokens::{BoundKind, ObjectLookup, SecretClaims, TokenAuthenticator, TokenConfig, TokenError};
+use crate::tokens::{BoundKind, Found, ObjectLookup, SecretClaims, TokenAuthenticator, TokenConfig, TokenError};
 use crate::watch_cache::{Caches, Decoded, FeedError, ListRequest};
 
 /// A connection to a kubelet.
@@ -225,23 +228,47 @@ struct CacheLookup(Arc<Caches>);
 
 #[async_trait]
 impl ObjectLookup for CacheLookup {
-    async fn uid(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<String> {
-        self.0.settled().await;
+    async fn find(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<Found> {
         let (path, key) = match kind {
             BoundKind::ServiceAccount => ("serviceaccounts", format!("{namespace}/{name}")),
             BoundKind::Pod => ("pods", format!("{namespace}/{name}")),
             BoundKind::Secret => ("secrets", format!("{namespace}/{name}")),
             BoundKind::Node => ("minions", name.to_owned()),
         };
-        self.0.of(path)?.get(&key).map(|entry| entry.facts.uid.to_string())
+        self.0.settled().await;
+        let entry = self.0.of(path)?.get(&key)?;
+        let deletion = serde_json::from_slice::<Deletion>(&entry.object()).ok()?;
+        let deleted_at = deletion.metadata.deletion_timestamp.map(|time| time.0);
+        Some(Found { uid: entry.facts.uid.to_string(), deleted_at })
     }
 
-    async fn token_of_secret(&self, namespace: &str, name: &str) -> Option<Vec<u8>> {
-        self.0.settled().await;
-        let entry = self.0.of("secrets")?.get(&format!("{namespace}/{name}"))?;
-        let secret: Secret = serde_json::from_slice(&entry.object()).ok()?;
-        secret.data?.remove("token").map(|token| token.0)
+    async fn secret(&self, namespace: &str, name: &str) -> Option<Secret> {
+        self.read("secrets", namespace, name).await
     }
+
+    async fn service_account(&self, namespace: &str, name: &str) -> Option<ServiceAccount> {
+        self.read("serviceaccounts", namespace, name).await
+    }
+}
+
+impl CacheLookup {
+    async fn read<T: DeserializeOwned>(&self, path: &str, namespace: &str, name: &str) -> Option<T> {
+        self.0.settled().await;
+        let entry = self.0.of(path)?.get(&format!("{namespace}/{name}"))?;
+        serde_json::from_slice(&entry.object()).ok()
+    }
+}
+
+/// Whether an object is being deleted; nothing else of it is read.
+#[derive(Deserialize)]
+struct Deletion {
+    metadata: DeletionMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeletionMetadata {
+    deletion_timestamp: Option<Time>,
 }
 
 fn limiter(caches: &Caches, limits: &Limits) -> Limiter {

@@ -1,7 +1,9 @@
 //! Who is calling: the in-process identity, a client certificate, or a token of the token file, of a ServiceAccount or
 //! for bootstrapping.
 
-use api::certificates::request::{common_name, organizations};
+use std::sync::Arc;
+
+use api::certificates::request::{common_name, organizations, uid};
 use api::k8s_openapi::api::core::v1::Secret;
 use aws_lc_rs::digest;
 use http::HeaderMap;
@@ -11,10 +13,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::api_server::Server;
 use crate::error::Error;
 use crate::identity::{AUTHENTICATED, UserInfo};
-use crate::tokens::TokenError;
+use crate::tokens::{TokenError, Verdict};
 
 mod bootstrap;
 mod token_file;
+mod tracking;
 
 pub use token_file::{TokenFile, TokenFileError};
 
@@ -28,7 +31,7 @@ pub enum Peer {
     #[default]
     Unknown,
     /// The user of a client certificate that the TLS handshake verified, or a component of this process.
-    Known(std::sync::Arc<UserInfo>),
+    Known(Arc<UserInfo>),
 }
 
 /// Ways to log in besides certificates and ServiceAccounts' tokens.
@@ -38,42 +41,56 @@ pub struct AuthenticationConfig {
     pub token_file: Option<TokenFile>,
     /// Whether bootstrap tokens are good.
     pub bootstrap_tokens: bool,
+    /// Whether those are turned away who do not log in.
+    pub refuse_anonymous: bool,
+}
+
+/// Who makes a request, and what they should know.
+pub(crate) struct Login {
+    pub user: UserInfo,
+    pub warning: Option<&'static str>,
+}
+
+impl From<UserInfo> for Login {
+    fn from(user: UserInfo) -> Self {
+        Self { user, warning: None }
+    }
 }
 
 /// Finds out who makes a request.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when a token is presented that is not valid.
-pub(crate) async fn authenticate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, Error> {
+/// [`Error::Unauthorized`] when a token is presented that is not valid, or nobody is let in without one.
+pub(crate) async fn authenticate(server: &Arc<Server>, peer: &Peer, headers: &HeaderMap) -> Result<Login, Error> {
     if let Peer::Known(user) = peer {
-        return Ok(user.as_ref().clone());
+        return Ok(user.as_ref().clone().into());
     }
-    let Some(token) = bearer_token(headers) else { return Ok(UserInfo::anonymous()) };
-    let user = authenticate_token(server, token, server.tokens.audiences()).await;
-    user.map(|(user, _)| user).map_err(|_| Error::Unauthorized)
+    let Some(token) = bearer_token(headers) else {
+        let stranger = UserInfo::anonymous().into();
+        return if server.authentication.refuse_anonymous { Err(Error::Unauthorized) } else { Ok(stranger) };
+    };
+    let Verdict { outcome, warning, .. } = authenticate_token(server, token, server.tokens.audiences()).await;
+    outcome.map(|(user, _)| Login { user, warning }).map_err(|_| Error::Unauthorized)
 }
 
 /// The user of a token that is meant for one of `audiences`, and which of them it is for.
-///
-/// # Errors
-/// [`TokenError::Invalid`], [`TokenError::Audience`].
-pub(crate) async fn authenticate_token(
-    server: &Server,
-    token: &str,
-    audiences: &[String],
-) -> Result<(UserInfo, Vec<String>), TokenError> {
+pub(crate) async fn authenticate_token(server: &Arc<Server>, token: &str, audiences: &[String]) -> Verdict {
     let Some(user) = plain_token(server, token).await else {
-        return server.tokens.authenticate_for(token, audiences).await;
+        let verdict = server.tokens.authenticate_for(token, audiences).await;
+        if let Some(used) = &verdict.used {
+            tracking::note(server, used).await;
+        }
+        return verdict;
     };
     // Tokens that name no audience are for this server.
     let own = server.tokens.audiences().iter().filter(|audience| audiences.contains(audience));
     let own: Vec<String> = own.cloned().collect();
-    if own.is_empty() { Err(TokenError::Invalid) } else { Ok((user, own)) }
+    if own.is_empty() { Err(TokenError::Invalid).into() } else { Ok((user, own)).into() }
 }
 
 /// The user of a token that is a plain secret.
 async fn plain_token(server: &Server, token: &str) -> Option<UserInfo> {
-    let AuthenticationConfig { token_file, bootstrap_tokens } = &server.authentication;
+    let AuthenticationConfig { token_file, bootstrap_tokens, .. } = &server.authentication;
     if let Some(user) = token_file.as_ref().and_then(|file| file.user_of(token)) {
         return Some(user.clone());
     }
@@ -90,12 +107,13 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The user a client certificate names: the common name, and the organizations as groups. `None` when the certificate
-/// has no common name. The certificate must have been verified.
+/// has no common name, or several uids. The certificate must have been verified.
 pub fn user_of_certificate(der: &[u8]) -> Option<UserInfo> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let name = common_name(subject)?;
     let mut user = UserInfo::new(name, organizations(subject).filter(|group| *group != AUTHENTICATED));
+    user.uid = uid(subject).ok()?.unwrap_or_default().to_owned();
     let fingerprint = digest::digest(&digest::SHA256, der);
     let hex: String = fingerprint.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={hex}")]);

@@ -85,9 +85,9 @@ where
     if compressible {
         response = compression::compress(response, accept_encoding.as_ref());
     }
-    if let Some(text) = deprecation.filter(|_| was_handled(response.status())) {
-        handlers::add_warnings(&mut response, &Mutex::new(vec![text.to_owned()]));
-    }
+    let deprecation = deprecation.filter(|_| was_handled(response.status()));
+    let warnings = told.warning.into_iter().chain(deprecation).map(str::to_owned).collect();
+    handlers::add_warnings(&mut response, &Mutex::new(warnings));
     if let Some(flow) = &told.flow {
         limits::sign(flow, response.headers_mut());
     }
@@ -107,6 +107,7 @@ struct Told {
     audit_id: String,
     record: Option<Record>,
     flow: Option<Arc<Flow>>,
+    warning: Option<&'static str>,
 }
 
 impl Told {
@@ -135,7 +136,10 @@ impl Told {
 /// The filters that can refuse a request, then the handler.
 async fn chain(server: &Arc<Server>, peer: &Peer, mut request: Request, told: &mut Told) -> Result<Response, Error> {
     let user = match authentication::authenticate(server, peer, &request.headers).await {
-        Ok(user) => user,
+        Ok(login) => {
+            told.warning = login.warning;
+            login.user
+        }
         Err(error) => {
             told.begin(server, &mut request, &UserInfo::default());
             return Err(error);

@@ -3,25 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use async_trait::async_trait;
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Header, Validation};
 use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::authentication::CREDENTIAL_ID;
 use crate::identity::UserInfo;
 
+mod checks;
+mod claims;
 mod keys;
 mod legacy;
 
+pub use checks::Found;
+use claims::{AnyClaims, Claims, user_of};
+pub use claims::{PrivateClaims, Reference};
 use keys::{PublicKey, SigningKey};
-pub use legacy::SecretClaims;
+pub use legacy::{LAST_USED_LABEL, SecretClaims, UsedSecret};
 
-/// Clocks of clients may run this far ahead.
-const LEEWAY_SECONDS: i64 = 60;
+/// What kubelets ask for when nobody says otherwise; tokens of that length may live longer, for clients that read them
+/// only once.
+const EXTENDED_FROM_SECONDS: i64 = 3607;
+/// How long those live.
+const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 
 /// Why a key or token is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +47,12 @@ pub enum TokenError {
     /// Signing failed.
     #[error("signing a ServiceAccount token")]
     Sign(#[source] jsonwebtoken::errors::Error),
-    /// Not a token of this cluster, expired, or bound to something that is gone.
+    /// Nobody knows the token.
     #[error("invalid bearer token")]
     Invalid,
+    /// A token of this cluster that is no longer good, or never was.
+    #[error("{0}")]
+    Rejected(String),
     /// The token is for someone else.
     #[error("token audiences {found:?} is invalid for the target audiences {wanted:?}")]
     Audience {
@@ -49,54 +61,6 @@ pub enum TokenError {
         /// Whom it should be for.
         wanted: Vec<String>,
     },
-}
-
-/// A name with its uid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reference {
-    /// Name.
-    pub name: String,
-    /// Uid.
-    pub uid: String,
-}
-
-/// What Kubernetes says in a token beyond the standard claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PrivateClaims {
-    /// The ServiceAccount's namespace.
-    pub namespace: String,
-    /// The ServiceAccount.
-    pub serviceaccount: Reference,
-    /// The Pod the token lives with.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub pod: Option<Reference>,
-    /// The Secret the token lives with.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub secret: Option<Reference>,
-    /// The node: of the Pod, or the one the token lives with.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub node: Option<Reference>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Claims {
-    aud: Vec<String>,
-    exp: i64,
-    iat: i64,
-    iss: String,
-    jti: String,
-    #[serde(rename = "kubernetes.io")]
-    kubernetes: PrivateClaims,
-    nbf: i64,
-    sub: String,
-}
-
-/// What a token of this cluster says, of either sort.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum AnyClaims {
-    Bound(Claims),
-    OfSecret(SecretClaims),
 }
 
 /// Kinds a token can be bound to.
@@ -112,14 +76,55 @@ pub enum BoundKind {
     Node,
 }
 
+impl BoundKind {
+    /// The kind in a sentence.
+    fn noun(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "service account",
+            Self::Pod => "pod",
+            Self::Secret => "secret",
+            Self::Node => "node",
+        }
+    }
+}
+
 /// Finds the objects tokens are bound to.
 #[async_trait]
 pub trait ObjectLookup: Send + Sync {
-    /// The uid of an object, if it exists.
-    async fn uid(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<String>;
+    /// An object, if it exists.
+    async fn find(&self, kind: BoundKind, namespace: &str, name: &str) -> Option<Found>;
 
-    /// The token that a Secret holds for a ServiceAccount, if it exists.
-    async fn token_of_secret(&self, namespace: &str, name: &str) -> Option<Vec<u8>>;
+    /// A whole Secret.
+    async fn secret(&self, namespace: &str, name: &str) -> Option<Secret>;
+
+    /// A whole ServiceAccount.
+    async fn service_account(&self, namespace: &str, name: &str) -> Option<ServiceAccount>;
+}
+
+/// What a token is found to be.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Its user, and for which of the audiences in question it is.
+    pub outcome: Result<(UserInfo, Vec<String>), TokenError>,
+    /// The Secret whose token was used.
+    pub used: Option<UsedSecret>,
+    /// What its holder should know.
+    pub warning: Option<&'static str>,
+}
+
+impl From<Result<(UserInfo, Vec<String>), TokenError>> for Verdict {
+    fn from(outcome: Result<(UserInfo, Vec<String>), TokenError>) -> Self {
+        Self { outcome, used: None, warning: None }
+    }
+}
+
+/// How long a token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    /// As its holder is told, in seconds.
+    pub told: i64,
+    /// In truth.
+    pub real: i64,
 }
 
 /// A fresh token.
@@ -127,7 +132,7 @@ pub trait ObjectLookup: Send + Sync {
 pub struct IssuedToken {
     /// The token.
     pub token: String,
-    /// When it ends, in seconds since the epoch.
+    /// When its holder should have another one, in seconds since the epoch.
     pub expires_at_seconds: i64,
 }
 
@@ -140,6 +145,10 @@ pub struct TokenConfig {
     pub audiences: Vec<String>,
     /// Other keys that verify, PEM texts.
     pub other_keys_pem: Vec<Vec<u8>>,
+    /// The longest life of a token.
+    pub max_expiration: Option<Duration>,
+    /// Whether the tokens that Pods get unless they say otherwise live longer than their Pods are told.
+    pub extend_expiration: bool,
 }
 
 /// Signs and checks tokens.
@@ -148,6 +157,8 @@ pub struct TokenAuthenticator {
     other_keys: Vec<PublicKey>,
     issuers: Vec<String>,
     audiences: Vec<String>,
+    max_seconds: Option<i64>,
+    extend: bool,
     clock: SharedClock,
     random: SharedRandom,
     lookup: Arc<dyn ObjectLookup>,
@@ -179,7 +190,9 @@ impl TokenAuthenticator {
         }
         let audiences = if config.audiences.is_empty() { vec![issuer.clone()] } else { config.audiences };
         let issuers = std::iter::once(issuer).chain(config.other_issuers).collect();
-        Ok(Self { key, other_keys, issuers, audiences, clock, random, lookup })
+        let max_seconds = config.max_expiration.map(|longest| i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
+        let extend = config.extend_expiration;
+        Ok(Self { key, other_keys, issuers, audiences, max_seconds, extend, clock, random, lookup })
     }
 
     fn keys(&self) -> impl Iterator<Item = &PublicKey> {
@@ -216,21 +229,30 @@ impl TokenAuthenticator {
         &self.audiences
     }
 
+    /// How long a token lives that asks for so many seconds.
+    pub fn lifetime(&self, asked: i64, is_of_pod: bool, audiences: &[String]) -> Lifetime {
+        let told = self.max_seconds.map_or(asked, |longest| asked.min(longest));
+        let is_ours = audiences.iter().all(|audience| self.audiences.contains(audience));
+        let is_extended = self.extend && is_of_pod && is_ours && told == EXTENDED_FROM_SECONDS;
+        Lifetime { told, real: if is_extended { EXTENDED_SECONDS } else { told } }
+    }
+
     /// Signs a token for a ServiceAccount.
     ///
     /// # Errors
     /// [`TokenError::Sign`].
     pub fn issue(
         &self,
-        claims: PrivateClaims,
+        mut claims: PrivateClaims,
         audiences: Vec<String>,
-        lifetime: Duration,
+        lifetime: Lifetime,
     ) -> Result<IssuedToken, TokenError> {
         let now = self.clock.now().as_second();
-        let expires_at_seconds = now.saturating_add_unsigned(lifetime.as_secs());
+        let expires_at_seconds = now.saturating_add(lifetime.told);
+        claims.warnafter = (lifetime.real != lifetime.told).then_some(expires_at_seconds);
         let claims = Claims {
             aud: audiences,
-            exp: expires_at_seconds,
+            exp: now.saturating_add(lifetime.real),
             iat: now,
             iss: self.issuer().to_owned(),
             jti: self.random.uuid(),
@@ -257,84 +279,98 @@ impl TokenAuthenticator {
     }
 
     /// The user of a token that is meant for one of `audiences`, and which of them it is for.
-    ///
-    /// # Errors
-    /// [`TokenError::Invalid`], [`TokenError::Audience`].
-    pub async fn authenticate_for(
-        &self,
-        token: &str,
-        audiences: &[String],
-    ) -> Result<(UserInfo, Vec<String>), TokenError> {
-        match self.verify(token)? {
-            AnyClaims::Bound(claims) => {
-                let shared = shared(&claims.aud, audiences)?;
-                self.check_times(&claims)?;
-                self.check_bindings(&claims.kubernetes).await?;
-                Ok((user_of(claims), shared))
-            }
-            AnyClaims::OfSecret(claims) => {
-                // They name no audience: they are for this server.
-                let shared = shared(&self.audiences, audiences)?;
-                self.check_secret(token, &claims).await?;
-                Ok((claims.user(), shared))
-            }
+    pub async fn authenticate_for(&self, token: &str, audiences: &[String]) -> Verdict {
+        match self.verify(token) {
+            Ok(AnyClaims::Bound(claims)) => self.authenticate_bound(claims, audiences).await.into(),
+            Ok(AnyClaims::OfSecret(claims)) => self.authenticate_secret(token, &claims, audiences).await,
+            Err(error) => Err(error).into(),
         }
     }
 
-    /// Checks signature and issuer.
+    async fn authenticate_bound(
+        &self,
+        claims: Claims,
+        audiences: &[String],
+    ) -> Result<(UserInfo, Vec<String>), TokenError> {
+        let shared = shared(&claims.aud, audiences)?;
+        checks::times(&claims, self.clock.now())?;
+        self.check_bindings(&claims.kubernetes).await?;
+        Ok((user_of(claims), shared))
+    }
+
+    /// Such tokens name no audience: they are for this server.
+    async fn authenticate_secret(&self, token: &str, claims: &SecretClaims, audiences: &[String]) -> Verdict {
+        let shared = match shared(&self.audiences, audiences) {
+            Ok(shared) => shared,
+            Err(error) => return Err(error).into(),
+        };
+        let secret = self.lookup.secret(&claims.namespace, &claims.secret).await;
+        let account = self.lookup.service_account(&claims.namespace, &claims.account).await;
+        let legacy::Judgement { outcome, used, warning } = claims.judge(token, secret.as_ref(), account.as_ref());
+        Verdict { outcome: outcome.map(|()| (claims.user(), shared)), used, warning }
+    }
+
+    /// Checks issuer and signature.
     fn verify(&self, token: &str) -> Result<AnyClaims, TokenError> {
+        let issuer = unverified_issuer(token).ok_or(TokenError::Invalid)?;
+        if issuer != legacy::ISSUER && !self.issuers.contains(&issuer) {
+            return Err(TokenError::Invalid);
+        }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let named = |key: &&PublicKey| header.kid.as_ref().is_none_or(|id| *id == key.id);
-        self.keys().filter(named).find_map(|key| self.verify_with(token, key)).ok_or(TokenError::Invalid)
+        let mut keys = self.keys().filter(named).peekable();
+        if keys.peek().is_none() {
+            return Err(TokenError::Rejected("invalid signature, no keys found".to_owned()));
+        }
+        // The words of the library that clients of upstream's server know.
+        let forged = || TokenError::Rejected("go-jose/go-jose: error in cryptographic primitive".to_owned());
+        keys.find_map(|key| verify_with(token, key)).ok_or_else(forged)
     }
 
-    fn verify_with(&self, token: &str, key: &PublicKey) -> Option<AnyClaims> {
-        let mut validation = Validation::new(key.algorithm);
-        validation.validate_exp = false; // time comes from the clock, not from the library
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<AnyClaims>(token, &key.verifying, &validation).ok()?.claims;
-        let believed = match &claims {
-            AnyClaims::Bound(claims) => self.issuers.contains(&claims.iss),
-            AnyClaims::OfSecret(claims) => claims.iss == legacy::ISSUER,
-        };
-        believed.then_some(claims)
-    }
-
-    fn check_times(&self, claims: &Claims) -> Result<(), TokenError> {
-        let now = self.clock.now().as_second();
-        let current = now < claims.exp && claims.nbf <= now.saturating_add(LEEWAY_SECONDS);
-        if current { Ok(()) } else { Err(TokenError::Invalid) }
-    }
-
-    /// The token of a Secret is good while that Secret holds it.
-    async fn check_secret(&self, token: &str, claims: &SecretClaims) -> Result<(), TokenError> {
-        let (namespace, lookup) = (claims.namespace.as_str(), &self.lookup);
-        let held = lookup.token_of_secret(namespace, &claims.secret).await.unwrap_or_default();
-        let same = verify_slices_are_equal(&held, token.as_bytes()).is_ok();
-        let account = lookup.uid(BoundKind::ServiceAccount, namespace, &claims.account).await;
-        let good = claims.is_consistent() && same && account.as_ref() == Some(&claims.account_uid);
-        if good { Ok(()) } else { Err(TokenError::Invalid) }
-    }
-
-    /// A token ends with the objects it is bound to.
     async fn check_bindings(&self, claims: &PrivateClaims) -> Result<(), TokenError> {
-        let namespace = claims.namespace.as_str();
+        let (now, namespace, account) = (self.clock.now(), claims.namespace.as_str(), &claims.serviceaccount);
+        let found = self.lookup.find(BoundKind::ServiceAccount, namespace, &account.name).await;
+        checks::account(found.as_ref(), namespace, account, now)?;
         let bound = [
-            (BoundKind::ServiceAccount, namespace, Some(&claims.serviceaccount)),
-            (BoundKind::Pod, namespace, claims.pod.as_ref()),
             (BoundKind::Secret, namespace, claims.secret.as_ref()),
+            (BoundKind::Pod, namespace, claims.pod.as_ref()),
             // With a Pod, the node is only a note.
             (BoundKind::Node, "", claims.node.as_ref().filter(|_| claims.pod.is_none())),
         ];
         for (kind, namespace, reference) in bound {
             let Some(reference) = reference else { continue };
-            if self.lookup.uid(kind, namespace, &reference.name).await.as_deref() != Some(&reference.uid) {
-                return Err(TokenError::Invalid);
-            }
+            let found = self.lookup.find(kind, namespace, &reference.name).await;
+            checks::bound(kind, found.as_ref(), reference, now)?;
         }
         Ok(())
     }
+}
+
+/// Who a token says it is of, before anybody has looked at its signature.
+fn unverified_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        #[serde(default)]
+        iss: String,
+    }
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok().filter(|_| parts.next().is_none())?;
+    serde_json::from_slice::<Issuer>(&payload).ok().map(|claims| claims.iss)
+}
+
+fn verify_with(token: &str, key: &PublicKey) -> Option<AnyClaims> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.validate_exp = false; // time comes from the clock, not from the library
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let claims = jsonwebtoken::decode::<AnyClaims>(token, &key.verifying, &validation).ok()?.claims;
+    // Each issuer has a form of its own.
+    let fits = match &claims {
+        AnyClaims::Bound(claims) => claims.iss != legacy::ISSUER,
+        AnyClaims::OfSecret(claims) => claims.iss == legacy::ISSUER,
+    };
+    fits.then_some(claims)
 }
 
 /// Those whom a token is for and who are meant.
@@ -344,18 +380,4 @@ fn shared(found: &[String], wanted: &[String]) -> Result<Vec<String>, TokenError
         return Err(TokenError::Audience { found: found.to_vec(), wanted: wanted.to_vec() });
     }
     Ok(shared)
-}
-
-fn user_of(claims: Claims) -> UserInfo {
-    let private = claims.kubernetes;
-    let mut user = UserInfo::service_account(&private.namespace, &private.serviceaccount.name);
-    user.uid = private.serviceaccount.uid;
-    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![format!("JTI={}", claims.jti)]);
-    for (kind, reference) in [("pod", private.pod), ("node", private.node)] {
-        let Some(reference) = reference else { continue };
-        let key = |part: &str| format!("authentication.kubernetes.io/{kind}-{part}");
-        user.extra.insert(key("name"), vec![reference.name]);
-        user.extra.insert(key("uid"), vec![reference.uid]);
-    }
-    user
 }

@@ -1,6 +1,6 @@
 //! Objects that every cluster has.
 
-use api::k8s_openapi::api::core::v1::Namespace;
+use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::k8s_openapi::api::storage::v1::StorageClass;
 use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,6 +15,9 @@ use crate::api_service::{self, ApiEndpoint};
 /// Namespaces that every cluster has.
 pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// Since when the use of Secrets' tokens is noted.
+const TOKEN_TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
+
 /// The class of claims that name none.
 pub const DEFAULT_STORAGE_CLASS: &str = "local-path";
 /// Who makes the volumes of that class.
@@ -28,6 +31,7 @@ pub async fn ensure(client: &Client, endpoint: &ApiEndpoint, now: Timestamp) -> 
     ensure_namespaces(client).await?;
     api_service::ensure(client, endpoint, now).await?;
     ensure_priority_classes(client).await?;
+    ensure_token_tracking(client, now).await?;
     let classes: Api<StorageClass> = Api::all(client.clone());
     unless_there(classes.create(&PostParams::default(), &default_storage_class()).await)
 }
@@ -46,6 +50,18 @@ fn default_storage_class() -> StorageClass {
         allow_volume_expansion: Some(true),
         ..StorageClass::default()
     }
+}
+
+/// Tells since which day it is noted when the tokens of Secrets are used. Who deletes unused ones asks for it.
+async fn ensure_token_tracking(client: &Client, now: Timestamp) -> kube::Result<()> {
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
+    let today = now.strftime("%Y-%m-%d").to_string();
+    let tracking = ConfigMap {
+        metadata: ObjectMeta { name: Some(TOKEN_TRACKING.to_owned()), ..ObjectMeta::default() },
+        data: Some([("since".to_owned(), today)].into()),
+        ..ConfigMap::default()
+    };
+    unless_there(config_maps.create(&PostParams::default(), &tracking).await)
 }
 
 async fn ensure_priority_classes(client: &Client) -> kube::Result<()> {

@@ -2,6 +2,7 @@
 //! authority, and old ones deleted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::certificates::request::{CertificateRequest, RequestError};
 use api::certificates::v1::certificate_signing_request::{APPROVED, DENIED, FAILED, certificate, conditions_of};
@@ -31,6 +32,8 @@ use checks::Recognized;
 /// The identity of all three controllers.
 const IDENTITY: &str = "certificate-controller";
 const GROUP: &str = "certificates.k8s.io";
+/// After a requester was found to lack the right to a certificate.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Approves what kubelets ask for themselves.
 struct Approver {
@@ -106,13 +109,16 @@ impl Reconcile for Approver {
             return Ok(Next::OnWakeUp);
         }
         let Some(asked) = read(name, &request) else { return Ok(Next::OnWakeUp) };
+        // Somebody may give the right later.
+        let mut retry = Next::OnWakeUp;
         for recognized in checks::recognize(&request, &asked) {
             if self.may_be_approved(&request, recognized).await? {
                 return self.approve(&request, recognized).await;
             }
             info!(request = name, permission = recognized.subresource(), "not approved: the requester may not ask so");
+            retry = Next::After(ASK_AGAIN);
         }
-        Ok(Next::OnWakeUp)
+        Ok(retry)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::{AuthenticationConfig, Encryption, TokenConfig, TokenFile};
@@ -33,6 +34,8 @@ impl Identity {
                 other_issuers: issuers.collect(),
                 audiences: flags.api_audiences.clone(),
                 other_keys_pem: keys.map(|path| read("--service-account-key-file", path)).collect::<Result<_>>()?,
+                max_expiration: max_expiration(flags.service_account_max_token_expiration)?,
+                extend_expiration: flags.service_account_extend_token_expiration,
             },
             signing_key: load(
                 "--service-account-signing-key-file",
@@ -44,12 +47,22 @@ impl Identity {
                     Ok(TokenFile::parse(&text)?)
                 })?,
                 bootstrap_tokens: flags.enable_bootstrap_token_auth,
+                refuse_anonymous: !flags.anonymous_auth,
             },
             encryption: load("--encryption-provider-config", flags.encryption_provider_config.as_deref(), |text| {
                 Ok(Arc::new(Encryption::parse(&text)?))
             })?,
         })
     }
+}
+
+/// Tokens that live shorter are of no use to anybody.
+fn max_expiration(asked: Option<Duration>) -> Result<Option<Duration>> {
+    const LEAST: Duration = Duration::from_hours(1);
+    const MOST: Duration = Duration::from_secs(1 << 32);
+    let fits = asked.is_none_or(|asked| (LEAST..=MOST).contains(&asked));
+    anyhow::ensure!(fits, "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds");
+    Ok(asked)
 }
 
 /// The bytes of a file that a flag names.

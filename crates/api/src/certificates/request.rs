@@ -11,6 +11,8 @@ use x509_parser::x509::X509Name;
 use super::pem;
 
 const LABEL: &str = "CERTIFICATE REQUEST";
+/// The attribute of subjects that is a user's uid.
+const UID_OID: &str = "1.3.6.1.4.1.57683.2";
 
 /// Why a request is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,4 +133,19 @@ pub fn common_name<'a>(subject: &X509Name<'a>) -> Option<&'a str> {
 /// The organizations of a subject.
 pub fn organizations<'a>(subject: &X509Name<'a>) -> impl Iterator<Item = &'a str> {
     subject.iter_organization().filter_map(|attribute| attribute.as_str().ok())
+}
+
+/// More than one uid in a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unable to parse UID from certificate: a subject has at most one")]
+pub struct SeveralUids;
+
+/// The uid of a subject, in Kubernetes' own attribute.
+///
+/// # Errors
+/// [`SeveralUids`].
+pub fn uid<'a>(subject: &X509Name<'a>) -> Result<Option<&'a str>, SeveralUids> {
+    let mut uids = subject.iter_attributes().filter(|attribute| attribute.attr_type().to_id_string() == UID_OID);
+    let uid = uids.next().and_then(|attribute| attribute.as_str().ok());
+    if uids.next().is_some() { Err(SeveralUids) } else { Ok(uid) }
 }

@@ -36,7 +36,8 @@ pub fn validate_label_selector(selector: Option<&LabelSelector>, rules: Selector
     errors
 }
 
-fn validate_expression(expression: &LabelSelectorRequirement, rules: SelectorRules, path: &Path<'_>) -> ErrorList {
+/// Checks one requirement.
+pub fn validate_expression(expression: &LabelSelectorRequirement, rules: SelectorRules, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();
     let values_path = path.child("values");
     let values = expression.values.as_deref().unwrap_or_default();

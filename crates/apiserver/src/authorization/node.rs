@@ -8,11 +8,14 @@ use api::k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, Persiste
 use api::k8s_openapi::api::rbac::v1::RoleRef;
 use api::rbac::v1::CLUSTER_ROLE;
 
+mod own;
+
 use super::rbac::{Rbac, allows};
 use super::{Attributes, Authorizer, Decision, HeldRules, Target};
 use crate::filters::request_info::ResourcePath;
 use crate::identity::UserInfo;
 use crate::watch_cache::{Caches, Filter, ListRequest};
+use own::Ruling;
 
 /// Decides on requests of nodes for what their Pods refer to.
 pub struct NodeAuthorizer {
@@ -61,6 +64,13 @@ impl NodeAuthorizer {
         })
     }
 
+    /// Whether a Pod is on the node.
+    fn is_on_node(&self, node: &str, at: &ResourcePath) -> bool {
+        let Some(pods) = self.caches.of("pods") else { return false };
+        let pod = pods.get(&format!("{}/{}", at.namespace, at.name));
+        pod.is_some_and(|pod| pod.facts.field("spec.nodeName", pods.selectable()) == node)
+    }
+
     /// Whether a Pod on the node refers to the object.
     fn is_related(&self, node: &str, kind: Referred, at: &ResourcePath) -> bool {
         let Some(pods) = self.caches.of("pods") else { return false };
@@ -82,6 +92,13 @@ impl Authorizer for NodeAuthorizer {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let Some(node) = attributes.user.node_name() else { return Decision::NoOpinion(String::new()) };
         let Target::Resource(at) = attributes.target else { return self.by_role(attributes) };
+        match own::rule(node, attributes.verb, at) {
+            Some(Ruling::Allowed) => return Decision::Allow(String::new()),
+            Some(Ruling::Refused(reason)) => return Decision::NoOpinion(reason),
+            Some(Ruling::IfOnNode) if self.is_on_node(node, at) => return Decision::Allow(String::new()),
+            Some(Ruling::IfOnNode) => return unrelated(node),
+            None => {}
+        }
         let kind = match (at.group.as_str(), at.resource.as_str(), at.subresource.as_str(), attributes.verb) {
             ("", "secrets", "", "get" | "list" | "watch") => Referred::Secret,
             ("", "configmaps", "", "get" | "list" | "watch") => Referred::ConfigMap,
@@ -115,8 +132,9 @@ impl Authorizer for NodeAuthorizer {
         unrelated(node)
     }
 
-    fn rules(&self, _user: &UserInfo, _namespace: &str) -> HeldRules {
-        HeldRules::default()
+    fn rules(&self, user: &UserInfo, _namespace: &str) -> HeldRules {
+        let text = "node authorizer does not support user rule resolution";
+        HeldRules { error: user.node_name().map(|_| text.to_owned()), ..HeldRules::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a request is about, read off its method and URL alone.
 
+use api::fields::Selector;
 use http::Method;
 
 use crate::query::Query;
@@ -34,6 +35,8 @@ pub struct ResourcePath {
     pub named_in_path: bool,
     /// What follows the subresource.
     pub rest: Vec<String>,
+    /// What of a collection is asked for; everything, where nobody understands the selector.
+    pub fields: Selector,
 }
 
 /// Subresources of a namespace; anything else behind its name is a resource in it.
@@ -58,6 +61,10 @@ impl RequestInfo {
         resource.take_names(rest, special.is_some());
         let verb = special.unwrap_or_else(|| verb_of(method));
         let verb = refine_verb(verb, &mut resource, query);
+        if matches!(verb, "list" | "watch" | "deletecollection") {
+            let selector = query.get("fieldSelector").map(Selector::parse);
+            resource.fields = selector.and_then(Result::ok).unwrap_or_default();
+        }
         Self { verb: verb.into(), resource: Some(resource), ..info }
     }
 

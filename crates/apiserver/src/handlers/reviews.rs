@@ -26,6 +26,8 @@ use crate::registry::{Resource, Virtual};
 use crate::request::{Request, Response};
 use crate::tokens::TokenError;
 
+mod selectors;
+
 /// Answers a review.
 ///
 /// # Errors
@@ -63,7 +65,7 @@ pub async fn answer(
 
 /// A review with what is needed to answer it.
 struct Review<'a> {
-    server: &'a Server,
+    server: &'a Arc<Server>,
     user: &'a UserInfo,
     body: &'a [u8],
     format: Format,
@@ -95,7 +97,7 @@ impl Review<'_> {
         }
         let audiences = review.spec.audiences.clone().filter(|audiences| !audiences.is_empty());
         let audiences = audiences.unwrap_or_else(|| self.server.tokens.audiences().to_vec());
-        review.status = Some(match authenticate_token(self.server, &token, &audiences).await {
+        review.status = Some(match authenticate_token(self.server, &token, &audiences).await.outcome {
             Ok((user, audiences)) => authn::TokenReviewStatus {
                 audiences: Some(audiences),
                 authenticated: Some(true),
@@ -104,7 +106,9 @@ impl Review<'_> {
             },
             Err(error) => authn::TokenReviewStatus {
                 error: Some(match &error {
-                    TokenError::Audience { .. } => format!("[{}, {error}]", TokenError::Invalid),
+                    TokenError::Audience { .. } | TokenError::Rejected(_) => {
+                        format!("[{}, {error}]", TokenError::Invalid)
+                    }
                     _ => TokenError::Invalid.to_string(),
                 }),
                 user: Some(authn::UserInfo::default()),
@@ -170,12 +174,16 @@ impl Review<'_> {
         path: Option<&authz::NonResourceAttributes>,
         problems: ErrorList,
     ) -> Result<authz::SubjectAccessReviewStatus, Error> {
+        let problems: ErrorList =
+            problems.into_iter().chain(resource.map(selectors::problems).unwrap_or_default()).collect();
         if !problems.is_empty() {
             let (group, kind) = (self.gvk.group, String::new());
             return Err(Error::Invalid { group, kind, name: String::new(), problems });
         }
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (fields, evaluation_error) = resource.map(selectors::read).unwrap_or_default();
         let resource_path = resource.map(|resource| ResourcePath {
+            fields,
             group: text(&resource.group),
             version: text(&resource.version),
             namespace: text(&resource.namespace),
@@ -196,7 +204,7 @@ impl Review<'_> {
             Decision::NoOpinion(reason) => (false, reason),
         };
         let reason = Some(reason).filter(|reason| !reason.is_empty());
-        Ok(authz::SubjectAccessReviewStatus { allowed, reason, denied: None, evaluation_error: None })
+        Ok(authz::SubjectAccessReviewStatus { allowed, reason, denied: None, evaluation_error })
     }
 
     fn self_subject_rules(&self) -> Result<Vec<u8>, Error> {

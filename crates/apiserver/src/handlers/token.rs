@@ -1,5 +1,7 @@
 //! `serviceaccounts/token`: a signed token, bound to an object where the client asks for that.
 
+use std::sync::Mutex;
+
 use api::field::{self, ErrorList, Path};
 use api::k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestStatus};
 use api::k8s_openapi::api::core::v1::{Node, Pod, Secret, ServiceAccount};
@@ -39,15 +41,10 @@ pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response
     let audiences = spec.audiences.take().filter(|audiences| !audiences.is_empty());
     let audiences = audiences.unwrap_or_else(|| target.server.tokens.audiences().to_vec());
     spec.audiences = Some(audiences.clone());
-    let claims = PrivateClaims {
-        namespace: namespace.to_owned(),
-        serviceaccount: reference(&account),
-        pod: None,
-        secret: None,
-        node: None,
-    };
+    let claims = PrivateClaims::of_account(namespace, reference(&account));
     let claims = bind(&target, claims, spec.bound_object_ref.as_ref()).await?;
-    let lifetime = std::time::Duration::from_secs(seconds.unsigned_abs());
+    let lifetime = target.server.tokens.lifetime(seconds, claims.pod.is_some(), &audiences);
+    spec.expiration_seconds = Some(lifetime.told);
     let issued = target.server.tokens.issue(claims, audiences, lifetime);
     let issued = issued.map_err(|error| Error::Internal(error.to_string()))?;
     let expires = Timestamp::from_second(issued.expires_at_seconds).unwrap_or(Timestamp::MAX);
@@ -61,7 +58,12 @@ pub async fn create(target: Target<'_>, mut request: Request) -> Result<Response
         ..ObjectMeta::default()
     };
     let json = serde_json::to_vec(&asked).expect("a TokenRequest always encodes");
-    Ok(negotiate::object(StatusCode::CREATED, accepted, json))
+    let mut response = negotiate::object(StatusCode::CREATED, accepted, json);
+    if lifetime.told < seconds {
+        let text = format!("requested expiration of {seconds} seconds shortened to {} seconds", lifetime.told);
+        super::add_warnings(&mut response, &Mutex::new(vec![text]));
+    }
+    Ok(response)
 }
 
 fn check_seconds(seconds: i64) -> Result<(), Error> {
@@ -97,7 +99,8 @@ async fn bind(
             }
             if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) {
                 let found = target.server.typed::<Node>("nodes", "", node).await?;
-                claims.node = found.as_ref().map(reference);
+                let unknown = || Reference { name: node.to_owned(), uid: String::new() };
+                claims.node = Some(found.as_ref().map_or_else(unknown, reference));
             }
             claims.pod.insert(reference(&pod)).uid.clone()
         }

@@ -90,7 +90,10 @@ async fn tokens_are_good_while_what_they_are_bound_to_exists() {
     );
     cluster.delete("/api/v1/namespaces/default/pods/p").await.expect(200);
     let status = review(&cluster, json!({"token": token})).await;
-    assert_eq!(status["error"], "invalid bearer token");
+    assert_eq!(status["error"], "[invalid bearer token, service account token has been invalidated]");
+    let forged = format!("{}AAAA", token.strip_suffix(&token[token.len() - 4..]).unwrap());
+    let status = review(&cluster, json!({"token": forged})).await;
+    assert_eq!(status["error"], "[invalid bearer token, go-jose/go-jose: error in cryptographic primitive]");
 }
 
 #[tokio::test]

@@ -34,6 +34,15 @@ pub struct Identity {
     /// Audiences of ServiceAccount tokens that are good for this server [default: the issuer]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub api_audiences: Vec<String>,
+    /// Longest life of ServiceAccount tokens, from 1h [default: what is asked for]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub service_account_max_token_expiration: Option<Duration>,
+    /// Let the tokens that Pods get by themselves live for a year, for programs that read them only once
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub service_account_extend_token_expiration: bool,
+    /// Answer requests without credentials, as far as roles allow system:anonymous
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub anonymous_auth: bool,
     /// An EncryptionConfiguration: which resources are encrypted in the store, and with which keys
     #[arg(long, value_name = "FILE")]
     pub encryption_provider_config: Option<PathBuf>,
