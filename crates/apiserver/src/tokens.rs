@@ -281,7 +281,7 @@ impl TokenAuthenticator {
     /// The user of a token that is meant for one of `audiences`, and which of them it is for.
     pub async fn authenticate_for(&self, token: &str, audiences: &[String]) -> Verdict {
         match self.verify(token) {
-            Ok(AnyClaims::Bound(claims)) => self.authenticate_bound(claims, audiences).await.into(),
+            Ok(AnyClaims::Bound(claims)) => self.authenticate_bound(*claims, audiences).await.into(),
             Ok(AnyClaims::OfSecret(claims)) => self.authenticate_secret(token, &claims, audiences).await,
             Err(error) => Err(error).into(),
         }

@@ -63,7 +63,7 @@ pub struct Claims {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum AnyClaims {
-    Bound(Claims),
+    Bound(Box<Claims>),
     OfSecret(SecretClaims),
 }
 
