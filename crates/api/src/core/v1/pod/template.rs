@@ -89,7 +89,6 @@ pub fn name_warnings(meta: &ObjectMeta) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::Metadata as _;
     use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
     use k8s_openapi::api::batch::v1::{CronJob, Job};
     use k8s_openapi::api::core::v1::ReplicationController;
