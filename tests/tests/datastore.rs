@@ -77,6 +77,8 @@ fn watches_and_writes_go_on_when_etcd_comes_back(_: &()) -> Result<()> {
     with_cluster(|etcd, cluster| {
         let kubectl = cluster.namespace("outage")?;
         let watch = kubectl.stream(&["get", "configmaps", "--watch", "-o", "name"])?;
+        // Its list is over: what comes next comes through the watch, which is then there before the outage.
+        watch.wait_for(SOON, |said| said.contains("configmap/kube-root-ca.crt"))?;
         kubectl.ok(&["create", "configmap", "before"])?;
         watch.wait_for(SOON, |said| said.contains("configmap/before"))?;
         etcd.kill()?;
