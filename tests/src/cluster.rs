@@ -94,7 +94,11 @@ impl Cluster {
         let registries = root.path().join("registries.yaml");
         fs::write(&registries, images.registry().registries_yaml() + &options.registries)?;
         let port = free_port()?;
-        let ranges = Ranges::take()?;
+        let mut ranges = Ranges::take()?;
+        if let Some(left_behind) = ranges.left_behind() {
+            remove_what_was_left(&binary, left_behind, &ranges).with_context(|| format!("removing {left_behind:?}"))?;
+        }
+        ranges.belong_to(root.path())?;
         let data_dir = root.path().join("data");
         if let Some(beside) = &options.beside {
             copy_files(&beside.credentials, &data_dir.join("tls"))?;
@@ -213,8 +217,7 @@ impl Cluster {
     /// # Errors
     /// What `isopod reset` says.
     pub fn reset(&self) -> Result<()> {
-        let output = self.isopod(&["reset"])?;
-        ensure!(output.status.success(), "isopod reset failed: {}", String::from_utf8_lossy(&output.stderr));
+        reset(&self.binary, &self.data_dir())?;
         if let Some(mut child) = self.lock_server().take() {
             child.wait()?;
         }
@@ -341,6 +344,21 @@ impl Drop for Cluster {
     }
 }
 
+fn reset(binary: &Path, data_dir: &Path) -> Result<()> {
+    let output = Command::new(binary).arg("reset").arg("--data-dir").arg(data_dir).output()?;
+    ensure!(output.status.success(), "isopod reset failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A test that was killed leaves its cluster running, and with it the bridge that has these ranges.
+fn remove_what_was_left(binary: &Path, root: &Path, ranges: &Ranges) -> Result<()> {
+    let containerd = root.join("containerd");
+    let again = containerd.exists().then(|| Containerd::start_again(&containerd, ranges)).transpose()?;
+    reset(binary, &root.join("data"))?;
+    drop(again);
+    Ok(fs::remove_dir_all(root)?)
+}
+
 fn last_lines(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
@@ -381,6 +399,6 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A port of loopback that nobody listens on.
-pub(crate) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

@@ -37,7 +37,7 @@ impl Containerd {
     /// # Errors
     /// When it does not get ready; its log is part of the error.
     pub fn start(root: &Path, registry: &str, ranges: &Ranges) -> Result<Self> {
-        let bridge = format!("isotest-{}", ranges.slot());
+        let bridge = bridge(ranges);
         fs::create_dir_all(root.join("cni"))?;
         fs::create_dir_all(root.join("registries/docker.io"))?;
         fs::write(root.join("config.toml"), configuration(root))?;
@@ -46,7 +46,21 @@ impl Containerd {
             root.join("registries/docker.io/hosts.toml"),
             format!("server = \"{registry}\"\n[host.\"{registry}\"]\ncapabilities = [\"pull\", \"resolve\"]\n"),
         )?;
-        let log = File::create(root.join("log"))?;
+        let containerd = Self::launch(root, bridge)?;
+        containerd.import_pause_image()?;
+        Ok(containerd)
+    }
+
+    /// Starts one again that ended, or whose test did, without removing what it had made.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_again(root: &Path, ranges: &Ranges) -> Result<Self> {
+        Self::launch(root, bridge(ranges))
+    }
+
+    fn launch(root: &Path, bridge: String) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(root.join("log"))?;
         let process = Command::new("containerd")
             .arg("--config")
             .arg(root.join("config.toml"))
@@ -57,7 +71,6 @@ impl Containerd {
             .context("starting containerd (tools.sh installs it)")?;
         let containerd = Self { root: root.to_owned(), bridge, process };
         containerd.wait_until_up()?;
-        containerd.import_pause_image()?;
         Ok(containerd)
     }
 
@@ -136,6 +149,10 @@ impl Drop for Containerd {
         // The bridge plugin leaves its bridge; there is none when no Pod ever ran.
         let _ = Command::new("ip").args(["link", "delete", &self.bridge]).stderr(Stdio::null()).status();
     }
+}
+
+fn bridge(ranges: &Ranges) -> String {
+    format!("isotest-{}", ranges.slot())
 }
 
 fn configuration(root: &Path) -> String {

@@ -28,7 +28,7 @@ pub mod suite;
 pub mod websocket;
 
 pub use ability::Ability;
-pub use cluster::{Beside, Cluster, Options, Runtime};
+pub use cluster::{Beside, Cluster, Options, Runtime, free_port};
 pub use etcd::Etcd;
 pub use kubectl::{Kubectl, Output};
 pub use stream::Stream;

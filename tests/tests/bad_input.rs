@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
-use tests::{Cluster, Options, cases, suite};
+use tests::{Cluster, Options, cases, free_port, suite};
 
 fn main() -> ExitCode {
     let cases = cases![
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         huge_bodies_are_refused,
         missing_things_are_not_found,
         strangers_get_no_data,
+        addresses_of_another_cluster_are_refused,
     ];
     suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
 }
@@ -156,5 +157,22 @@ fn strangers_get_no_data(cluster: &Cluster) -> Result<()> {
         ensure!(answer.contains("Unauthorized"), "{answer}");
     }
     ensure!(ask("/readyz", "Accept: */*")? == "ok", "whether the server is up is no secret");
+    Ok(())
+}
+
+fn addresses_of_another_cluster_are_refused(cluster: &Cluster) -> Result<()> {
+    if cluster.uses_containerd() {
+        return Ok(()); // its network plugin makes the bridge only with the first Pod
+    }
+    let range = cluster.kubectl().value("nodes", "/items/0/spec/podCIDR")?;
+    let data_dir = cluster.scratch("second")?.join("data");
+    let output = Command::new(cluster.binary())
+        .args(["server", "--service-cidr=10.255.0.0/16"])
+        .arg(format!("--https-listen-port={}", free_port()?))
+        .arg(format!("--cluster-cidr={}", range.as_str().unwrap_or_default()))
+        .arg(format!("--data-dir={}", data_dir.display()))
+        .output()?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(!output.status.success() && told.contains("is in use on this host: iso-"), "{told}");
     Ok(())
 }

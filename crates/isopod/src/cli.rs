@@ -110,7 +110,7 @@ pub struct Server {
     #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
     pub bind_address: IpAddr,
     /// Port the API server listens on
-    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    #[arg(long, default_value_t = 6443, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub https_listen_port: u16,
     /// Also write the admin kubeconfig to this file (it is always at DIR/admin.kubeconfig)
     #[arg(long, value_name = "FILE")]

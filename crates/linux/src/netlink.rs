@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
@@ -193,6 +194,40 @@ impl Netlink {
         self.acknowledge(RouteNetlinkMessage::NewAddress(message), flags, || format!("add address {address}"))
     }
 
+    /// The addresses of all links, each with its link's index.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn addresses(&mut self) -> Result<Vec<(u32, IpAddr)>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let answers = self.dump(request).map_err(|source| Error { act: "list all addresses".to_owned(), source })?;
+        let address = |message| match message {
+            RouteNetlinkMessage::NewAddress(message) => Some((message.header.index, own_address(&message)?)),
+            _ => None,
+        };
+        Ok(answers.into_iter().filter_map(address).collect())
+    }
+
+    /// The name of a link.
+    ///
+    /// # Errors
+    /// When there is no such link, or the kernel cannot be asked.
+    pub fn link_name(&mut self, index: u32) -> Result<String> {
+        let act = || format!("look up link {index}");
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let name = match self.request(RouteNetlinkMessage::GetLink(message), 0, act)? {
+            Some(RouteNetlinkMessage::NewLink(link)) => {
+                link.attributes.into_iter().find_map(|attribute| match attribute {
+                    LinkAttribute::IfName(name) => Some(name),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        name.ok_or_else(|| Error { act: act(), source: io::ErrorKind::InvalidData.into() })
+    }
+
     /// Adds the default route through a gateway.
     ///
     /// # Errors
@@ -230,6 +265,34 @@ impl Netlink {
     }
 
     fn exchange(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Option<RouteNetlinkMessage>> {
+        self.send(message, flags)?;
+        loop {
+            let Some(payload) = self.receive()?.into_iter().next() else { continue };
+            return match payload {
+                NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+                NetlinkPayload::InnerMessage(inner) => Ok(Some(inner)),
+                _ => Ok(None),
+            };
+        }
+    }
+
+    /// Sends one request and reads answers until the kernel says that there are no more.
+    fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.send(message, NLM_F_DUMP)?;
+        let mut answers = Vec::new();
+        loop {
+            for payload in self.receive()? {
+                match payload {
+                    NetlinkPayload::InnerMessage(inner) => answers.push(inner),
+                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
@@ -238,21 +301,41 @@ impl Netlink {
         message.finalize();
         let mut buffer = vec![0; message.buffer_len()];
         message.serialize(&mut buffer);
-        self.socket.send(&buffer, 0)?;
-        loop {
-            let (answer, _) = self.socket.recv_from_full()?;
-            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            if answer.header.sequence_number != self.sequence {
-                continue;
-            }
-            return match answer.payload {
-                NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
-                NetlinkPayload::InnerMessage(inner) => Ok(Some(inner)),
-                _ => Ok(None),
-            };
-        }
+        self.socket.send(&buffer, 0).map(|_| ())
     }
+
+    /// What one datagram holds of the answer to the last request.
+    fn receive(&mut self) -> io::Result<Vec<NetlinkPayload<RouteNetlinkMessage>>> {
+        let (datagram, _) = self.socket.recv_from_full()?;
+        let mut payloads = Vec::new();
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            // Messages begin at multiples of four bytes.
+            let length = usize::try_from(message.header.length).unwrap_or(rest.len()).next_multiple_of(4);
+            rest = rest.get(length..).unwrap_or_default();
+            if message.header.sequence_number == self.sequence {
+                payloads.push(message.payload);
+            }
+        }
+        Ok(payloads)
+    }
+}
+
+/// The address that a link itself has: of a point-to-point link the attribute `Address` is the peer's.
+fn own_address(message: &AddressMessage) -> Option<IpAddr> {
+    let local = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let any = || {
+        message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    };
+    local.or_else(any)
 }
 
 fn up(mut message: LinkMessage) -> LinkMessage {

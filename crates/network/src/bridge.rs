@@ -55,6 +55,16 @@ pub enum Error {
     /// Packet rules.
     #[error(transparent)]
     Rules(#[from] nftables::Error),
+    /// Something else on the host has an address that would be a Pod's.
+    #[error("{range} is in use on this host: {interface} has {address}; choose another --cluster-cidr")]
+    RangeInUse {
+        /// The node's range.
+        range: Cidr,
+        /// Whose address it is.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+    },
     /// Every address is taken.
     #[error("no free address in {0}")]
     Exhausted(Cidr),
@@ -110,6 +120,7 @@ impl BridgeNetwork {
 }
 
 fn ensure_bridge(netlink: &mut Netlink, name: &str, pools: &[Pool]) -> Result<u32, Error> {
+    refuse_ranges_in_use(netlink, name, pools)?;
     let gateways: Vec<(IpAddr, u8)> =
         pools.iter().filter_map(|pool| Some((pool.gateway()?, pool.range().prefix_length()))).collect();
     if netlink.link_index(name)?.is_none() {
@@ -128,6 +139,18 @@ fn ensure_bridge(netlink: &mut Netlink, name: &str, pools: &[Pool]) -> Result<u3
     // Lets the node reach host ports through 127.0.0.1.
     set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))?;
     Ok(index)
+}
+
+/// Packets to Pods would go to whoever had the range first, such as what another cluster left on the host.
+fn refuse_ranges_in_use(netlink: &mut Netlink, bridge: &str, pools: &[Pool]) -> Result<(), Error> {
+    let own = netlink.link_index(bridge)?;
+    for (index, address) in netlink.addresses()? {
+        let pool = pools.iter().find(|pool| pool.range().contains(address));
+        if let Some(pool) = pool.filter(|_| Some(index) != own) {
+            return Err(Error::RangeInUse { range: pool.range(), interface: netlink.link_name(index)?, address });
+        }
+    }
+    Ok(())
 }
 
 fn set(path: &str) -> Result<(), Error> {

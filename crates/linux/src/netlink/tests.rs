@@ -13,6 +13,9 @@ fn a_veth_pair_connects_a_bridge_with_a_namespace() {
     let bridge = outer.link_index("br0").unwrap().unwrap();
     let gateway: IpAddr = "10.9.0.1".parse().unwrap();
     outer.add_address(bridge, InterfaceAddress { address: gateway, prefix_length: 24 }).unwrap();
+    assert_eq!(outer.link_name(bridge).unwrap(), "br0");
+    assert!(outer.link_name(bridge + 100).unwrap_err().is_missing());
+    assert!(outer.addresses().unwrap().contains(&(bridge, gateway)));
     let peer = VethPeer { name: "eth0", hardware_address: [2, 0, 0, 0, 0, 2], netns: pod.as_fd() };
     outer.create_veth("veth0", bridge, &peer).unwrap();
 

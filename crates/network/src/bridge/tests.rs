@@ -114,6 +114,22 @@ fn what_earlier_runs_recorded_is_kept_until_its_sandbox_is_gone() {
 }
 
 #[test]
+fn a_range_that_somebody_else_has_is_refused() {
+    in_host(|host| {
+        let mut netlink = Netlink::open().unwrap();
+        netlink.create_bridge("cni0", [2, 0, 0, 0, 0, 1]).unwrap();
+        let index = netlink.link_index("cni0").unwrap().unwrap();
+        let address = "10.80.0.1".parse().unwrap();
+        netlink.add_address(index, InterfaceAddress { address, prefix_length: 24 }).unwrap();
+        let refused = BridgeNetwork::open(host.config("10.80.0.0/24")).unwrap_err();
+        let expected = "10.80.0.0/24 is in use on this host: cni0 has 10.80.0.1; choose another --cluster-cidr";
+        assert_eq!(refused.to_string(), expected);
+        assert!(!host_has_link("iso-t1"));
+        BridgeNetwork::open(host.config("10.80.1.0/24")).unwrap();
+    });
+}
+
+#[test]
 fn reset_leaves_nothing() {
     in_host(|host| {
         let network = BridgeNetwork::open(host.config("10.79.0.0/24")).unwrap();

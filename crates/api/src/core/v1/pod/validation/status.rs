@@ -50,8 +50,13 @@ fn validate_conditions(status: &PodStatus, errors: &mut ErrorList) {
 
 type Statuses<'a> = Option<&'a Vec<ContainerStatus>>;
 
-/// Containers that ended for good do not come back.
+/// Containers that ended for good do not come back, unless the whole Pod may start over.
 fn validate_transitions(new: &PodStatus, old: &PodStatus, spec: &PodSpec, errors: &mut ErrorList) {
+    let containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let mut rules = containers.flat_map(|container| container.restart_policy_rules.iter().flatten());
+    if rules.any(|rule| rule.action == "RestartAllContainers") {
+        return;
+    }
     let policy = text(&spec.restart_policy);
     let restarts = |name: &str, containers: &[Container], exit_code: i32| {
         let container = containers.iter().find(|container| container.name == name);

@@ -132,6 +132,26 @@ fn ended_containers_stay_ended_unless_they_may_restart() {
 }
 
 #[test]
+fn ended_init_containers_come_back_when_the_pod_may_start_over() {
+    let pod = |state: Value, action: &str| {
+        let exits = json!({"operator": "In", "values": [42]});
+        let rules = json!([{"action": action, "exitCodes": exits}]);
+        let main = json!({"name": "c", "restartPolicy": "Never", "restartPolicyRules": rules});
+        let status =
+            json!({"name": "i", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        json!({
+            "spec": {"restartPolicy": "Never", "initContainers": [{"name": "i"}], "containers": [main]},
+            "status": {"initContainerStatuses": [status]},
+        })
+    };
+    let message = "status.initContainerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state";
+    for (action, expected) in [("RestartAllContainers", &[][..]), ("Restart", &[message][..])] {
+        let old = pod(json!({"terminated": {"exitCode": 0}}), action);
+        check_with(validate_status_update, old, pod(json!({"running": {}}), action), expected);
+    }
+}
+
+#[test]
 fn ephemeral_containers_are_only_added() {
     let containers = |containers: Value| json!({"spec": {"ephemeralContainers": containers}});
     let first = json!({"name": "e", "image": "i", "targetContainerName": "c"});
