@@ -6,16 +6,16 @@
 //! # Guarantees
 //! - A reader sees the state of one revision, never parts of two.
 //! - A watcher gets every change after its start once, in order, or its stream ends: a watcher that falls
-//!   [`WATCH_BACKLOG`] changes behind is dropped rather than growing memory, and resumes from history or lists again.
+//!   [`WATCH_BACKLOG`] changes or [`WATCH_BACKLOG_BYTES`] behind is dropped rather than growing memory, and resumes from
+//!   history or lists again.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::mpsc;
-
 use crate::encoding::Prefix;
 
+mod backlog;
 mod decoded;
 mod entry;
 mod facts;
@@ -24,6 +24,8 @@ mod filter;
 mod history;
 mod recall;
 
+pub use backlog::{Backlog, Waiting};
+use backlog::{Feeder, backlog};
 pub use decoded::{Decoded, Item, in_namespace};
 pub use entry::{CLOSING, Entry, Event, EventKind, wrap};
 pub use facts::{Facts, SelectableField};
@@ -33,6 +35,8 @@ use history::History;
 
 /// So many changes may wait for one watcher.
 pub const WATCH_BACKLOG: usize = 1024;
+/// The changes that wait for one watcher may be so large; one that waits alone may be larger.
+pub const WATCH_BACKLOG_BYTES: usize = 16 << 20;
 
 /// The objects of one resource.
 #[derive(Debug)]
@@ -59,7 +63,7 @@ struct State {
 #[derive(Debug)]
 struct Watcher {
     filter: Filter,
-    sender: mpsc::Sender<Delivery>,
+    feeder: Feeder,
 }
 
 /// Objects with their keys.
@@ -123,14 +127,12 @@ pub enum WatchStart {
 /// A running watch.
 #[derive(Debug)]
 pub struct Subscription {
-    /// The objects there were, for [`WatchStart::Snapshot`].
-    pub snapshot: Vec<Arc<Entry>>,
     /// The revision the snapshot is of, or the watch started at.
     pub revision: u64,
-    /// Changes that had happened already, for [`WatchStart::After`].
-    pub replay: Vec<Delivery>,
-    /// Changes as they happen; ends when this watcher is dropped for being slow, or the cache starts over.
-    pub deliveries: mpsc::Receiver<Delivery>,
+    /// The objects there were, for [`WatchStart::Snapshot`]; changes that had happened already, for
+    /// [`WatchStart::After`]; and changes as they happen. Ends when this watcher is dropped for being slow, or the cache
+    /// starts over.
+    pub backlog: Backlog,
 }
 
 impl WatchCache {
@@ -231,25 +233,24 @@ impl WatchCache {
     /// # Errors
     /// [`Gone`] when the start is too old.
     pub fn subscribe(&self, filter: Filter, start: WatchStart) -> Result<Subscription, Gone> {
-        let (sender, deliveries) = mpsc::channel(WATCH_BACKLOG);
         let mut state = self.write();
-        let mut subscription =
-            Subscription { snapshot: Vec::new(), revision: state.revision, replay: Vec::new(), deliveries };
+        let (mut snapshot, mut replay, mut revision) = (Vec::new(), Vec::new(), state.revision);
         match start {
             WatchStart::Now => {}
             WatchStart::Snapshot => {
                 let matching = state.objects.values().filter(|entry| filter.matches(entry, self.selectable));
-                subscription.snapshot = matching.cloned().collect();
+                snapshot = matching.cloned().collect();
             }
-            WatchStart::After(revision) => {
+            WatchStart::After(after) => {
                 let gone = Gone { oldest: state.history.complete_after(), current: state.revision };
-                let events = state.history.after(revision).ok_or(gone)?;
-                subscription.replay = events.filter_map(|event| self.delivery(&filter, event)).collect();
-                subscription.revision = revision;
+                let events = state.history.after(after).ok_or(gone)?;
+                replay = events.filter_map(|event| self.delivery(&filter, event)).collect();
+                revision = after;
             }
         }
-        state.watchers.push(Watcher { filter, sender });
-        Ok(subscription)
+        let (feeder, backlog) = backlog(snapshot, replay);
+        state.watchers.push(Watcher { filter, feeder });
+        Ok(Subscription { revision, backlog })
     }
 
     fn delivery(&self, filter: &Filter, event: &Arc<Event>) -> Option<Delivery> {
@@ -281,8 +282,8 @@ impl WatchCache {
         let event = Arc::new(Event::new(revision, key, current, previous));
         state.history.push(Arc::clone(&event));
         state.watchers.retain(|watcher| match self.delivery(&watcher.filter, &event) {
-            Some(delivery) => watcher.sender.try_send(delivery).is_ok(),
-            None => !watcher.sender.is_closed(),
+            Some(delivery) => watcher.feeder.add(delivery),
+            None => !watcher.feeder.is_closed(),
         });
     }
 

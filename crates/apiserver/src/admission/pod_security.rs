@@ -138,7 +138,7 @@ fn labels_refused(problems: api::field::ErrorList, name: String) -> Result<(), E
 }
 
 async fn pods_in(attributes: &Attributes<'_>, namespace: &str) -> Result<Vec<Pod>, Error> {
-    attributes.server.caches.fresh().await?;
+    attributes.server.caches.settled().await;
     let Some(kept) = attributes.server.core("pods") else { return Ok(Vec::new()) };
     let filter = Filter { namespace: namespace.to_owned(), ..Filter::default() };
     let listing = kept.cache.list(&ListRequest { filter, ..ListRequest::default() });

@@ -73,11 +73,13 @@ pub async fn wait_for(server: &Server, as_of: AsOf) -> Result<Option<u64>, Error
         AsOf::NotOlderThan(requested) => (requested, false),
         AsOf::Exact(requested) => (requested, true),
     };
-    let current = server.store.latest().await?.0;
-    if requested > current {
-        return Err(Error::FutureRevision { requested, current });
+    if requested > server.caches.applied() {
+        let current = server.store.latest().await?.0;
+        if requested > current {
+            return Err(Error::FutureRevision { requested, current });
+        }
+        server.caches.reached(requested).await;
     }
-    server.caches.reached(requested).await;
     match is_exact {
         false => Ok(None),
         true if server.caches.reach_back(requested).await => Ok(Some(requested)),

@@ -1,6 +1,5 @@
 //! `watch`: a stream of changes. Events are encoded once and shared by all watchers that want them in the same form.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +8,6 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use tokio::sync::mpsc::Receiver;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -27,7 +24,7 @@ use crate::registry::Kept;
 use crate::request::{Request, Response};
 use crate::status::Status;
 use crate::table::write::Headers;
-use crate::watch_cache::{CLOSING, Delivery, Entry, EventKind, Gone, Subscription, WatchStart, wrap};
+use crate::watch_cache::{Backlog, CLOSING, Delivery, Entry, EventKind, Gone, Subscription, Waiting, WatchStart, wrap};
 use crate::websocket::{Messages, WebSocket};
 
 /// How often a watch tells how far it is, if the client wants to know.
@@ -69,23 +66,38 @@ pub async fn watch(target: Target<'_>, request: Request) -> Result<Response, Err
     Ok(response)
 }
 
+/// Starts at what the cache shows, without a question to the store, unless the client wants to begin with the newest
+/// state or names a revision that the cache has not seen yet.
 async fn subscribe(target: &Target<'_>, options: &ListOptions) -> Result<Result<Subscription, Gone>, Error> {
-    let server = target.server;
-    let current = server.store.latest().await?.0;
-    let start = match (options.revision, options.send_initial_events) {
-        (Some(requested), _) if requested > current => {
-            // A revision of a store that is no more: the client has to list again.
-            return Ok(Err(Gone { oldest: current, current }));
-        }
+    let caches = &target.server.caches;
+    let requested = options.revision.filter(|revision| *revision > 0);
+    let start = match (requested, options.send_initial_events) {
         (_, Some(true)) => WatchStart::Snapshot,
-        (None | Some(0), Some(false)) => WatchStart::Now,
-        (None | Some(0), None) => WatchStart::Snapshot,
+        (None, Some(false)) => WatchStart::Now,
+        (None, None) => WatchStart::Snapshot,
         (Some(revision), _) => WatchStart::After(revision),
     };
-    server.caches.reached(options.revision.filter(|revision| *revision > 0).unwrap_or(current)).await;
+    match requested {
+        Some(requested) if requested > caches.applied() => {
+            let current = target.server.store.latest().await?.0;
+            if requested > current {
+                // A revision of a store that is no more: the client has to list again.
+                return Ok(Err(Gone { oldest: current, current }));
+            }
+            caches.reached(requested).await;
+        }
+        None if start == WatchStart::Snapshot
+            && options.revision.is_none()
+            && options.send_initial_events.is_some() =>
+        {
+            caches.fresh().await?;
+        }
+        _ => {}
+    }
     if let WatchStart::After(revision) = start
-        && !server.caches.reach_back(revision).await
+        && !caches.reach_back(revision).await
     {
+        let current = caches.applied();
         return Ok(Err(Gone { oldest: current, current }));
     }
     Ok(target.kept.cache.subscribe(options.filter.clone(), start))
@@ -109,11 +121,9 @@ struct WatchStream {
     syntax: Syntax,
     /// Whether the next table carries its columns.
     columns_due: bool,
-    snapshot: VecDeque<Arc<Entry>>,
+    backlog: Backlog,
     /// The bookmark that ends the snapshot, when the client asked for it.
     snapshot_bookmark: Option<u64>,
-    replay: VecDeque<Delivery>,
-    deliveries: Receiver<Delivery>,
     start_revision: u64,
     next_bookmark: Option<Instant>,
     /// A bookmark that waits for deliveries which came before it.
@@ -143,10 +153,8 @@ impl WatchStream {
             form: accepted.form,
             syntax: accepted.syntax,
             columns_due: true,
-            snapshot: subscription.snapshot.into(),
+            backlog: subscription.backlog,
             snapshot_bookmark: bookmark_first.then_some(subscription.revision),
-            replay: subscription.replay.into(),
-            deliveries: subscription.deliveries,
             start_revision: subscription.revision,
             next_bookmark: if options.bookmarks { next_bookmark(now, ends_at, true) } else { None },
             pending_bookmark: None,
@@ -158,28 +166,29 @@ impl WatchStream {
     /// The next bytes to send; `None` when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if !self.snapshot.is_empty() {
-                return self.snapshot_frames();
+            let entries = self.backlog.snapshot(SNAPSHOT_BATCH);
+            if !entries.is_empty() {
+                return self.snapshot_frames(entries);
             }
             if let Some(revision) = self.snapshot_bookmark.take() {
                 return self.bookmark(revision, true);
             }
-            if let Some(delivery) = self.replay.pop_front() {
+            if let Some(delivery) = self.backlog.replay() {
                 return self.frame(&delivery);
             }
             if self.pending_bookmark.is_some() {
-                match self.deliveries.try_recv() {
-                    Ok(delivery) => {
+                match self.backlog.take() {
+                    Waiting::Delivery(delivery) => {
                         if let Some(frame) = self.fresh_frame(&delivery) {
                             return Some(frame);
                         }
                         continue;
                     }
-                    Err(TryRecvError::Empty) => {
+                    Waiting::Nothing => {
                         let revision = self.pending_bookmark.take()?;
                         return self.bookmark(revision, false);
                     }
-                    Err(TryRecvError::Disconnected) => return None,
+                    Waiting::Over => return None,
                 }
             }
             match self.wait().await {
@@ -206,7 +215,7 @@ impl WatchStream {
             }
         };
         tokio::select! {
-            delivery = self.deliveries.recv() => Wake::Delivery(delivery),
+            delivery = self.backlog.next() => Wake::Delivery(delivery),
             () = bookmark => Wake::Bookmark,
             () = tokio::time::sleep_until(self.ends_at) => Wake::End,
             () = self.shutdown.cancelled() => Wake::End,
@@ -218,10 +227,8 @@ impl WatchStream {
         if delivery.event.revision <= self.start_revision { None } else { self.frame(delivery) }
     }
 
-    fn snapshot_frames(&mut self) -> Option<Bytes> {
-        let count = self.snapshot.len().min(SNAPSHOT_BATCH);
-        let entries: Vec<Arc<Entry>> = self.snapshot.drain(..count).collect();
-        let mut frames = Vec::with_capacity(count);
+    fn snapshot_frames(&mut self, entries: Vec<Arc<Entry>>) -> Option<Bytes> {
+        let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
             frames.push(match (self.form, self.syntax) {
                 (Form::Object, Syntax::Protobuf) if !self.kept.is_view() => self.message(EventKind::Added, &entry)?,

@@ -149,4 +149,9 @@ impl Event {
         let entry = |entry: &Option<Arc<Entry>>| entry.as_ref().map_or(0, |entry| entry.size_bytes());
         entry(&self.previous) + 128
     }
+
+    /// Memory it takes on its way to a watcher, roughly. What came before was carried by the change before.
+    pub fn carried_bytes(&self) -> usize {
+        self.current.as_ref().or(self.previous.as_ref()).map_or(0, |entry| entry.size_bytes()) + 256
+    }
 }
