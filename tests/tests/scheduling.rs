@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         a_budget_turns_preemption_elsewhere,
         gates_hold_back,
         profiles_differ,
+        why_says_what_each_node_lacks,
     ];
     suite::run(start, cases, Cluster::diagnose)
 }
@@ -251,4 +252,38 @@ fn profiles_differ(cluster: &Cluster) -> Result<()> {
     let nobodys = kubectl.text("pod/nobodys", "/spec/nodeName")?;
     ensure!(nobodys.is_empty(), "{nobodys}");
     Ok(())
+}
+
+/// What `isopod why` says of a Pod, once it says this.
+fn why(cluster: &Cluster, namespace: &str, pod: &str, part: &str) -> Result<String> {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let output = cluster.isopod(&["why", &format!("pod/{pod}"), "-n", namespace])?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.contains(part) {
+            return Ok(text);
+        }
+        ensure!(Instant::now() < deadline, "{part:?} is not in:\n{text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn why_says_what_each_node_lacks(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("why-nodes")?;
+    nodes(&kubectl, "why", &[("a", "x"), ("b", "y")])?;
+    kubectl.ok(&["taint", "node", "why-a", "team=blue:NoSchedule"])?;
+    let intolerant = |zone: &str| json!({ "tolerations": [], "nodeSelector": { "pool": "why", "zone": zone } });
+    kubectl.apply(&pod("large", "why", "4200m", intolerant("y")).to_string())?;
+    let said = why(cluster, kubectl.namespace(), "large", "needs 200m more CPU on why-b")?;
+    ensure!(said.contains("Nearest miss: needs 200m more CPU on why-b"), "{said}");
+    ensure!(
+        said.contains("  why-a: node(s) had untolerated taint(s) (tolerate taint team=blue:NoSchedule); "),
+        "{said}"
+    );
+    kubectl.apply(&pod("shy", "why", "1", intolerant("x")).to_string())?;
+    why(cluster, kubectl.namespace(), "shy", "tolerate taint team=blue:NoSchedule and it fits why-a")?;
+    kubectl.ok(&["taint", "node", "why-a", "team-"])?;
+    node_of(&kubectl, "shy")?;
+    kubectl.ok(&["delete", "pod", "large", "--wait"])?;
+    why(cluster, kubectl.namespace(), "large", "it never had a node").map(drop)
 }

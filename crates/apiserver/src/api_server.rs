@@ -26,6 +26,7 @@ use crate::admission::{Plugins, Turns};
 use crate::audit::Audit;
 use crate::authentication::AuthenticationConfig;
 use crate::authorization::{Authorizer, Masters, NodeAuthorizer, Rbac, Union};
+use crate::companions::Companions;
 use crate::encryption::{EncryptedStore, Encryption};
 use crate::error::Error;
 use crate::expiry::Expiry;
@@ -77,6 +78,8 @@ pub struct Config {
     pub encryption: Option<Arc<Encryption>>,
     /// The way to kubelets.
     pub node_dialer: Arc<dyn NodeDialer>,
+    /// What is beside this server in the process.
+    pub companions: Arc<dyn Companions>,
     /// Resources to serve that are not by default.
     pub runtime_config: RuntimeConfig,
     /// What may change and refuse writes.
@@ -148,6 +151,7 @@ pub struct Server {
     pub(crate) resource_quotas: Decoded<ResourceQuota>,
     pub(crate) quota_turns: Turns,
     pub(crate) node_dialer: Arc<dyn NodeDialer>,
+    pub(crate) companions: Arc<dyn Companions>,
     pub(crate) runtime_config: RuntimeConfig,
     pub(crate) service_ranges: Vec<Cidr>,
     pub(crate) node_ports: NodePorts,
@@ -334,6 +338,7 @@ impl ApiServer {
             resource_quotas,
             quota_turns: Turns::default(),
             node_dialer: config.node_dialer,
+            companions: config.companions,
             runtime_config: config.runtime_config,
             service_ranges: config.service_ranges,
             node_ports: NodePorts::default(),

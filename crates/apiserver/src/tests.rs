@@ -126,6 +126,7 @@ impl Cluster {
             authentication: crate::authentication::AuthenticationConfig::default(),
             encryption: None,
             node_dialer,
+            companions: Arc::new(()),
             runtime_config: crate::RuntimeConfig::default(),
             admission_plugins: crate::AdmissionPlugins::default(),
             service_ranges: vec!["10.96.0.0/16".parse().expect("a range")],

@@ -51,6 +51,7 @@ impl ControlPlane {
             service_account_key_pem: key.into_bytes(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             node_dialer: Arc::new(NoNodes),
+            companions: Arc::new(()),
             runtime_config: apiserver::RuntimeConfig::default(),
             admission_plugins: apiserver::AdmissionPlugins::default(),
             tokens: apiserver::TokenConfig::default(),
@@ -95,6 +96,7 @@ impl ControlPlane {
             random: Arc::new(SystemRandom),
             instance: "host".into(),
             configuration: scheduler::Configuration::default(),
+            verdicts: scheduler::Verdicts::default(),
         };
         let user = client(UserInfo::new("system:kube-scheduler", none));
         spawn(TaskKind::Worker, "scheduler", scheduler::run(user, scheduler, cancel.clone()));

@@ -1,6 +1,7 @@
 //! Kubernetes as one small binary: the command line and the assembly of the roles.
 
 mod cli;
+mod companions;
 mod data_dir;
 mod datastore;
 mod identity;

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::companions::Beside;
 use crate::identity::Identity;
 use crate::local_node::LocalNode;
 use crate::remote_runtime;
@@ -49,6 +50,7 @@ pub struct ControlPlane {
     api_server: Arc<ApiServer>,
     store: Arc<dyn Store>,
     local_node: Arc<LocalNode>,
+    verdicts: scheduler::Verdicts,
     clock: SharedClock,
     random: SharedRandom,
     pki: Pki,
@@ -64,6 +66,7 @@ impl ControlPlane {
         let pki = ensure_credentials(settings, &clock)?;
         let store = opening.await?;
         let local_node = Arc::new(LocalNode::default());
+        let verdicts = scheduler::Verdicts::default();
         let api_server = ApiServer::start(apiserver::Config {
             store: store.clone(),
             clock: clock.clone(),
@@ -76,6 +79,7 @@ impl ControlPlane {
             authentication: identity.authentication,
             encryption: identity.encryption,
             node_dialer: local_node.clone(),
+            companions: Arc::new(Beside { verdicts: verdicts.clone() }),
             runtime_config: settings.runtime_config.clone(),
             admission_plugins: settings.admission_plugins.clone(),
             service_ranges: settings.api_service_ranges(),
@@ -90,7 +94,7 @@ impl ControlPlane {
             pki.authority.as_bytes(),
         )
         .context("cannot serve HTTPS")?;
-        let mut plane = Self { api_server, store, local_node, clock, random, pki, tasks: Vec::new() };
+        let mut plane = Self { api_server, store, local_node, verdicts, clock, random, pki, tasks: Vec::new() };
         let (api_server, stop) = (plane.api_server.clone(), cancel.clone());
         plane.spawn("api server", async move { api_server.serve(listener, tls, stop).await });
         let admin = plane.client(UserInfo::new("system:apiserver", ["system:masters"]));
@@ -118,6 +122,7 @@ impl ControlPlane {
             random: self.random.clone(),
             instance: settings.node_name.clone(),
             configuration: settings.scheduler.clone(),
+            verdicts: self.verdicts.clone(),
         };
         self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
         let local_path = controllers::LocalPath {

@@ -8,6 +8,7 @@
 
 mod names;
 mod rejection;
+mod remedy;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ use crate::snapshot::Snapshot;
 
 pub use names::{PluginName, PluginSet};
 pub use rejection::Rejection;
+pub use remedy::{Remedy, Way};
 
 /// The best score of one plugin.
 pub const MAX_SCORE: i64 = 100;
@@ -71,6 +73,11 @@ pub trait Filter: Send + Sync {
     /// # Errors
     /// Says why not.
     fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>;
+
+    /// What would make a node that it rejects take the Pod, as far as it is concerned and knows.
+    fn way(&self, _pod: &PodInfo, _node: &NodeInfo) -> Option<Way> {
+        None
+    }
 
     /// `added` is now on the node, in thought.
     fn add_pod(&self, _state: &mut CycleState, _pod: &PodInfo, _added: &PodInfo, _node: &NodeInfo) {}

@@ -14,6 +14,7 @@ mod fixtures;
 mod framework;
 mod node_info;
 mod objects;
+mod offline;
 mod plugins;
 mod pod_info;
 mod profile;
@@ -24,6 +25,7 @@ mod schedule_one;
 mod scheduler;
 mod snapshot;
 mod topology;
+mod verdicts;
 mod volume_binding;
 mod writes;
 
@@ -31,7 +33,10 @@ use platform::clock::SharedClock;
 use platform::random::SharedRandom;
 
 pub use configuration::{Configuration, ConfigurationError};
+pub use framework::Remedy;
+pub use offline::{Offline, Step};
 pub use scheduler::run;
+pub use verdicts::{Attempt, NodeVerdict, Obstacle, Verdicts};
 
 /// What the scheduler needs beside a client.
 #[derive(Clone)]
@@ -44,4 +49,6 @@ pub struct Config {
     pub instance: String,
     /// Which profiles there are.
     pub configuration: Configuration,
+    /// Where it keeps what it found of Pods that no node took.
+    pub verdicts: Verdicts,
 }

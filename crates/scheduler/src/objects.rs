@@ -100,7 +100,6 @@ where
     })
 }
 
-#[cfg(test)]
 impl Objects {
     /// None at all.
     pub fn none() -> Self {

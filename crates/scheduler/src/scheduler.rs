@@ -39,6 +39,7 @@ use crate::pod_info::{NodeName, PodInfo, SCHEDULER_NAME, ScheduledCondition, Sta
 use crate::profile::Profile;
 use crate::queue::Queue;
 use crate::schedule_one::{Decision, Turn, schedule_one};
+use crate::verdicts::Attempt;
 use crate::volume_binding::VolumeObjects;
 use crate::writes::{self, Nomination, Report, VolumeWrites, Written};
 
@@ -375,6 +376,7 @@ impl Scheduler {
             Decision::NoNodes => {
                 let message = "no nodes available to schedule pods";
                 self.park(&pod, PluginSet::default(), message, Nomination::Keep, now);
+                self.remember(&pod, Attempt::nowhere(&pod), message);
             }
             Decision::Unfit { unfit, state } => self.post_filter(&pod, &unfit, &state, now),
         }
@@ -411,12 +413,19 @@ impl Scheduler {
         self.report_failure(pod, "Unschedulable", message, nomination);
     }
 
+    /// Keeps what was found, for whoever asks why the Pod waits.
+    fn remember(&self, pod: &PodInfo, attempt: Attempt, message: &str) {
+        let attempt = Attempt { at: self.config.clock.now(), message: message.to_owned(), ..attempt };
+        self.config.verdicts.keep(&pod.key, attempt);
+    }
+
     fn take_outcome(&mut self, outcome: Written, now: Instant) {
         self.writes = self.writes.saturating_sub(1);
         match outcome {
             Written::Condition => {}
             Written::Bound { pod, node } => {
                 self.binding.remove(&pod.uid);
+                self.config.verdicts.forget(&pod.key);
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.record(&pod, EventType::Normal, "Scheduled", "Binding", &message);
             }
@@ -474,7 +483,8 @@ fn profile_of<'a>(profiles: &'a [Profile], pod: &PodInfo) -> Option<&'a Profile>
     profiles.iter().find(|profile| profile.scheduler_name == pod.scheduler_name)
 }
 
-fn wake(queue: &mut Queue, profiles: &[Profile], cache: &Cache, event: &ClusterEvent<'_>, now: Instant) {
+/// Wakes the parked Pods that the event could help.
+pub fn wake(queue: &mut Queue, profiles: &[Profile], cache: &Cache, event: &ClusterEvent<'_>, now: Instant) {
     queue.wake_if(now, |pod, rejected_by| {
         let profile = profile_of(profiles, pod);
         profile.is_some_and(|profile| profile.could_help(pod, rejected_by, event, cache.snapshot()))

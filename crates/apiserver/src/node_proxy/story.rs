@@ -1,4 +1,5 @@
-//! What the nodes remember of the Pods of a name, also of those that are gone: a subresource of ours, `pods/story`.
+//! What the nodes remember of the Pods of a name, also of those that are gone, and what the scheduler last found for it: a
+//! subresource of ours, `pods/story`.
 //!
 //! A Pod that is gone does not tell any more which node it was on, so every node is asked; one that does not answer is
 //! named in the answer.
@@ -31,7 +32,8 @@ pub async fn tell(target: Target<'_>, request: &Request) -> Result<Response, Err
         }
     }
     stories.sort_by_key(|story| std::cmp::Reverse(story["createdAt"].as_str().map(str::to_owned)));
-    let answer = json!({ "stories": stories, "unreachable": unreachable });
+    let scheduling = target.server.companions.scheduling(&target.path.namespace, &target.path.name);
+    let answer = json!({ "stories": stories, "unreachable": unreachable, "scheduling": scheduling });
     Ok(negotiate::object(StatusCode::OK, Accepted::JSON, answer.to_string()))
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 use kubelet::history::{Act, Entry, PodIdentity, PodProcess, PodStory, Transition};
+use scheduler::Attempt;
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
@@ -47,6 +48,8 @@ pub struct Told {
     pub processes: Vec<PodProcess>,
     /// What takes its time on the node right now.
     pub under_way: Vec<Act>,
+    /// What the scheduler found when it last looked for a node, unless it found one.
+    pub scheduling: Option<Attempt>,
     /// The last lines of its containers' logs.
     pub logs: BTreeMap<String, String>,
 }
@@ -56,6 +59,8 @@ pub struct Told {
 struct Answer {
     stories: Vec<NodeStory>,
     unreachable: Vec<String>,
+    #[serde(default)]
+    scheduling: Option<Attempt>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +86,10 @@ impl Known {
         for NodeStory { node, story } in answer.stories {
             let of = told.entry(story.pod.uid.clone()).or_default();
             of.add_story(node, story);
+        }
+        if let Some(attempt) = answer.scheduling {
+            let uid = attempt.uid.clone();
+            told.entry(uid).or_default().scheduling = Some(attempt);
         }
         for event in events(access).await? {
             let uid = event.involved_object.uid.clone().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What a Pod waits for now, in plain words. Pure.
 
+mod verdicts;
+
 use api::k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus};
 use api::k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use jiff::{SignedDuration, Timestamp};
@@ -40,7 +42,9 @@ pub fn reasons(told: &Told, now: Timestamp) -> Vec<String> {
 
 fn gone(told: &Told) -> String {
     let last = told.entries.last().map(|entry| format!(" since {:.0}", entry.at)).unwrap_or_default();
-    format!("The Pod is gone{last} and waits for nothing; isopod story tells what befell it")
+    let never = told.scheduling.as_ref().filter(|_| told.entries.is_empty());
+    let never = never.map(|attempt| format!(", it never had a node ({})", attempt.message)).unwrap_or_default();
+    format!("The Pod is gone{last}{never} and waits for nothing; isopod story tells what befell it")
 }
 
 struct View<'a> {
@@ -119,7 +123,7 @@ impl View<'_> {
         let verdict =
             self.status.conditions.iter().flatten().find(|one| one.type_ == "PodScheduled" && one.status == "False");
         let scheduler = self.spec.scheduler_name.as_deref().unwrap_or("default-scheduler");
-        vec![match verdict {
+        let mut found = vec![match verdict {
             Some(verdict) => {
                 let since = verdict.last_transition_time.as_ref().map(|time| format!(" for {}", self.since(time.0)));
                 // What would have to be preempted follows, which helps nobody here.
@@ -131,7 +135,9 @@ impl View<'_> {
                 format!("The scheduler {scheduler:?}, which it asks for, has not given it a node; does it run?")
             }
             None => "The scheduler has not looked at it yet".to_owned(),
-        }]
+        }];
+        found.extend(self.told.scheduling.iter().flat_map(|attempt| verdicts::lines(attempt, self.now)));
+        found
     }
 
     // The life.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cycle_state::CycleState;
-use crate::framework::{Filter, PluginName, PreFilter, Rejection, Score, normalize_by_largest};
+use crate::framework::{Filter, PluginName, PreFilter, Rejection, Score, Way, normalize_by_largest};
 use crate::node_info::NodeInfo;
 use crate::pod_info::{self, PodInfo};
 use crate::snapshot::Snapshot;
@@ -39,6 +39,13 @@ impl Filter for NodeAffinity {
             return Ok(());
         }
         Err(Rejection::incurable(self.name(), "node(s) didn't match Pod's node affinity/selector"))
+    }
+
+    /// Labels that a `nodeSelector` asks for can be given; what terms ask for cannot be said in a word.
+    fn way(&self, pod: &PodInfo, node: &NodeInfo) -> Option<Way> {
+        let added = self.added.as_ref().is_none_or(|added| added.allows(&node.facts));
+        let missing = pod.facts.node_affinity.missing_labels(&node.facts).filter(|_| added)?;
+        Some(Way::act(200, format!("label {} {}", node.facts.name, missing.join(" "))))
     }
 }
 

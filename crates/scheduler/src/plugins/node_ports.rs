@@ -1,7 +1,7 @@
 //! A host port can be had once per node.
 
 use crate::cycle_state::CycleState;
-use crate::framework::{Filter, PluginName, PreFilter, Rejection};
+use crate::framework::{Filter, PluginName, PreFilter, Rejection, Way};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
@@ -23,5 +23,11 @@ impl Filter for NodePorts {
             return Ok(());
         }
         Err(Rejection::curable(self.name(), "node(s) didn't have free ports for the requested pod ports"))
+    }
+
+    fn way(&self, pod: &PodInfo, node: &NodeInfo) -> Option<Way> {
+        let held = pod.facts.host_ports.iter().filter(|port| node.usage.holds_port(port));
+        let held: Vec<String> = held.map(|port| format!("{}/{}", port.port, port.protocol)).collect();
+        Some(Way::act(300, format!("free host port {} of {}", held.join(", "), node.facts.name)))
     }
 }

@@ -1,11 +1,12 @@
 //! What Pods ask for must fit what the node allows; nodes rank by how much of it would be used.
 
+mod shortage;
 mod strategy;
 
 use std::borrow::Cow;
 
 use crate::cycle_state::CycleState;
-use crate::framework::{Filter, PluginName, Rejection, Score};
+use crate::framework::{Filter, PluginName, Rejection, Score, Way};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
@@ -48,6 +49,10 @@ impl Filter for NodeResourcesFit {
             shortage.check(*wanted, used, allowed, || format!("Insufficient {name}").into());
         }
         shortage.0.map_or(Ok(()), Err)
+    }
+
+    fn way(&self, pod: &PodInfo, node: &NodeInfo) -> Option<Way> {
+        Some(self.shortages(pod, node))
     }
 }
 

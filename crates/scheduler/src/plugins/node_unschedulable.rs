@@ -4,7 +4,7 @@ use api::core::v1::taints::{NO_SCHEDULE, tolerates};
 use k8s_openapi::api::core::v1::Taint;
 
 use crate::cycle_state::CycleState;
-use crate::framework::{Filter, PluginName, Rejection};
+use crate::framework::{Filter, PluginName, Rejection, Way};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 
@@ -26,5 +26,9 @@ impl Filter for NodeUnschedulable {
             return Ok(());
         }
         Err(Rejection::incurable(self.name(), "node(s) were unschedulable"))
+    }
+
+    fn way(&self, _: &PodInfo, node: &NodeInfo) -> Option<Way> {
+        Some(Way::act(100, format!("uncordon {}", node.facts.name)))
     }
 }

@@ -4,7 +4,7 @@ use api::core::v1::taints::{PREFER_NO_SCHEDULE, find_untolerated, repels, tolera
 use k8s_openapi::api::core::v1::Taint;
 
 use crate::cycle_state::CycleState;
-use crate::framework::{Filter, PluginName, Rejection, Score, normalize_by_largest};
+use crate::framework::{Filter, PluginName, Rejection, Remedy, Score, Way, normalize_by_largest};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
@@ -22,6 +22,20 @@ impl Filter for TaintToleration {
             return Ok(());
         }
         Err(Rejection::incurable(self.name(), "node(s) had untolerated taint(s)"))
+    }
+
+    fn way(&self, pod: &PodInfo, node: &NodeInfo) -> Option<Way> {
+        let untolerated = |taint: &&Taint| {
+            let tolerations = &pod.facts.tolerations;
+            repels(taint) && !tolerations.iter().any(|toleration| tolerates(toleration, taint))
+        };
+        let act = |Taint { key, value, effect, .. }: &Taint| {
+            let value = value.as_ref().filter(|value| !value.is_empty());
+            let value = value.map(|value| format!("={value}")).unwrap_or_default();
+            Remedy::Do(format!("tolerate taint {key}{value}:{effect}"))
+        };
+        let remedies: Vec<Remedy> = node.facts.taints.iter().filter(untolerated).map(act).collect();
+        Some(Way { distance: 100 * i64::try_from(remedies.len()).unwrap_or(i64::MAX / 100), remedies })
     }
 }
 

@@ -64,6 +64,16 @@ impl NodeAffinity {
             && self.required.as_ref().is_none_or(|terms| terms.iter().any(|term| term.holds_for(node)))
     }
 
+    /// The labels of the `nodeSelector` that the node lacks, as `key=value`, where it is they alone that keep the Pod away.
+    pub fn missing_labels(&self, node: &NodeFacts) -> Option<Vec<String>> {
+        let terms_hold = self.required.as_ref().is_none_or(|terms| terms.iter().any(|term| term.holds_for(node)));
+        let Selector::All(labels) = &self.selector else { return None };
+        let missing = labels.iter().filter(|label| !label.matches(Some(&node.labels)));
+        let missing: Vec<String> =
+            missing.map(|label| format!("{}={}", label.key(), label.values().join(","))).collect();
+        (terms_hold && !missing.is_empty()).then_some(missing)
+    }
+
     /// The only nodes the required terms can hold for, where every term names its nodes.
     pub fn only_nodes(&self) -> Option<&BTreeSet<String>> {
         self.only_nodes.as_ref()

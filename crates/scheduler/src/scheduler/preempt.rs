@@ -12,12 +12,18 @@ use crate::cycle_state::CycleState;
 use crate::plugins::default_preemption::Outcome;
 use crate::pod_info::{NodeName, PodInfo, Terminating};
 use crate::schedule_one::Unfit;
+use crate::verdicts::Attempt;
 use crate::writes::{self, Nomination, Written};
 
 impl Scheduler {
     /// Parks the Pod, and makes room for it where that is possible.
     pub(super) fn post_filter(&mut self, pod: &Arc<PodInfo>, unfit: &Unfit, state: &CycleState, now: Instant) {
         let profile = profile_of(&self.profiles, pod);
+        let attempt = match profile {
+            Some(profile) if !unfit.is_everywhere() => Attempt::explain(profile, state, pod, self.cache.snapshot()),
+            _ => Attempt::nowhere(pod),
+        };
+        self.remember(pod, attempt, &unfit.message(None));
         let preemption = profile.and_then(|profile| Some((profile, profile.preemption.as_ref()?)));
         let Some((profile, preemption)) = preemption.filter(|_| !unfit.is_everywhere()) else {
             return self.park(pod, unfit.plugins(), &unfit.message(None), Nomination::Keep, now);

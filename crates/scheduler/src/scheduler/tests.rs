@@ -41,7 +41,13 @@ impl Drop for Bench {
 impl Bench {
     fn start(api: FakeApi) -> Self {
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let config = Config { clock, random, instance: "host".into(), configuration: Configuration::default() };
+        let config = Config {
+            clock,
+            random,
+            instance: "host".into(),
+            configuration: Configuration::default(),
+            verdicts: crate::Verdicts::default(),
+        };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "scheduler", run(api.client(), config, cancel.clone()));
         Self { api, cancel }

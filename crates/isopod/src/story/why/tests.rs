@@ -44,6 +44,32 @@ fn a_pod_without_a_node_waits_for_the_scheduler() {
 }
 
 #[test]
+fn each_node_says_why_it_does_not_take_the_pod() {
+    let unfit = json!([{"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available: 2 reasons."}]);
+    let pod = json!({"spec": {"containers": []}, "status": {"conditions": unfit}});
+    let obstacle = |reason: &str, remedies: Value| json!({"plugin": "P", "reason": reason, "remedies": remedies});
+    let scheduling = json!({"uid": "u", "at": "2026-01-01T00:00:58Z", "message": "0/2 nodes are available: 2 reasons.",
+        "nearest": "needs 200m more CPU on n2", "omitted": 3, "nodes": [
+        {"node": "n2", "obstacles": [obstacle("Insufficient cpu", json!([{"needs": "200m more CPU"}]))]},
+        {"node": "n1", "obstacles": [obstacle("tainted", json!([{"do": "tolerate taint x"}])), obstacle("far", json!([]))]}]});
+    let mut told = told(pod);
+    told.scheduling = Some(serde_json::from_value(scheduling).unwrap());
+    let expected = [
+        "No node fits: 0/2 nodes are available: 2 reasons.",
+        "Nearest miss: needs 200m more CPU on n2",
+        "What each node said at the last attempt, 2.0s ago:",
+        "  n2: Insufficient cpu (needs 200m more CPU)",
+        "  n1: tainted (tolerate taint x); far",
+        "  and 3 nodes more",
+    ];
+    assert_eq!(reasons(&told, now()), expected);
+    told.pod = None;
+    let gone = "The Pod is gone, it never had a node (0/2 nodes are available: 2 reasons.) and waits for nothing; \
+                isopod story tells what befell it";
+    assert_eq!(reasons(&told, now()), [gone]);
+}
+
+#[test]
 fn a_container_that_crashes_waits_for_its_back_off() {
     let told = told(waiting("CrashLoopBackOff", "back-off 20s restarting failed container=app pod=p"));
     let expected = "Container app has exited with code 3 (Error), 2 restarts so far; \
