@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use api::labels::Labels;
 
+use crate::journal::Placement as Noted;
 use crate::node_info::{NodeFacts, NodeInfo, Usage};
 use crate::pod_info::{NodeName, PodInfo, Uid};
 use crate::snapshot::Snapshot;
@@ -50,6 +51,10 @@ impl Cache {
     pub fn set_node(&mut self, facts: Arc<NodeFacts>) -> Option<Arc<NodeFacts>> {
         self.count_images(&facts, 1);
         if let Some(position) = self.snapshot.position(&facts.name) {
+            let moves = |old: &NodeFacts| old.labels != facts.labels || old.taints != facts.taints;
+            if moves(&self.snapshot.nodes[position].facts) {
+                self.snapshot.journal.begin_anew();
+            }
             let old = std::mem::replace(&mut self.snapshot.nodes[position].facts, facts);
             self.count_images(&old, -1);
             return Some(old);
@@ -58,6 +63,7 @@ impl Cache {
         let snapshot = &mut self.snapshot;
         snapshot.positions.insert(Arc::clone(&facts.name), snapshot.nodes.len());
         snapshot.nodes.push(NodeInfo { facts, usage });
+        snapshot.journal.begin_anew();
         None
     }
 
@@ -66,6 +72,7 @@ impl Cache {
         let snapshot = &mut self.snapshot;
         let Some(position) = snapshot.positions.remove(name) else { return };
         let node = snapshot.nodes.swap_remove(position);
+        snapshot.journal.begin_anew();
         if let Some(moved) = snapshot.nodes.get(position) {
             snapshot.positions.insert(Arc::clone(&moved.facts.name), position);
         }
@@ -91,12 +98,14 @@ impl Cache {
             return false;
         }
         Arc::make_mut(&mut self.snapshot.namespaces).insert(name.to_owned(), labels);
+        self.snapshot.journal.begin_anew();
         true
     }
 
     /// Forgets a namespace.
     pub fn remove_namespace(&mut self, name: &str) {
         Arc::make_mut(&mut self.snapshot.namespaces).remove(name);
+        self.snapshot.journal.begin_anew();
     }
 
     /// Keeps the room that is made on a node for a waiting Pod, or no longer.
@@ -138,6 +147,20 @@ impl Cache {
 
     /// Counts a Pod no more. Returns it as it was counted, and the node that has room now.
     pub fn remove_pod(&mut self, uid: &str) -> Option<(Arc<PodInfo>, NodeName)> {
+        let placement = self.placements.get(uid)?;
+        let (pod, node) = (Arc::clone(&placement.pod), Arc::clone(&placement.node));
+        self.note(&pod, &node, -1);
+        self.take_away(uid)
+    }
+
+    /// Tells the sums, if the node is known.
+    fn note(&mut self, pod: &Arc<PodInfo>, node: &NodeName, by: i64) {
+        let snapshot = &mut self.snapshot;
+        let Some(facts) = snapshot.node(node).map(|node| Arc::clone(&node.facts)) else { return };
+        snapshot.journal.note(Noted { pod: Arc::clone(pod), node: facts, by });
+    }
+
+    fn take_away(&mut self, uid: &str) -> Option<(Arc<PodInfo>, NodeName)> {
         let placement = self.placements.remove(uid)?;
         self.count_affinity(&placement.pod, -1);
         if let Some(usage) = self.usage(&placement.node) {
@@ -184,7 +207,15 @@ impl Cache {
     }
 
     fn place(&mut self, pod: Arc<PodInfo>, node: &NodeName, assumed: bool) {
-        self.remove_pod(&pod.uid);
+        // That the API confirms what was assumed moves no sum.
+        let moved =
+            self.placements.get(&pod.uid).is_none_or(|known| known.node != *node || !known.pod.counts_like(&pod));
+        if moved {
+            self.remove_pod(&pod.uid);
+            self.note(&pod, node, 1);
+        } else {
+            self.take_away(&pod.uid);
+        }
         self.count_affinity(&pod, 1);
         let placement = Placement { pod: Arc::clone(&pod), node: Arc::clone(node), assumed };
         self.placements.insert(Arc::clone(&pod.uid), placement);

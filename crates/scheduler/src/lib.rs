@@ -12,6 +12,7 @@ mod cycle_state;
 #[cfg(test)]
 mod fixtures;
 mod framework;
+mod journal;
 mod node_info;
 mod objects;
 mod offline;

@@ -174,6 +174,11 @@ impl PodInfo {
         }
     }
 
+    /// Whether it counts on a node as the other one does, its former self.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        self.facts == other.facts && self.terminating == other.terminating
+    }
+
     /// A reference for Events and bindings.
     pub fn reference(&self) -> ObjectReference {
         ObjectReference {

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use api::labels::Labels;
 
+use crate::journal::{Journal, Memo};
 use crate::node_info::NodeInfo;
+use crate::plugins::inter_pod_affinity as affinity;
+use crate::plugins::pod_topology_spread as spread;
 use crate::pod_info::{NodeName, PodInfo};
 
 /// The labels of namespaces by name.
@@ -27,6 +30,18 @@ pub struct Snapshot {
     pub(crate) namespaces: Arc<Namespaces>,
     /// Waiting Pods by the node where room is made for them.
     pub(crate) nominated: HashMap<NodeName, Vec<Arc<PodInfo>>>,
+    /// What changed, for the sums.
+    pub(crate) journal: Journal,
+    pub(crate) sums: Sums,
+}
+
+/// What plugins counted over all nodes, for Pods that are alike. Each plugin has its own place.
+#[derive(Debug, Default)]
+pub struct Sums {
+    pub(crate) spread: Memo<spread::Alike, spread::Counts>,
+    pub(crate) spread_score: Memo<spread::Alike, spread::Tallies>,
+    pub(crate) affinity: Memo<affinity::Alike, affinity::Counts>,
+    pub(crate) affinity_score: Memo<affinity::Alike, affinity::Scoring>,
 }
 
 impl Snapshot {

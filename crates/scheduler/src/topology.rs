@@ -43,6 +43,11 @@ impl TopologyCounts {
         }
     }
 
+    /// Makes what was counted its own, so that what is added is counted and no change beside it.
+    pub fn own(&mut self) {
+        Arc::make_mut(&mut self.counted);
+    }
+
     /// The number of a domain.
     pub fn get(&self, key: &str, value: &str) -> i64 {
         let values = self.counted.iter().find(|(other, _)| **other == *key).map(|(_, values)| values);

@@ -1,5 +1,6 @@
 //! Pods that must or would like to be near other Pods, or far from them; and Pods that others want so.
 
+mod alike;
 mod counts;
 mod scoring;
 #[cfg(test)]
@@ -12,11 +13,12 @@ use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
 use crate::snapshot::Snapshot;
 
+pub use alike::Alike;
 pub use counts::Counts;
 pub use scoring::Scoring;
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterPodAffinity {
     /// What the required affinity of placed Pods to the Pod counts in ranking.
     pub hard_pod_affinity_weight: i64,

@@ -1,5 +1,6 @@
 //! Pods of a kind are spread evenly over the values of node labels.
 
+mod alike;
 mod counts;
 mod defaults;
 mod scoring;
@@ -13,9 +14,10 @@ use crate::node_info::NodeInfo;
 use crate::pod_info::{PodInfo, SpreadConstraint, WhenUnsatisfiable};
 use crate::snapshot::Snapshot;
 
+pub use alike::Alike;
 pub use counts::Counts;
 pub use defaults::{Defaults, Workloads};
-pub use scoring::Scoring;
+pub use scoring::{Scoring, Tallies};
 
 /// See the module.
 #[derive(Clone)]
@@ -132,10 +134,13 @@ impl Score for PodTopologySpread {
 
 /// How many Pods on a node are like this one.
 fn count_on(node: &NodeInfo, constraint: &SpreadConstraint, pod: &PodInfo) -> i64 {
-    let counted = |other: &&std::sync::Arc<PodInfo>| {
-        other.terminating.is_none()
-            && other.key.namespace == pod.key.namespace
-            && constraint.selector.matches(Some(&other.facts.labels))
-    };
-    i64::try_from(node.usage.pods.iter().filter(counted).count()).unwrap_or(i64::MAX)
+    let pods = node.usage.pods.iter().filter(|other| counts(other, constraint, pod));
+    i64::try_from(pods.count()).unwrap_or(i64::MAX)
+}
+
+/// Whether a Pod is one of those that this one is spread among.
+fn counts(other: &PodInfo, constraint: &SpreadConstraint, pod: &PodInfo) -> bool {
+    other.terminating.is_none()
+        && other.key.namespace == pod.key.namespace
+        && constraint.selector.matches(Some(&other.facts.labels))
 }

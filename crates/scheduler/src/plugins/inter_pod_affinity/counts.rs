@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use api::labels::Labels;
 
+use super::Alike;
+use crate::journal::Placement;
 use crate::pod_info::PodInfo;
 use crate::snapshot::{Namespaces, Snapshot};
 use crate::topology::TopologyCounts;
@@ -26,15 +28,28 @@ pub struct Counts {
 impl Counts {
     pub(super) fn of(pod: &PodInfo, snapshot: &Snapshot) -> Self {
         let affinity = &pod.facts.pod_affinity;
+        let looks_at_all = !affinity.required.is_empty() || !affinity.required_anti.is_empty();
+        if !looks_at_all && !snapshot.has_required_anti_affinity() {
+            return Self::default();
+        }
+        snapshot.sums.affinity.get(
+            &snapshot.journal,
+            |alike| alike.is(pod, None),
+            || (Alike::of(pod, None), Self::make(pod, snapshot, looks_at_all)),
+            |counts, Placement { pod: other, node, by }| {
+                counts.own();
+                counts.count(pod, other, &node.labels, snapshot.namespaces(), *by);
+            },
+        )
+    }
+
+    fn make(pod: &PodInfo, snapshot: &Snapshot, looks_at_all: bool) -> Self {
+        let affinity = &pod.facts.pod_affinity;
         let namespaces = snapshot.namespaces();
         let mut counts = Self {
             wants_itself: affinity.required.iter().all(|term| term.matches(pod, namespaces)),
             ..Self::default()
         };
-        let looks_at_all = !affinity.required.is_empty() || !affinity.required_anti.is_empty();
-        if !looks_at_all && !snapshot.has_required_anti_affinity() {
-            return counts;
-        }
         for node in snapshot.nodes() {
             let pods = if looks_at_all { &node.usage.pods } else { &node.usage.with_affinity };
             for other in pods {
@@ -43,6 +58,10 @@ impl Counts {
         }
         counts.namespaces = snapshot.shared_namespaces();
         counts
+    }
+
+    fn own(&mut self) {
+        [&mut self.repelled, &mut self.wanted, &mut self.unwanted].into_iter().for_each(TopologyCounts::own);
     }
 
     /// A Pod is added or removed in thought.

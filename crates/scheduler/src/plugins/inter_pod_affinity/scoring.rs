@@ -2,8 +2,8 @@
 
 use api::labels::Labels;
 
-use super::InterPodAffinity;
-use crate::node_info::NodeInfo;
+use super::{Alike, InterPodAffinity};
+use crate::journal::Placement;
 use crate::pod_info::PodInfo;
 use crate::snapshot::{Namespaces, Snapshot};
 use crate::topology::TopologyCounts;
@@ -14,17 +14,29 @@ pub struct Scoring(TopologyCounts);
 
 impl Scoring {
     pub(super) fn of(plugin: &InterPodAffinity, pod: &PodInfo, snapshot: &Snapshot) -> Self {
-        let mut scoring = Self::default();
         let has_preferences = !pod.facts.pod_affinity.preferred.is_empty();
         let others_count =
             snapshot.has_affinity() && (has_preferences || !plugin.ignore_preferred_terms_of_existing_pods);
         if !has_preferences && !others_count {
-            return scoring;
+            return Self::default();
         }
+        snapshot.sums.affinity_score.get(
+            &snapshot.journal,
+            |alike| alike.is(pod, Some(plugin)),
+            || (Alike::of(pod, Some(plugin)), Self::make(plugin, pod, snapshot, has_preferences)),
+            |scoring, Placement { pod: other, node, by }| {
+                scoring.0.own();
+                scoring.add(plugin, pod, other, &node.labels, snapshot.namespaces(), *by);
+            },
+        )
+    }
+
+    fn make(plugin: &InterPodAffinity, pod: &PodInfo, snapshot: &Snapshot, has_preferences: bool) -> Self {
+        let mut scoring = Self::default();
         for node in snapshot.nodes() {
             let pods = if has_preferences { &node.usage.pods } else { &node.usage.with_affinity };
             for other in pods {
-                scoring.add(plugin, pod, other, node, snapshot.namespaces());
+                scoring.add(plugin, pod, other, &node.facts.labels, snapshot.namespaces(), 1);
             }
         }
         scoring
@@ -35,24 +47,24 @@ impl Scoring {
         plugin: &InterPodAffinity,
         pod: &PodInfo,
         other: &PodInfo,
-        node: &NodeInfo,
+        labels: &Labels,
         namespaces: &Namespaces,
+        by: i64,
     ) {
-        let labels = &node.facts.labels;
         for (weight, term) in &pod.facts.pod_affinity.preferred {
             if term.matches(other, namespaces) {
-                self.0.add(&term.topology_key, labels, *weight);
+                self.0.add(&term.topology_key, labels, by * *weight);
             }
         }
         let others = &other.facts.pod_affinity;
         if plugin.hard_pod_affinity_weight > 0 {
             for term in others.required.iter().filter(|term| term.matches(pod, namespaces)) {
-                self.0.add(&term.topology_key, labels, plugin.hard_pod_affinity_weight);
+                self.0.add(&term.topology_key, labels, by * plugin.hard_pod_affinity_weight);
             }
         }
         for (weight, term) in &others.preferred {
             if term.matches(pod, namespaces) {
-                self.0.add(&term.topology_key, labels, *weight);
+                self.0.add(&term.topology_key, labels, by * *weight);
             }
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use api::core::v1::taints::{find_untolerated, repels};
 use api::labels::Labels;
 
-use super::count_on;
+use super::{Alike, count_on, counts};
+use crate::journal::Placement;
 use crate::node_info::NodeFacts;
 use crate::pod_info::{PodInfo, SpreadConstraint};
 use crate::snapshot::Snapshot;
@@ -18,7 +19,7 @@ pub struct Counts {
     changes: Vec<Changed>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Domains {
     constraint: SpreadConstraint,
     /// The Pod itself is counted.
@@ -49,6 +50,15 @@ pub enum Verdict {
 
 impl Counts {
     pub(super) fn of(constraints: Vec<SpreadConstraint>, pod: &PodInfo, snapshot: &Snapshot) -> Self {
+        snapshot.sums.spread.get(
+            &snapshot.journal,
+            |alike| alike.is(pod, &constraints, true),
+            || (Alike::of(pod, &constraints, true), Self::make(constraints.clone(), pod, snapshot)),
+            |counts, placement| counts.update(pod, placement),
+        )
+    }
+
+    fn make(constraints: Vec<SpreadConstraint>, pod: &PodInfo, snapshot: &Snapshot) -> Self {
         let domains = |constraint: SpreadConstraint| Domains {
             counts_itself: i64::from(constraint.selector.matches(Some(&pod.facts.labels))),
             constraint,
@@ -67,6 +77,18 @@ impl Counts {
         }
         domains.iter_mut().for_each(Domains::find_lowest);
         Self { domains: Arc::new(domains), changes: Vec::new() }
+    }
+
+    /// A Pod came or went.
+    fn update(&mut self, pod: &PodInfo, Placement { pod: other, node, by }: &Placement) {
+        if !has_all_labels(&self.domains, &node.labels) {
+            return;
+        }
+        for domains in Arc::make_mut(&mut self.domains) {
+            if counts(other, &domains.constraint, pod) && includes(&domains.constraint, pod, node) {
+                domains.change(&node.labels, *by);
+            }
+        }
     }
 
     /// A Pod is added or removed in thought.
@@ -120,6 +142,16 @@ impl Domains {
         match self.counts.get_mut(value) {
             Some(sum) => *sum += count,
             None => drop(self.counts.insert(value.clone(), count)),
+        }
+    }
+
+    /// The same, with the emptiest ones kept.
+    fn change(&mut self, node: &Labels, by: i64) {
+        self.add(node, by);
+        let value = node.get(&*self.constraint.topology_key);
+        let is_low = || self.lowest.iter().flatten().any(|(low, _)| Some(low) == value);
+        if by < 0 || is_low() {
+            self.find_lowest();
         }
     }
 
