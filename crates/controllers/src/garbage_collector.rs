@@ -15,7 +15,9 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use client::{Change, Client, WorkQueue, is_not_found};
+use client::{Change, Client, EventRecorder, EventType, WorkQueue, is_not_found};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
@@ -30,6 +32,7 @@ use plan::{Action, OwnerState, Propagation};
 /// Keys are uids.
 struct GarbageCollector {
     client: Client,
+    events: EventRecorder,
     kinds: Kinds,
     graph: Arc<Mutex<Graph>>,
     queue: WorkQueue<Uid>,
@@ -59,7 +62,8 @@ pub fn start(controllers: &mut Controllers) {
         woken.into_iter().for_each(|uid| wake.add(uid));
     });
     let (client, kinds) = (controllers.client_of("generic-garbage-collector"), controllers.objects.kinds());
-    controllers.add(GarbageCollector { client, kinds, graph, queue: wiring.queue() }, wiring, 4);
+    let events = controllers.events("garbage-collector-controller");
+    controllers.add(GarbageCollector { client, events, kinds, graph, queue: wiring.queue() }, wiring, 4);
 }
 
 fn lock(graph: &Mutex<Graph>) -> MutexGuard<'_, Graph> {
@@ -83,10 +87,14 @@ impl Reconcile for GarbageCollector {
         for owner in &member.owners {
             states.push(self.owner_state(&member, owner).await?);
         }
-        let has_dependents = lock(&self.graph).has_dependents(uid);
-        match plan::plan(&member, &states, has_dependents) {
+        let dependents = lock(&self.graph).dependents(uid);
+        match plan::plan(&member, &states, &dependents) {
             Action::Nothing => {}
             Action::Delete(propagation) => self.delete(&member, propagation).await?,
+            Action::BreakCycle(owners) => {
+                self.set_owners(&member, &owners).await?;
+                self.delete(&member, Propagation::Foreground).await?;
+            }
             Action::KeepOwners(owners) => self.set_owners(&member, &owners).await?,
         }
         Ok(Next::OnWakeUp)
@@ -102,7 +110,14 @@ impl GarbageCollector {
         if let Some(state) = lock(&self.graph).owner_state(member, owner) {
             return Ok(state);
         }
+        if lock(&self.graph).is_owner_elsewhere(member, owner) {
+            self.tell_of_owner_elsewhere(member, owner);
+        }
         let Some(kind) = self.kinds.named(&owner.api_version, &owner.kind) else { return Ok(OwnerState::Present) };
+        // What is in no namespace can't be owned by what is in one: there is nowhere to look for that.
+        if kind.namespaced && member.key.namespace.is_empty() {
+            return Ok(OwnerState::Present);
+        }
         let api = kind.in_namespace(&self.client, &member.key.namespace);
         let present = api.get_opt(&owner.name).await.map_err(Error::during("looking for the owner"))?;
         Ok(match present {
@@ -112,6 +127,24 @@ impl GarbageCollector {
             }
             _ => OwnerState::Absent,
         })
+    }
+
+    fn tell_of_owner_elsewhere(&self, member: &Member, owner: &OwnerReference) {
+        let (namespace, api) = (&member.key.namespace, &member.kind.api);
+        let reference = ObjectReference {
+            api_version: Some(api.api_version.clone()),
+            kind: Some(api.kind.clone()),
+            namespace: Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            name: Some(member.key.name.clone()),
+            uid: Some(member.uid.to_string()),
+            ..ObjectReference::default()
+        };
+        let OwnerReference { api_version, kind, name, uid, .. } = owner;
+        let message = format!(
+            "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}] does not exist in \
+             namespace \"{namespace}\""
+        );
+        self.events.event(&reference, EventType::Warning, "OwnerRefInvalidNamespace", message);
     }
 
     async fn delete(&self, member: &Member, propagation: Propagation) -> Result<(), Error> {
@@ -137,15 +170,17 @@ impl GarbageCollector {
         let has = |finalizer: &str| member.finalizers.iter().any(|present| present == finalizer);
         if has(plan::ORPHAN) {
             let dependents = lock(&self.graph).dependents(&member.uid);
-            for dependent in dependents {
+            let freed = dependents.iter().map(|dependent| async {
                 let owners = plan::without(&dependent.owners, &member.uid);
-                self.set_owners(&dependent, &owners).await?;
-            }
+                self.set_owners(dependent, &owners).await
+            });
+            try_join_all(freed).await?;
             self.remove_finalizer(member, plan::ORPHAN).await?;
         } else if has(plan::FOREGROUND) {
             let dependents = lock(&self.graph).dependents(&member.uid);
             if dependents.iter().any(|dependent| plan::blocks(dependent, &member.uid)) {
-                dependents.iter().for_each(|dependent| self.queue.add(Arc::clone(&dependent.uid)));
+                let undecided = dependents.iter().filter(|dependent| !plan::waits_in_foreground(dependent));
+                undecided.for_each(|dependent| self.queue.add(Arc::clone(&dependent.uid)));
             } else {
                 self.remove_finalizer(member, plan::FOREGROUND).await?;
             }

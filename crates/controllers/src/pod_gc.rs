@@ -1,5 +1,5 @@
-//! Pods nobody looks after any more are removed: on nodes that are gone, deleted before they got a node, and the
-//! oldest of very many that ended.
+//! Pods nobody looks after any more are removed: on nodes that are gone, deleted ones on nodes that are shut down for
+//! good, those deleted before they got a node, and the oldest of very many that ended.
 
 mod plan;
 
@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::assembly::{Controllers, Wiring};
 use crate::runtime::{Error, Next, Reconcile};
 use crate::watches::PodFacts;
-use plan::Verdict;
+use plan::{NodeState, Verdict};
 
 /// Pods that ended may pile up to this number.
 const TERMINATED_LIMIT: usize = 12_500;
@@ -50,7 +50,7 @@ struct PodGc {
     missing: Mutex<HashMap<String, Timestamp>>,
 }
 
-/// Starts the controller: it wakes when a Pod changes and when a node disappears.
+/// Starts the controller: it wakes when a Pod changes and when a node disappears or is out of service.
 pub fn start(controllers: &mut Controllers) {
     let mut wiring = Wiring::new();
     let pods = wiring.reads(&controllers.watches.pods);
@@ -62,7 +62,11 @@ pub fn start(controllers: &mut Controllers) {
     });
     let known = pods.clone();
     wiring.wakes(&mut controllers.watches.nodes, move |change| {
-        let Change::Deleted(node) = change else { return Vec::new() };
+        let node = match change {
+            Change::Deleted(node) => node,
+            Change::Updated { old, new } if plan::state_of(old) != plan::state_of(new) => new,
+            _ => return Vec::new(),
+        };
         let name = node.metadata.name.clone().unwrap_or_default();
         known.matching(|pod| pod.node == name).iter().map(|pod| Key::Pod(pod.object_key())).collect()
     });
@@ -92,23 +96,25 @@ impl PodGc {
     async fn judge(&self, key: &ObjectKey) -> Result<Next, Error> {
         let Some(pod) = self.pods.get(key) else { return Ok(Next::OnWakeUp) };
         let now = self.clock.now();
-        match plan::verdict(&pod, self.missing_since(&pod.node, now), now) {
+        match plan::verdict(&pod, self.node_state(&pod.node, now), now) {
             Verdict::Keep => Ok(Next::OnWakeUp),
             Verdict::LookAgain(after) => Ok(Next::After(after)),
             Verdict::Orphaned if self.node_exists(&pod.node).await? => Ok(Next::OnWakeUp),
-            Verdict::Orphaned => self.collect(key, &pod, true).await,
-            Verdict::NeverStarted => self.collect(key, &pod, false).await,
+            Verdict::Orphaned => self.collect(key, &pod, Some("PodGC: node no longer exists")).await,
+            Verdict::NeverStarted | Verdict::OutOfService => self.collect(key, &pod, None).await,
         }
     }
 
-    /// Since when we know that the node is missing.
-    fn missing_since(&self, node: &str, now: Timestamp) -> Option<Timestamp> {
+    /// How the node stands, and since when we know that it is missing.
+    fn node_state(&self, node: &str, now: Timestamp) -> NodeState {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        if node.is_empty() || self.nodes.get(&ObjectKey::cluster(node)).is_some() {
+        let present = self.nodes.get(&ObjectKey::cluster(node));
+        if let Some(state) = present.map(|node| plan::state_of(&node)).or(node.is_empty().then_some(NodeState::Present))
+        {
             missing.remove(node);
-            return None;
+            return state;
         }
-        Some(*missing.entry(node.to_owned()).or_insert(now))
+        NodeState::Missing(*missing.entry(node.to_owned()).or_insert(now))
     }
 
     /// Our copy may be behind; before we act, the API decides.
@@ -118,10 +124,11 @@ impl PodGc {
         Ok(node.is_some())
     }
 
-    async fn collect(&self, key: &ObjectKey, pod: &PodFacts, failed: bool) -> Result<Next, Error> {
+    /// Deletes the Pod; nobody else would say that it ended, which those wait for who hold it by a finalizer.
+    async fn collect(&self, key: &ObjectKey, pod: &PodFacts, disruption: Option<&str>) -> Result<Next, Error> {
         let result = async {
-            if failed && !pod.is_terminated() {
-                self.mark_failed(key, pod).await?;
+            if !pod.is_terminated() {
+                self.mark_failed(key, pod, disruption).await?;
             }
             self.delete(key, pod).await
         };
@@ -131,15 +138,18 @@ impl PodGc {
         }
     }
 
-    async fn mark_failed(&self, key: &ObjectKey, pod: &PodFacts) -> Result<(), kube::Error> {
-        let condition = json!({
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": "DeletionByPodGC",
-            "message": "PodGC: node no longer exists",
-            "lastTransitionTime": Time(self.clock.now()),
-        });
-        let status = json!({ "phase": "Failed", "conditions": [condition] });
+    async fn mark_failed(&self, key: &ObjectKey, pod: &PodFacts, disruption: Option<&str>) -> Result<(), kube::Error> {
+        let condition = |message: &str| {
+            json!({
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "DeletionByPodGC",
+                "message": message,
+                "lastTransitionTime": Time(self.clock.now()),
+            })
+        };
+        let conditions: Vec<_> = disruption.map(condition).into_iter().collect();
+        let status = json!({ "phase": "Failed", "conditions": conditions });
         let patch = Patch::Strategic(json!({ "metadata": { "uid": pod.uid }, "status": status }));
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         pods.patch_status(&key.name, &PatchParams::default(), &patch).await.map(drop)
@@ -155,7 +165,7 @@ impl PodGc {
     async fn thin_out(&self) -> Result<Next, Error> {
         let terminated = self.pods.matching(|pod| pod.is_terminated() && pod.deleted_at.is_none());
         for pod in plan::oldest_beyond(terminated, TERMINATED_LIMIT) {
-            self.collect(&pod.object_key(), &pod, false).await?;
+            self.collect(&pod.object_key(), &pod, None).await?;
         }
         Ok(Next::OnWakeUp)
     }

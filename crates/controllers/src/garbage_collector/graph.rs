@@ -8,6 +8,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use super::plan::{self, OwnerState};
 use crate::objects::Member;
 
+fn is_elsewhere(owner: &Member, dependent: &Member) -> bool {
+    owner.kind.namespaced && owner.key.namespace != dependent.key.namespace
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
 /// An object's uid.
 pub type Uid = Arc<str>;
 
@@ -64,16 +72,20 @@ impl Graph {
         dependents.filter_map(|dependent| self.members.get(dependent)).cloned().collect()
     }
 
-    /// Whether an object names this one as owner.
-    pub fn has_dependents(&self, uid: &str) -> bool {
-        self.dependents.get(uid).is_some_and(|dependents| !dependents.is_empty())
+    /// An owner's state; none when the graph can't tell: a namespaced owner owns only within its namespace, and one that
+    /// is named wrongly is somebody else.
+    pub fn owner_state(&self, dependent: &Member, reference: &OwnerReference) -> Option<OwnerState> {
+        let owner = self.members.get(reference.uid.as_str())?;
+        let api = &owner.kind.api;
+        let is_meant = (api.kind == reference.kind && api.group == group_of(&reference.api_version))
+            && owner.key.name == reference.name;
+        let is_it = is_meant && !is_elsewhere(owner, dependent);
+        is_it.then(|| plan::state_of_present(owner.is_deleting, &owner.finalizers))
     }
 
-    /// An owner's state; none when the graph can't tell. A namespaced owner owns only within its namespace.
-    pub fn owner_state(&self, dependent: &Member, owner: &OwnerReference) -> Option<OwnerState> {
-        let owner = self.members.get(owner.uid.as_str())?;
-        let reachable = !owner.kind.namespaced || owner.key.namespace == dependent.key.namespace;
-        reachable.then(|| plan::state_of_present(owner.is_deleting, &owner.finalizers))
+    /// Whether what a reference names is known to be in another namespace, where it can't be an owner.
+    pub fn is_owner_elsewhere(&self, dependent: &Member, reference: &OwnerReference) -> bool {
+        self.members.get(reference.uid.as_str()).is_some_and(|owner| is_elsewhere(owner, dependent))
     }
 
     fn waiting_owner(&self, uid: &str) -> Option<Uid> {

@@ -1,5 +1,7 @@
 //! What becomes of an object, given its owners. Pure.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::objects::Member;
@@ -38,12 +40,14 @@ pub enum Action {
     Nothing,
     /// Delete it.
     Delete(Propagation),
+    /// Let its owners go before it, and then delete it in the foreground: something below it waits for it in turn.
+    BreakCycle(Vec<OwnerReference>),
     /// Strike the owners that are gone or going; these stay.
     KeepOwners(Vec<OwnerReference>),
 }
 
 /// Plans for an object that is not being deleted; `states` are those of its owners, in order.
-pub fn plan(member: &Member, states: &[OwnerState], has_dependents: bool) -> Action {
+pub fn plan(member: &Member, states: &[OwnerState], dependents: &[Arc<Member>]) -> Action {
     assert_eq!(member.owners.len(), states.len(), "one state per owner");
     let is_present = |state: &OwnerState| *state == OwnerState::Present;
     if states.iter().all(is_present) {
@@ -54,8 +58,14 @@ pub fn plan(member: &Member, states: &[OwnerState], has_dependents: bool) -> Act
         return Action::KeepOwners(kept.map(|(owner, _)| owner.clone()).collect());
     }
     // Who deletes the owner in the foreground wants everything below it gone first.
-    if states.contains(&OwnerState::WaitsForDependents) && has_dependents {
-        return Action::Delete(Propagation::Foreground);
+    if states.contains(&OwnerState::WaitsForDependents) && !dependents.is_empty() {
+        let is_cycle = dependents.iter().any(|dependent| waits_in_foreground(dependent));
+        let blocks = member.owners.iter().any(|owner| owner.block_owner_deletion == Some(true));
+        return if is_cycle && blocks {
+            Action::BreakCycle(unblocked(&member.owners))
+        } else {
+            Action::Delete(Propagation::Foreground)
+        };
     }
     let has = |finalizer: &str| member.finalizers.iter().any(|present| present == finalizer);
     Action::Delete(match () {
@@ -72,6 +82,17 @@ pub fn state_of_present(is_deleting: bool, finalizers: &[String]) -> OwnerState 
     } else {
         OwnerState::Present
     }
+}
+
+/// Whether a deleted object goes after its dependents.
+pub fn waits_in_foreground(member: &Member) -> bool {
+    state_of_present(member.is_deleting, &member.finalizers) == OwnerState::WaitsForDependents
+}
+
+/// Owners that may go before what they own.
+fn unblocked(owners: &[OwnerReference]) -> Vec<OwnerReference> {
+    let unblocked = owners.iter().map(|owner| OwnerReference { block_owner_deletion: Some(false), ..owner.clone() });
+    unblocked.collect()
 }
 
 /// Whether a deleted object is held by us.

@@ -45,10 +45,26 @@ fn an_object_goes_with_its_last_owner() {
     for (states, has_dependents, expected) in cases {
         let names: Vec<String> = (0..states.len()).map(|n| format!("o{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert_eq!(plan(&member("m", &names, &[]), &states, has_dependents), expected, "{states:?}");
+        let below = [Arc::new(member("below", &["m!"], &[]))];
+        let dependents = if has_dependents { &below[..] } else { &[] };
+        assert_eq!(plan(&member("m", &names, &[]), &states, dependents), expected, "{states:?}");
     }
     let orphaning = member("m", &["o"], &["orphan"]);
-    assert_eq!(plan(&orphaning, &[Absent], true), delete(Propagation::Orphan));
+    assert_eq!(plan(&orphaning, &[Absent], &[]), delete(Propagation::Orphan));
+}
+
+#[test]
+fn a_cycle_lets_go_of_its_first_owner() {
+    let top = Arc::new(Member { is_deleting: true, ..member("top", &["m!"], &["foregroundDeletion"]) });
+    let cycle = member("m", &["top!"], &[]);
+    let Action::BreakCycle(owners) = plan(&cycle, &[OwnerState::WaitsForDependents], std::slice::from_ref(&top)) else {
+        panic!("a cycle")
+    };
+    assert_eq!(owners[0].block_owner_deletion, Some(false));
+    // Once it blocks nobody, it is deleted.
+    let unblocked = Member { owners, ..cycle };
+    let action = plan(&unblocked, &[OwnerState::WaitsForDependents], &[top]);
+    assert_eq!(action, Action::Delete(Propagation::Foreground));
 }
 
 fn woken(uids: Vec<Arc<str>>) -> Vec<String> {
@@ -77,7 +93,7 @@ fn an_owner_deleted_in_the_foreground_is_looked_at_when_a_dependent_goes() {
     graph.set(&Arc::new(member("a", &["owner!"], &[])));
     assert_eq!(woken(graph.set(&Arc::new(deleting))), ["owner"]);
     assert_eq!(woken(graph.remove("a")), ["owner"]);
-    assert!(!graph.has_dependents("owner"));
+    assert!(graph.dependents("owner").is_empty());
 }
 
 #[test]
@@ -89,4 +105,18 @@ fn owners_elsewhere_are_not_vouched_for() {
     assert_eq!(graph.owner_state(&here, &here.owners[0]), Some(OwnerState::Present));
     assert_eq!(graph.owner_state(&elsewhere, &elsewhere.owners[0]), None);
     assert_eq!(graph.owner_state(&here, &member("b", &["nobody"], &[]).owners[0]), None);
+    assert!(graph.is_owner_elsewhere(&elsewhere, &elsewhere.owners[0]));
+    assert!(!graph.is_owner_elsewhere(&here, &here.owners[0]));
+    let misnamed = |change: fn(&mut OwnerReference)| {
+        let mut reference = here.owners[0].clone();
+        change(&mut reference);
+        reference
+    };
+    for reference in [
+        misnamed(|reference| reference.name = "another".into()),
+        misnamed(|reference| reference.kind = "Secret".into()),
+        misnamed(|reference| reference.api_version = "apps/v1".into()),
+    ] {
+        assert_eq!(graph.owner_state(&here, &reference), None, "{reference:?}");
+    }
 }

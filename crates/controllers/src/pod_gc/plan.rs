@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Node;
 
 use crate::watches::PodFacts;
 
@@ -21,14 +22,43 @@ pub enum Verdict {
     Orphaned,
     /// It was deleted before it got a node.
     NeverStarted,
+    /// It was deleted, and its node will not say that it ended.
+    OutOfService,
 }
 
-/// Judges a Pod whose node is missing since `missing_since`, if it is.
-pub fn verdict(pod: &PodFacts, missing_since: Option<Timestamp>, now: Timestamp) -> Verdict {
+/// How a Pod's node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It is there.
+    Present,
+    /// It is not ready, and somebody says that it is shut down for good.
+    OutOfService,
+    /// It is missing since.
+    Missing(Timestamp),
+}
+
+/// Said by people of nodes that are shut down and will not end their Pods.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// How a node that is there stands.
+pub fn state_of(node: &Node) -> NodeState {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let is_ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let is_out = !is_ready && taints.iter().any(|taint| taint.key == OUT_OF_SERVICE);
+    if is_out { NodeState::OutOfService } else { NodeState::Present }
+}
+
+/// Judges a Pod by how its node stands.
+pub fn verdict(pod: &PodFacts, node: NodeState, now: Timestamp) -> Verdict {
     if pod.node.is_empty() {
         return if pod.deleted_at.is_some() { Verdict::NeverStarted } else { Verdict::Keep };
     }
-    let Some(since) = missing_since else { return Verdict::Keep };
+    let since = match node {
+        NodeState::Missing(since) => since,
+        NodeState::OutOfService if pod.deleted_at.is_some() => return Verdict::OutOfService,
+        NodeState::OutOfService | NodeState::Present => return Verdict::Keep,
+    };
     let missing_for = now.duration_since(since).max(SignedDuration::ZERO).unsigned_abs();
     match QUARANTINE.checked_sub(missing_for) {
         Some(left) if !left.is_zero() => Verdict::LookAgain(left),
@@ -57,11 +87,28 @@ mod tests {
         let on_node = PodFacts { node: "n".into(), ..PodFacts::default() };
         let waiting = PodFacts::default();
         let deleted = PodFacts { deleted_at: Some(at(1)), ..PodFacts::default() };
-        assert_eq!(verdict(&on_node, None, at(100)), Verdict::Keep);
-        assert_eq!(verdict(&on_node, Some(at(70)), at(100)), Verdict::LookAgain(Duration::from_secs(10)));
-        assert_eq!(verdict(&on_node, Some(at(60)), at(100)), Verdict::Orphaned);
-        assert_eq!(verdict(&waiting, None, at(100)), Verdict::Keep);
-        assert_eq!(verdict(&deleted, None, at(100)), Verdict::NeverStarted);
+        let leaving = PodFacts { deleted_at: Some(at(1)), ..on_node.clone() };
+        let judged = |pod: &PodFacts, node: NodeState| verdict(pod, node, at(100));
+        assert_eq!(judged(&on_node, NodeState::Present), Verdict::Keep);
+        assert_eq!(judged(&on_node, NodeState::Missing(at(70))), Verdict::LookAgain(Duration::from_secs(10)));
+        assert_eq!(judged(&on_node, NodeState::Missing(at(60))), Verdict::Orphaned);
+        assert_eq!(judged(&on_node, NodeState::OutOfService), Verdict::Keep);
+        assert_eq!(judged(&leaving, NodeState::OutOfService), Verdict::OutOfService);
+        assert_eq!(judged(&leaving, NodeState::Present), Verdict::Keep);
+        assert_eq!(judged(&waiting, NodeState::Present), Verdict::Keep);
+        assert_eq!(judged(&deleted, NodeState::Present), Verdict::NeverStarted);
+    }
+
+    #[test]
+    fn a_node_is_out_of_service_when_it_is_silent_and_somebody_says_so() {
+        let node = |ready: &str, taint: &str| {
+            let node = serde_json::json!({"spec": {"taints": [{"key": taint, "effect": "NoExecute"}]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+            state_of(&serde_json::from_value(node).unwrap())
+        };
+        assert_eq!(node("Unknown", OUT_OF_SERVICE), NodeState::OutOfService);
+        assert_eq!(node("True", OUT_OF_SERVICE), NodeState::Present);
+        assert_eq!(node("False", "other"), NodeState::Present);
     }
 
     #[test]
