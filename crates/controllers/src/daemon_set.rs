@@ -16,11 +16,10 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::labels::Selector;
 use client::{Change, Client, EventRecorder, EventType, Lister, ObjectKey, object_reference};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus};
-use k8s_openapi::api::core::v1::{Node, PodTemplateSpec};
+use k8s_openapi::api::core::v1::Node;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
 use platform::backoff::{Backoff, Ladder};
@@ -31,7 +30,7 @@ use crate::in_flight::InFlight;
 use crate::ownership;
 use crate::pod_control::{self, PodControl};
 use crate::pod_facts::PodFacts;
-use crate::revisions::{self, POD_LABEL, Revised, Revisions};
+use crate::revisions::{self, POD_LABEL, Revised, RevisedSpec, Revisions};
 use crate::runtime::{Error, Next, Reconcile};
 use crate::wake;
 use crate::watches::PodIndex;
@@ -51,17 +50,13 @@ const REPLACEMENTS: Ladder = Ladder {
 impl Revised for DaemonSet {
     const HASH_LABEL: &'static str = POD_LABEL;
 
-    fn template(&self) -> PodTemplateSpec {
-        self.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default()
-    }
-
-    fn selector(&self) -> Selector {
-        let selector = self.spec.as_ref().map(|spec| &spec.selector);
-        Selector::from_label_selector(selector).unwrap_or(Selector::Nothing)
-    }
-
-    fn history_limit(&self) -> i32 {
-        self.spec.as_ref().and_then(|spec| spec.revision_history_limit).unwrap_or(10)
+    fn revised(&self) -> Option<RevisedSpec<'_>> {
+        let spec = self.spec.as_ref()?;
+        Some(RevisedSpec {
+            template: &spec.template,
+            selector: &spec.selector,
+            history_limit: spec.revision_history_limit,
+        })
     }
 
     fn collisions(&self) -> Option<i32> {
@@ -193,16 +188,7 @@ impl DaemonSets {
             let pod = pod_control::pod_from_template(&key.name, &template, owner.clone());
             let pod = nodes::pinned_to(pod, &plan.create[position]);
             let reference = &reference;
-            async move {
-                match self.control.create(reference, &pod).await {
-                    Ok(metadata) => {
-                        self.in_flight.wrote(key, &metadata);
-                        Ok(())
-                    }
-                    Err(error) if pod_control::is_namespace_terminating(&error) => Ok(()),
-                    Err(error) => Err(error),
-                }
-            }
+            async move { self.control.create_noted(reference, &pod, &self.in_flight, key).await }
         };
         let created = pod_control::slow_start(plan.create.len().min(BURST), create).await;
         let deleted = join_all(plan.delete.iter().take(BURST).map(|pod| async {

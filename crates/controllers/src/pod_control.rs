@@ -1,6 +1,7 @@
 //! Making, deleting, taking in and letting go of Pods for whoever looks after them, and telling of it.
 
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use api::labels::Selector;
@@ -13,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource};
 
+use crate::in_flight::InFlight;
 use crate::ownership::{self, Claim, Owner};
 use crate::pod_facts::PodFacts;
 use crate::runtime::Error;
@@ -55,6 +57,25 @@ impl PodControl {
                 Err(error)
             }
         }
+    }
+
+    /// The same, noted as in flight; in a namespace that is on its way out, nothing is made and that is fine.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_noted<K: Clone + Eq + Hash>(
+        &self,
+        owner: &ObjectReference,
+        pod: &Pod,
+        in_flight: &InFlight<K>,
+        key: &K,
+    ) -> Result<(), kube::Error> {
+        match self.create(owner, pod).await {
+            Ok(metadata) => in_flight.wrote(key, &metadata),
+            Err(error) if is_namespace_terminating(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Deletes a Pod for `owner`; one that is gone already is fine.

@@ -131,16 +131,7 @@ impl<K: ReplicaKind> Replication<K> {
     async fn create(&self, key: &ObjectKey, set: &K, reference: &ObjectReference, count: usize) -> Result<(), Failure> {
         let owner = ownership::controller_reference(set);
         let pod = pod_control::pod_from_template(&key.name, &set.template(), owner);
-        let create = |_| async {
-            match self.control.create(reference, &pod).await {
-                Ok(metadata) => {
-                    self.in_flight.wrote(key, &metadata);
-                    Ok(())
-                }
-                Err(error) if pod_control::is_namespace_terminating(&error) => Ok(()),
-                Err(error) => Err(error),
-            }
-        };
+        let create = |_| self.control.create_noted(reference, &pod, &self.in_flight, key);
         let created = pod_control::slow_start(count, create).await;
         created.map_err(|source| Failure { reason: "FailedCreate", source })
     }

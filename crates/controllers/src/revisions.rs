@@ -11,7 +11,7 @@ use client::{Client, ObjectKey, is_already_exists, is_not_found};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt as _};
@@ -33,14 +33,37 @@ pub trait Revised: Reflected + Resource<DynamicType = (), Scope = NamespaceResou
     /// The label that holds a revision's hash.
     const HASH_LABEL: &'static str;
 
-    /// What Pods are made from.
-    fn template(&self) -> PodTemplateSpec;
-    /// Whose revisions are its own.
-    fn selector(&self) -> Selector;
-    /// How many old revisions are kept; all when negative.
-    fn history_limit(&self) -> i32;
+    /// What its spec says of templates, when it has one.
+    fn revised(&self) -> Option<RevisedSpec<'_>>;
     /// How often the name of a revision was another's already.
     fn collisions(&self) -> Option<i32>;
+
+    /// What Pods are made from.
+    fn template(&self) -> PodTemplateSpec {
+        self.revised().map(|spec| spec.template.clone()).unwrap_or_default()
+    }
+
+    /// Whose revisions are its own.
+    fn selector(&self) -> Selector {
+        let selector = self.revised().map(|spec| spec.selector);
+        Selector::from_label_selector(selector).unwrap_or(Selector::Nothing)
+    }
+
+    /// How many old revisions are kept; all when negative.
+    fn history_limit(&self) -> i32 {
+        self.revised().and_then(|spec| spec.history_limit).unwrap_or(10)
+    }
+}
+
+/// The part of a spec that the kinds have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct RevisedSpec<'a> {
+    /// What Pods are made from.
+    pub template: &'a PodTemplateSpec,
+    /// Whose Pods and revisions are its own.
+    pub selector: &'a LabelSelector,
+    /// How many old revisions are kept.
+    pub history_limit: Option<i32>,
 }
 
 /// What stands for the present template.

@@ -16,14 +16,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use api::labels::Selector;
 use client::{
     Change, Client, EventRecorder, EventType, Index, Lister, ObjectKey, is_already_exists, is_not_found,
     object_reference,
 };
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
-use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim, Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use platform::clock::SharedClock;
@@ -33,7 +32,7 @@ use crate::assembly::{Controllers, Wiring};
 use crate::in_flight::InFlight;
 use crate::pod_control::{PodControl, is_namespace_terminating, message_of};
 use crate::pod_facts::PodFacts;
-use crate::revisions::{self, POD_LABEL, Revised, Revisions, Settled};
+use crate::revisions::{self, POD_LABEL, Revised, RevisedSpec, Revisions, Settled};
 use crate::runtime::{Error, Next, Reconcile};
 use crate::wake;
 use crate::watches::PodIndex;
@@ -45,17 +44,13 @@ const COMPONENT: &str = "statefulset-controller";
 impl Revised for StatefulSet {
     const HASH_LABEL: &'static str = "controller.kubernetes.io/hash";
 
-    fn template(&self) -> PodTemplateSpec {
-        self.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default()
-    }
-
-    fn selector(&self) -> Selector {
-        let selector = self.spec.as_ref().map(|spec| &spec.selector);
-        Selector::from_label_selector(selector).unwrap_or(Selector::Nothing)
-    }
-
-    fn history_limit(&self) -> i32 {
-        self.spec.as_ref().and_then(|spec| spec.revision_history_limit).unwrap_or(10)
+    fn revised(&self) -> Option<RevisedSpec<'_>> {
+        let spec = self.spec.as_ref()?;
+        Some(RevisedSpec {
+            template: &spec.template,
+            selector: &spec.selector,
+            history_limit: spec.revision_history_limit,
+        })
     }
 
     fn collisions(&self) -> Option<i32> {
