@@ -44,14 +44,13 @@ pub enum Command {
     Story(Story),
     /// Say what a Pod waits for now
     Why(Why),
+    /// Show an object and everything it owns, with readiness, reason and age
+    Tree(Tree),
 }
 
-/// Which Pod, and where to ask for it.
+/// Where to ask for objects.
 #[derive(Debug, Args)]
-pub struct PodArguments {
-    /// The Pod, as pod/NAME or NAME
-    #[arg(value_name = "pod/NAME")]
-    pub pod: String,
+pub struct ApiArguments {
     /// Its namespace [default: the one of the kubeconfig's context]
     #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -61,6 +60,28 @@ pub struct PodArguments {
     /// Folder of a server on this machine, whose admin.kubeconfig is used
     #[arg(long, value_name = "DIR", conflicts_with = "kubeconfig")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Which Pod, and where to ask for it.
+#[derive(Debug, Args)]
+pub struct PodArguments {
+    /// The Pod, as pod/NAME or NAME
+    #[arg(value_name = "pod/NAME")]
+    pub pod: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub api: ApiArguments,
+}
+
+/// `isopod tree`.
+#[derive(Debug, Args)]
+pub struct Tree {
+    /// The object, of any kind, as kubectl names it: deployment/NAME, sts/NAME, jobs.batch/NAME
+    #[arg(value_name = "KIND/NAME")]
+    pub object: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub api: ApiArguments,
 }
 
 /// `isopod story`.
@@ -164,6 +185,9 @@ pub struct Server {
     pub node_evictions: NodeEvictions,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub autoscaling: Autoscaling,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub identity: Identity,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -185,6 +209,28 @@ pub struct NodeEvictions {
     /// Part of a zone, of at least three nodes, that must be gone for that
     #[arg(long, default_value_t = 0.55, value_parser = rate, value_name = "PART")]
     pub unhealthy_zone_threshold: f64,
+}
+
+/// What HorizontalPodAutoscalers do that do not say it themselves, under the names that upstream's controller manager
+/// gives the flags.
+#[derive(Debug, Clone, Copy, Args)]
+#[allow(clippy::struct_field_names)] // upstream's flags all begin so
+pub struct Autoscaling {
+    /// How often autoscalers look at metrics
+    #[arg(long, default_value = "15s", value_name = "DURATION", value_parser = kubelet::duration)]
+    pub horizontal_pod_autoscaler_sync_period: std::time::Duration,
+    /// How long a number of Pods that was recommended stays although fewer would do by now
+    #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = kubelet::duration)]
+    pub horizontal_pod_autoscaler_downscale_stabilization: std::time::Duration,
+    /// Part by which use may be off the target without a change
+    #[arg(long, default_value_t = 0.1, value_parser = rate, value_name = "PART")]
+    pub horizontal_pod_autoscaler_tolerance: f64,
+    /// Time after a Pod's start during which its use of CPU counts only if it was ready all the while
+    #[arg(long, default_value = "5m", value_name = "DURATION", value_parser = kubelet::duration)]
+    pub horizontal_pod_autoscaler_cpu_initialization_period: std::time::Duration,
+    /// Time after a Pod's start until which becoming unready means that it never was ready
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = kubelet::duration)]
+    pub horizontal_pod_autoscaler_initial_readiness_delay: std::time::Duration,
 }
 
 /// A number that is not negative.

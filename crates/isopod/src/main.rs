@@ -16,6 +16,7 @@ mod server;
 mod settings;
 mod snapshot;
 mod story;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Snapshot(arguments) => snapshot::run(arguments),
         Command::Story(arguments) => story::run(&arguments),
         Command::Why(arguments) => story::why(&arguments),
+        Command::Tree(arguments) => tree::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! `isopod story` and `isopod why`: what befell a Pod, also one that is gone, and what it waits for now.
 
-mod access;
+pub mod access;
 mod known;
 mod timeline;
 mod why;
@@ -11,6 +11,7 @@ use platform::clock::{Clock as _, SystemClock};
 use crate::cli;
 use access::Access;
 use known::{Known, Told};
+pub use timeline::duration;
 
 /// Runs `isopod story`.
 pub fn run(arguments: &cli::Story) -> Result<()> {

@@ -28,13 +28,21 @@ impl Access {
     /// When there is none, or the Pod is not named as one.
     pub async fn new(arguments: &cli::PodArguments) -> Result<Self> {
         let name = pod_name(&arguments.pod)?;
-        let kubeconfig = read_kubeconfig(arguments)?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        let config = config.context("cannot use the kubeconfig")?;
-        let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).context("cannot use the kubeconfig")?;
+        let (client, namespace) = connect(&arguments.api).await?;
         Ok(Self { client, namespace, name })
     }
+}
+
+/// The API, and the namespace that is meant.
+///
+/// # Errors
+/// When there is no usable kubeconfig.
+pub async fn connect(arguments: &cli::ApiArguments) -> Result<(Client, String)> {
+    let kubeconfig = read_kubeconfig(arguments)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let config = config.context("cannot use the kubeconfig")?;
+    let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    Ok((Client::try_from(config).context("cannot use the kubeconfig")?, namespace))
 }
 
 /// `pod/NAME` as kubectl spells it, or the name alone.
@@ -50,7 +58,7 @@ fn pod_name(text: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-fn read_kubeconfig(arguments: &cli::PodArguments) -> Result<Kubeconfig> {
+fn read_kubeconfig(arguments: &cli::ApiArguments) -> Result<Kubeconfig> {
     let in_data_dir = arguments.data_dir.as_ref().map(|directory| directory.join("admin.kubeconfig"));
     let named = arguments.kubeconfig.clone().or(in_data_dir);
     let from_environment = std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty());
