@@ -31,8 +31,14 @@ fn main() -> ExitCode {
         claims_come_with_their_pod_and_go_as_told,
         a_service_leads_to_its_ready_pods,
         a_cron_job_starts_jobs_and_keeps_few,
+        the_tree_shows_who_owns_what,
+        an_autoscaler_follows_what_pods_use,
+        endpoints_written_by_hand_are_mirrored,
+        controllers_have_their_accounts,
     ];
-    suite::run(|| Cluster::start(Options::default()), cases, Cluster::diagnose)
+    let flags = ["sync-period=1s", "cpu-initialization-period=1s", "initial-readiness-delay=1s"];
+    let flags = flags.map(|flag| format!("--horizontal-pod-autoscaler-{flag}")).to_vec();
+    suite::run(|| Cluster::start(Options { flags, ..Options::default() }), cases, Cluster::diagnose)
 }
 
 /// A Pod that runs until it is told to end, on this node.
@@ -531,5 +537,121 @@ fn a_cron_job_starts_jobs_and_keeps_few(cluster: &Cluster) -> Result<()> {
     kubectl.ok(&["patch", "cronjob", "tick", "-p", changes])?;
     until(&kubectl, "jobs", "tick", "old ones go", <[Value]>::is_empty)?;
     ensure!(kubectl.ok(&["get", "cronjob", "tick"])?.contains("True"));
+    Ok(())
+}
+
+fn an_autoscaler_follows_what_pods_use(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("autoscaled")?;
+    let condition = |name: &str, kind: &str| -> Result<String> {
+        let path = format!("jsonpath={{.status.conditions[?(@.type=='{kind}')]['status','reason']}}");
+        kubectl.ok(&["get", "hpa", name, "-o", &path])
+    };
+    let says = |name: &str, kind: &str, expected: &str| -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        while condition(name, kind)? != expected {
+            ensure!(Instant::now() < deadline, "{kind} is {:?}, not {expected:?}", condition(name, kind)?);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    };
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"});
+    let lost = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "nobody"},
+                      "spec": {"scaleTargetRef": target, "maxReplicas": 2}});
+    kubectl.apply(&lost.to_string())?;
+    says("nobody", "AbleToScale", "False FailedGetScale")?;
+    has_event(&kubectl, "nobody", "FailedGetScale", "deployments.apps \"nobody\" not found")?;
+    let mut template = running("busy");
+    template["spec"]["containers"][0]["command"] = json!(["sh", "-c", "while :; do :; done"]);
+    template["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "20m"}, "limits": {"cpu": "60m"}});
+    kubectl.apply(&workload("Deployment", "busy", 1, &template).to_string())?;
+    kubectl.ok(&["autoscale", "deployment", "busy", "--min=1", "--max=3", "--cpu-percent=50"])?;
+    kubectl.wait_value("deploy/busy", "/spec/replicas", SOON, |count| count == 3)?;
+    has_event(&kubectl, "busy", "SuccessfulRescale", "cpu resource utilization (percentage of request) above target")?;
+    says("busy", "ScalingActive", "True ValidMetricFound")?;
+    says("busy", "ScalingLimited", "True TooManyReplicas")?;
+    let shown = kubectl.ok(&["get", "hpa", "busy"])?;
+    ensure!(shown.contains("%/50%") && shown.contains("Deployment/busy"), "{shown}");
+    // One container's use of memory, far below what is meant; it may go down at once.
+    let target = json!({"type": "AverageValue", "averageValue": "1Ti"});
+    let metric = json!({"type": "ContainerResource",
+                        "containerResource": {"name": "memory", "container": "c", "target": target}});
+    let behavior = json!({"scaleDown": {"stabilizationWindowSeconds": 0}});
+    let patch = json!({"spec": {"metrics": [metric], "behavior": behavior}});
+    kubectl.ok(&["patch", "hpa", "busy", "--type=merge", "-p", &patch.to_string()])?;
+    kubectl.wait_value("deploy/busy", "/spec/replicas", SOON, |count| count == 1)?;
+    has_event(&kubectl, "busy", "SuccessfulRescale", "New size: 1; reason: All metrics below target")?;
+    kubectl.ok(&["scale", "deploy/busy", "--replicas=0"])?;
+    says("busy", "ScalingActive", "False ScalingDisabled")
+}
+
+fn endpoints_written_by_hand_are_mirrored(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("mirrored")?;
+    let labels = json!({"app": "db"});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db"},
+                         "spec": {"ports": [{"port": 5432}]}});
+    let endpoints = |ips: &[&str]| {
+        let addresses: Vec<_> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+        json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "db", "labels": labels},
+               "subsets": [{"addresses": addresses, "ports": [{"port": 5432}]}]})
+    };
+    kubectl.apply(&service.to_string())?;
+    kubectl.apply(&endpoints(&["192.0.2.1", "2001:db8::1"]).to_string())?;
+    let shown = |slice: &Value| format!("{} {}", slice["addressType"], slice["endpoints"][0]["addresses"][0]);
+    let slices = until(&kubectl, "endpointslices", "db", "one for each family", |slices| slices.len() == 2)?;
+    let mut families: Vec<_> = slices.iter().map(shown).collect();
+    families.sort();
+    ensure!(families == ["\"IPv4\" \"192.0.2.1\"", "\"IPv6\" \"2001:db8::1\""], "{slices:#?}");
+    let manager = &slices[0]["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"];
+    ensure!(manager == "endpointslicemirroring-controller.k8s.io", "{manager}");
+    kubectl.apply(&endpoints(&["192.0.2.2"]).to_string())?;
+    until(&kubectl, "endpointslices", "db", "the new address", |slices| {
+        slices.len() == 1 && shown(&slices[0]) == "\"IPv4\" \"192.0.2.2\""
+    })?;
+    kubectl.ok(&["label", "endpoints", "db", "endpointslice.kubernetes.io/skip-mirror=true"])?;
+    until(&kubectl, "endpointslices", "db", "none that is to be skipped", <[Value]>::is_empty)?;
+    kubectl.ok(&["label", "endpoints", "db", "endpointslice.kubernetes.io/skip-mirror-"])?;
+    until(&kubectl, "endpointslices", "db", "it is back", |slices| slices.len() == 1)?;
+    kubectl.ok(&["delete", "service", "db"])?;
+    until(&kubectl, "endpointslices", "db", "it goes with the Service", <[Value]>::is_empty)?;
+    Ok(())
+}
+
+fn controllers_have_their_accounts(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.kubectl();
+    let account = "serviceaccount/daemon-set-controller";
+    kubectl.ok(&["-n", "kube-system", "wait", "--for=create", account, "--timeout=40s"])?;
+    kubectl.ok(&["-n", "kube-system", "delete", account])?;
+    kubectl.ok(&["-n", "kube-system", "wait", "--for=create", account, "--timeout=40s"])?;
+    Ok(())
+}
+
+fn the_tree_shows_who_owns_what(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("tree")?;
+    kubectl.apply(&workload("Deployment", "web", 2, &running("web")).to_string())?;
+    rolled_out(&kubectl, "deploy/web")?;
+    let tree = |object: &str| -> Result<Vec<Vec<String>>> {
+        let output = cluster.isopod(&["tree", object, "-n", kubectl.namespace()])?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout)?;
+        Ok(lines.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
+    };
+    let lines = tree("deploy/web")?;
+    let (set, pods) = (name(&items(&kubectl, "rs", "web")?[0]).to_owned(), items(&kubectl, "pods", "web")?);
+    let mut pods: Vec<_> = pods.iter().map(name).collect();
+    pods.sort_unstable();
+    let expected = [
+        ("NAME".to_owned(), "READY"),
+        ("Deployment/web".to_owned(), "2/2"),
+        (format!("└─ReplicaSet/{set}"), "2/2"),
+        (format!("├─Pod/{}", pods[0]), "True"),
+        (format!("└─Pod/{}", pods[1]), "True"),
+    ];
+    ensure!(lines.len() == expected.len(), "{lines:#?}");
+    for (line, (name, ready)) in lines.iter().zip(&expected) {
+        ensure!(line.contains(name) && line.contains(&(*ready).to_owned()), "{line:?} has not {name} {ready}");
+    }
+    let broken = cluster.isopod(&["tree", "nosuchkind/web"])?;
+    let told = String::from_utf8_lossy(&broken.stderr).into_owned();
+    ensure!(!broken.status.success() && told.contains("the server knows no kind \"nosuchkind\""), "{told}");
     Ok(())
 }

@@ -7,16 +7,16 @@
 //! **Guarantees**: a pass never acts on a copy that does not show what the pass before it wrote.
 
 mod endpoints;
+mod execute;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use client::{Change, Client, EventRecorder, EventType, Index, Lister, ObjectKey, is_not_found, object_reference};
+use client::{Change, Client, EventRecorder, EventType, Index, Lister, ObjectKey, object_reference};
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
 
 use crate::assembly::{Controllers, Wiring};
@@ -28,7 +28,8 @@ use crate::runtime::{Error, Next, Reconcile};
 use crate::trigger_times::{self, TriggerTimes};
 use crate::watches::PodIndex;
 pub use endpoints::zone;
-use plan::Plan;
+pub use execute::execute;
+pub use plan::{Plan, PortKey, name_prefix, port_key};
 
 /// Says whose slice it is.
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -52,8 +53,13 @@ struct EndpointSlices {
 
 /// The Service a slice is of, when this controller looks after it.
 pub fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
-    let is_ours = slice.labels().get(MANAGED_BY).is_some_and(|manager| manager == MANAGER);
-    let name = slice.labels().get(SERVICE_LABEL).filter(|_| is_ours)?;
+    service_managed_by(slice, MANAGER)
+}
+
+/// The Service a slice is of, when this is who looks after it.
+pub fn service_managed_by(slice: &EndpointSlice, manager: &str) -> Option<ObjectKey> {
+    let is_managed = slice.labels().get(MANAGED_BY).is_some_and(|name| name == manager);
+    let name = slice.labels().get(SERVICE_LABEL).filter(|_| is_managed)?;
     Some(ObjectKey::new(slice.namespace().unwrap_or_default(), name))
 }
 
@@ -120,7 +126,8 @@ impl Reconcile for EndpointSlices {
         for slice in plan.create.iter_mut().chain(&mut plan.update) {
             trigger_times::note(&mut slice.metadata, changed_at);
         }
-        if let Err(error) = self.execute(key, &plan).await {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
+        if let Err(error) = execute(&api, &self.in_flight, key, &plan).await {
             if is_namespace_terminating(&error) {
                 return Ok(Next::OnWakeUp);
             }
@@ -131,27 +138,6 @@ impl Reconcile for EndpointSlices {
             return Err(Error::during("writing EndpointSlices")(error));
         }
         Ok(Next::OnWakeUp)
-    }
-}
-
-impl EndpointSlices {
-    async fn execute(&self, key: &ObjectKey, plan: &Plan) -> Result<(), kube::Error> {
-        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
-        for slice in &plan.create {
-            let made = api.create(&PostParams::default(), slice).await?;
-            self.in_flight.wrote(key, &made.metadata);
-        }
-        for slice in &plan.update {
-            let written = api.replace(&slice.name_any(), &PostParams::default(), slice).await?;
-            self.in_flight.wrote(key, &written.metadata);
-        }
-        for slice in &plan.delete {
-            match api.delete(&slice.name_any(), &DeleteParams::default()).await {
-                Err(error) if !is_not_found(&error) => return Err(error),
-                _ => self.in_flight.deleted(key, &slice.uid().unwrap_or_default()),
-            }
-        }
-        Ok(())
     }
 }
 

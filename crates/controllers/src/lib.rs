@@ -9,14 +9,17 @@ mod backends;
 mod bootstrap_tokens;
 mod certificates;
 mod cluster_role_aggregation;
+mod controller_accounts;
 mod cron_job;
 mod daemon_set;
 mod deployment;
 mod disruption;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
 mod endpoints;
 mod ephemeral_volume;
 mod garbage_collector;
+mod horizontal_pod_autoscaler;
 mod in_flight;
 mod job;
 mod local_path;
@@ -58,6 +61,7 @@ use platform::random::SharedRandom;
 use tokio_util::sync::CancellationToken;
 
 pub use certificates::{AuthorityError, ClusterAuthority};
+pub use horizontal_pod_autoscaler::Autoscaling;
 pub use local_path::LocalPath;
 pub use node_lifecycle::EvictionRates;
 pub use service_account_tokens::{SecretToken, SecretTokenSigner, SignError};
@@ -108,6 +112,8 @@ pub struct Config {
     pub node_monitor_grace_period: Duration,
     /// How fast lost nodes lose their Pods.
     pub eviction_rates: EvictionRates,
+    /// What HorizontalPodAutoscalers do that do not say it themselves.
+    pub autoscaling: Autoscaling,
 }
 
 /// Upstream's [`Config::node_monitor_grace_period`].
@@ -122,6 +128,7 @@ pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     if config.bootstrap_tokens {
         bootstrap_tokens::start(&mut controllers);
     }
+    controller_accounts::start(&mut controllers);
     root_ca::start(&mut controllers, &config.root_ca);
     node_lifecycle::start(&mut controllers, config.node_monitor_grace_period, config.eviction_rates);
     taint_eviction::start(&mut controllers);
@@ -142,6 +149,8 @@ pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     cron_job::start(&mut controllers);
     endpoint_slice::start(&mut controllers);
     endpoints::start(&mut controllers);
+    endpoint_slice_mirroring::start(&mut controllers);
+    horizontal_pod_autoscaler::start(&mut controllers, config.autoscaling);
     disruption::start(&mut controllers);
     ttl_after_finished::start(&mut controllers);
     resource_quota::start(&mut controllers);

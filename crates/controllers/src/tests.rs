@@ -35,6 +35,7 @@ impl Bench {
             local_path: None,
             node_monitor_grace_period: NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: EvictionRates::default(),
+            autoscaling: Autoscaling::default(),
         };
         let cancel = CancellationToken::new();
         let (shared, of) = (api.client(), api.client());

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::pod_facts::PodFacts;
 
 /// Where the time is noted.
-const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// What was seen of each Service and its Pods.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap_tokens::{self, BootstrapToken};
 use crate::endpoint_slice;
+use crate::endpoint_slice_mirroring;
 use crate::ownership::controller_uid;
 pub use crate::pod_facts::{EphemeralClaim, PodFacts};
 use crate::root_ca::CONFIG_MAP_NAME;
@@ -84,6 +86,7 @@ pub struct Watches {
     pub jobs: Reflector<Job>,
     pub job_index: OwnedIndex<Job>,
     pub cron_jobs: Reflector<CronJob>,
+    pub autoscalers: Reflector<HorizontalPodAutoscaler>,
     pub deployments: Reflector<Deployment>,
     pub deployment_index: OwnedIndex<Deployment>,
     pub quotas: Reflector<ResourceQuota>,
@@ -93,6 +96,8 @@ pub struct Watches {
     pub endpoint_slices: Reflector<EndpointSlice>,
     /// Those the controller looks after, by their Service's key.
     pub slices_by_service: Index<EndpointSlice>,
+    /// Those that are copies of Endpoints, by their Service's key.
+    pub mirrors_by_service: Index<EndpointSlice>,
     pub daemon_sets: Reflector<DaemonSet>,
     pub daemon_set_index: OwnedIndex<DaemonSet>,
     pub stateful_sets: Reflector<StatefulSet>,
@@ -182,6 +187,7 @@ impl Watches {
             job_index: OwnedIndex::new(&mut jobs),
             jobs,
             cron_jobs: Reflector::new(Api::all(client.clone())),
+            autoscalers: Reflector::new(Api::all(client.clone())),
             deployment_index: OwnedIndex::new(&mut deployments),
             deployments,
             service_index: OwnedIndex::new(&mut services),
@@ -189,6 +195,8 @@ impl Watches {
             endpoints: Reflector::new(Api::all(client.clone())),
             slices_by_service: endpoint_slices
                 .index(|slice| Some((endpoint_slice::service_of(slice)?.to_string(), ObjectKey::of(slice)))),
+            mirrors_by_service: endpoint_slices
+                .index(|slice| Some((endpoint_slice_mirroring::service_of(slice)?.to_string(), ObjectKey::of(slice)))),
             endpoint_slices,
             daemon_set_index: OwnedIndex::new(&mut daemon_sets),
             daemon_sets,
@@ -259,6 +267,7 @@ impl Watches {
             watch(self.stateful_sets, cancel),
             watch(self.revisions, cancel),
             watch(self.cron_jobs, cancel),
+            watch(self.autoscalers, cancel),
             watch(self.quotas, cancel),
             watch(self.signing_requests, cancel),
             watch(self.service_cidrs, cancel),

@@ -84,6 +84,7 @@ impl ControlPlane {
             local_path: None,
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: controllers::EvictionRates::default(),
+            autoscaling: controllers::Autoscaling::default(),
         };
         let shared = client(UserInfo::new("system:kube-controller-manager", none));
         let server = Arc::clone(&api_server);

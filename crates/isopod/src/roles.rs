@@ -150,6 +150,13 @@ impl ControlPlane {
                 large_zone: settings.node_evictions.large_cluster_size_threshold,
                 disrupted_from: settings.node_evictions.unhealthy_zone_threshold,
             },
+            autoscaling: controllers::Autoscaling {
+                sync_period: settings.autoscaling.horizontal_pod_autoscaler_sync_period,
+                downscale_stabilization: settings.autoscaling.horizontal_pod_autoscaler_downscale_stabilization,
+                tolerance: settings.autoscaling.horizontal_pod_autoscaler_tolerance,
+                cpu_initialization_period: settings.autoscaling.horizontal_pod_autoscaler_cpu_initialization_period,
+                initial_readiness_delay: settings.autoscaling.horizontal_pod_autoscaler_initial_readiness_delay,
+            },
         };
         self.spawn("controllers", controllers::run(self.controller_clients(), config, cancel.clone()));
         Ok(())

@@ -39,6 +39,8 @@ pub struct Settings {
     pub node_monitor_grace_period: std::time::Duration,
     /// How fast lost nodes lose their Pods.
     pub node_evictions: cli::NodeEvictions,
+    /// What HorizontalPodAutoscalers do that do not say it themselves.
+    pub autoscaling: cli::Autoscaling,
     /// Taints the node is registered with.
     pub node_taints: Vec<Taint>,
     /// APIs that are served on request.
@@ -104,6 +106,7 @@ impl Settings {
             datastore: Datastore::resolve(arguments.datastore)?,
             node_monitor_grace_period: arguments.node_monitor_grace_period,
             node_evictions: arguments.node_evictions,
+            autoscaling: arguments.autoscaling,
             node_taints: arguments
                 .kubelet
                 .register_with_taints

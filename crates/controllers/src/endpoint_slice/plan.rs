@@ -29,9 +29,10 @@ pub struct Plan {
 }
 
 /// Ports in an order, to be compared.
-type PortKey = BTreeSet<(Option<String>, Option<String>, Option<i32>, Option<String>)>;
+pub type PortKey = BTreeSet<(Option<String>, Option<String>, Option<i32>, Option<String>)>;
 
-fn port_key(ports: &[EndpointPort]) -> PortKey {
+/// What makes two lists of ports the same.
+pub fn port_key(ports: &[EndpointPort]) -> PortKey {
     let key = |port: &EndpointPort| (port.name.clone(), port.protocol.clone(), port.port, port.app_protocol.clone());
     ports.iter().map(key).collect()
 }
@@ -162,13 +163,16 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
+/// What the names of a Service's slices begin with.
+pub fn name_prefix(service: &str) -> String {
+    let prefix = format!("{service}-");
+    if api::names::subdomain_name(&prefix, true).is_empty() { prefix } else { service.to_owned() }
+}
+
 fn slice(service: &Service, family: Family, ports: Vec<EndpointPort>, endpoints: Vec<Endpoint>) -> EndpointSlice {
-    let name = service.metadata.name.as_deref().unwrap_or_default();
-    let prefix = format!("{name}-");
-    let usable = api::names::subdomain_name(&prefix, true).is_empty();
     EndpointSlice {
         metadata: ObjectMeta {
-            generate_name: Some(if usable { prefix } else { name.to_owned() }),
+            generate_name: Some(name_prefix(service.metadata.name.as_deref().unwrap_or_default())),
             namespace: service.metadata.namespace.clone(),
             labels: Some(labels(service)),
             owner_references: Some(vec![ownership::controller_reference(service)]),
