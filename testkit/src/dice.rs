@@ -1,5 +1,7 @@
 //! Chance, the same on every run from the same seed.
 
+use std::time::Duration;
+
 /// A small generator of numbers.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
@@ -26,6 +28,16 @@ impl Dice {
     /// Whether one of so many cases comes.
     pub fn one_in(&mut self, cases: usize) -> bool {
         self.below(cases) == 0
+    }
+
+    /// Whether one of so many cases of a thousand comes.
+    pub fn per_mille(&mut self, cases: usize) -> bool {
+        self.below(1000) < cases
+    }
+
+    /// A time of whole milliseconds, the limit included.
+    pub fn up_to(&mut self, limit: Duration) -> Duration {
+        Duration::from_millis(self.bits() % (u64::try_from(limit.as_millis()).unwrap_or(u64::MAX - 1) + 1))
     }
 
     /// A short text, often the same as another.
