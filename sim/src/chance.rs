@@ -9,6 +9,9 @@ use platform::random::Random;
 use testkit::dice::Dice;
 use tokio::time::Instant;
 
+/// When every simulation begins.
+pub const NEW_YEAR: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
 /// Identifiers from a seed.
 #[derive(Debug)]
 pub struct Seeded(Mutex<Dice>);
@@ -39,7 +42,7 @@ pub struct PausedClock {
 }
 
 impl PausedClock {
-    /// It is New Year.
+    /// It is [`NEW_YEAR`].
     pub fn start() -> Self {
         Self { started: Instant::now() }
     }
@@ -52,6 +55,6 @@ impl PausedClock {
 
 impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
-        Timestamp::constant(1_767_225_600, 0) + self.elapsed()
+        NEW_YEAR + self.elapsed()
     }
 }

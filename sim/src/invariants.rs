@@ -17,7 +17,7 @@ use crate::scenario::Scenario;
 use crate::world::{Step, World};
 
 /// Who acts on what it saw may have seen it this long ago: a watch that stalls, and a request that waits.
-pub const STALE: Duration = Duration::from_secs(60);
+pub const STALE: Duration = Duration::from_secs(30);
 
 /// A rule.
 pub trait Invariant: Send {

@@ -1,6 +1,5 @@
 //! One seed from start to end.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +21,6 @@ use crate::world::World;
 const REST: Duration = Duration::from_secs(420);
 /// A cluster that is not at rest by then never will be.
 const UNREST: Duration = Duration::from_secs(2 * 3600);
-/// How much of the diary is kept.
-const DIARY: usize = 4000;
 
 /// What became of a seed.
 #[derive(Debug)]
@@ -36,15 +33,15 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// The rule that did not hold, and how.
     pub broken: Option<String>,
-    /// What happened.
-    pub diary: VecDeque<String>,
+    /// What happened, when somebody wants to know.
+    pub diary: Vec<String>,
 }
 
-/// Plays a seed.
-pub fn simulate(seed: u64) -> Outcome {
+/// Plays a seed, and keeps a diary if one is wanted.
+pub fn simulate(seed: u64, diary: bool) -> Outcome {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
-    runtime.block_on(play(seed))
+    runtime.block_on(play(seed, diary.then(Vec::new)))
 }
 
 /// Sees every commit and says what is wrong with it.
@@ -52,7 +49,7 @@ struct Judge {
     world: World,
     invariants: Vec<Box<dyn Invariant>>,
     broken: Option<String>,
-    diary: VecDeque<String>,
+    diary: Option<Vec<String>>,
     clock: PausedClock,
 }
 
@@ -63,18 +60,18 @@ fn lock(judge: &SharedJudge) -> MutexGuard<'_, Judge> {
 }
 
 impl Judge {
-    fn note(&mut self, text: &str) {
-        if self.diary.len() == DIARY {
-            self.diary.pop_front();
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(diary) = &mut self.diary {
+            diary.push(format!("{:>10.3} {}", self.clock.elapsed().as_secs_f64(), text()));
         }
-        self.diary.push_back(format!("{:>10.3} {text}", self.clock.elapsed().as_secs_f64()));
     }
 
     fn take(&mut self, event: &store::Event) {
         let Some(step) = self.world.take(self.clock.elapsed(), event) else { return };
-        let what = if step.new.is_none() { "gone" } else { "set" };
-        let value = event.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-        self.note(&format!("  {} {what} {} {value}", event.revision.0, step.key));
+        self.note(|| {
+            let value = step.new.as_ref().map_or("is gone".to_owned(), ToString::to_string);
+            format!("  {} {} {value}", event.revision.0, step.key)
+        });
         for invariant in &mut self.invariants {
             if let Err(problem) = invariant.step(&self.world, &step)
                 && self.broken.is_none()
@@ -93,7 +90,7 @@ impl Judge {
     }
 }
 
-async fn play(seed: u64) -> Outcome {
+async fn play(seed: u64, diary: Option<Vec<String>>) -> Outcome {
     let mut dice = Dice::new(seed);
     let scenario = Scenario::of(&mut dice);
     let mut cluster = Cluster::new(seed, scenario.habits);
@@ -101,10 +98,10 @@ async fn play(seed: u64) -> Outcome {
         world: World::default(),
         invariants: invariants::all(&scenario),
         broken: None,
-        diary: VecDeque::new(),
+        diary,
         clock: cluster.clock,
     }));
-    lock(&judge).note(&format!("seed {seed}: {scenario:?}"));
+    lock(&judge).note(|| format!("seed {seed}: {scenario:?}"));
     watch(&cluster, &judge).await;
     let nodes: Vec<String> = (0..scenario.nodes).map(|number| format!("n{number}")).collect();
     cluster.start_api_server().await;
@@ -122,7 +119,7 @@ async fn play(seed: u64) -> Outcome {
             return outcome(&judge);
         }
     }
-    lock(&judge).note("everything is left in peace");
+    lock(&judge).note(|| "everything is left in peace".to_owned());
     cluster.network.set_faults(Faults::default());
     cluster.heal(&nodes).await;
     leave_in_peace(&cluster, &judge, &nodes).await;
@@ -137,7 +134,7 @@ fn outcome(judge: &SharedJudge) -> Outcome {
         commits: judge.world.commits,
         elapsed: judge.clock.elapsed(),
         broken: judge.broken.take(),
-        diary: std::mem::take(&mut judge.diary),
+        diary: judge.diary.take().unwrap_or_default(),
     }
 }
 
@@ -154,20 +151,20 @@ async fn watch(cluster: &Cluster, judge: &SharedJudge) {
 }
 
 async fn act(cluster: &Cluster, judge: &SharedJudge, act: &workload::Act) {
-    lock(judge).note(&format!("{act}"));
+    lock(judge).note(|| act.to_string());
     let said = act.carry_out(&cluster.admin()).await;
-    lock(judge).note(&format!("  {said}"));
+    lock(judge).note(|| format!("  {said}"));
 }
 
 /// One thing happens.
 async fn befall(cluster: &mut Cluster, judge: &SharedJudge, scenario: &Scenario, nodes: &[String], dice: &mut Dice) {
     if scenario.restarts && dice.one_in(4) {
         let said = restart(cluster, scenario, nodes, dice).await;
-        return lock(judge).note(&said);
+        return lock(judge).note(|| said);
     }
     if scenario.rough && dice.one_in(8) {
         let said = trouble_a_node(cluster, nodes, dice);
-        return lock(judge).note(&said);
+        return lock(judge).note(|| said);
     }
     let next = {
         let judge = lock(judge);

@@ -5,7 +5,10 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::chance::NEW_YEAR;
 
 /// Kind, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,16 @@ impl std::fmt::Display for Key {
 /// One object of the store.
 #[derive(Debug, Clone)]
 pub struct Object(Arc<Value>);
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = (*self.0).clone();
+        if let Some(metadata) = shown.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        write!(formatter, "{shown}")
+    }
+}
 
 impl Object {
     /// What is at a JSON pointer.
@@ -57,6 +70,13 @@ impl Object {
     /// Whether it is being deleted.
     pub fn is_doomed(&self) -> bool {
         self.at("/metadata/deletionTimestamp").is_some()
+    }
+
+    /// Whether it should have been gone for as long as it had to end.
+    pub fn is_overdue(&self, now: Duration) -> bool {
+        let Ok(deadline) = self.text("/metadata/deletionTimestamp").parse::<Timestamp>() else { return false };
+        let grace = Duration::from_secs(self.number("/metadata/deletionGracePeriodSeconds").unsigned_abs());
+        NEW_YEAR + now > deadline + grace
     }
 
     /// The reference to the controller that looks after it.
@@ -121,6 +141,8 @@ impl Step {
 pub struct World {
     objects: BTreeMap<Key, Object>,
     hasher: DefaultHasher,
+    /// When the latest commit was.
+    pub now: Duration,
     /// How many commits there were.
     pub commits: u64,
     /// When something last changed that should not while nobody does anything.
@@ -133,6 +155,7 @@ impl World {
     /// Takes one commit in; none when it is of nothing that is looked at.
     pub fn take(&mut self, at: Duration, event: &store::Event) -> Option<Step> {
         self.commits += 1;
+        self.now = at;
         self.hasher.write(event.key.as_bytes());
         self.hasher.write_u128(at.as_nanos());
         self.hasher.write(event.value.as_deref().unwrap_or(b"gone"));

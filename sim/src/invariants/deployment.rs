@@ -1,10 +1,11 @@
 //! A rollout never takes more away than it may, never adds more, and ends.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Invariant, Remembered, ensure};
+use super::{Invariant, Remembered, STALE, ensure};
 use crate::scenario::Scenario;
 use crate::world::{Key, Object, Step, World};
 
@@ -22,8 +23,10 @@ struct Known {
     floor: Remembered,
     /// How many Pods there may be.
     ceiling: Remembered,
-    /// How many served, as far as they had to.
+    /// How many served and were known to, as far as they had to.
     reached: i64,
+    /// Since when each Pod serves.
+    serving: BTreeMap<String, Duration>,
 }
 
 impl Deployments {
@@ -46,15 +49,19 @@ impl Deployments {
     fn count(&mut self, world: &World, step: &Step, owner: (&Key, &Object)) -> Result<(), String> {
         let (key, deployment) = owner;
         let Some(known) = self.known.get_mut(deployment.uid()) else { return Ok(()) };
-        let serving = world
-            .owned("ReplicaSet", &key.namespace, deployment.uid())
-            .flat_map(|(_, set)| world.owned("Pod", &key.namespace, set.uid()))
-            .filter(|(_, pod)| pod.is_serving())
-            .count() as i64;
+        let sets = world.owned("ReplicaSet", &key.namespace, deployment.uid());
+        let pods = sets.flat_map(|(_, set)| world.owned("Pod", &key.namespace, set.uid()));
+        let before = std::mem::take(&mut known.serving);
+        let since = |uid: &str| before.get(uid).copied().unwrap_or(step.at);
+        let serving = pods.filter(|(_, pod)| pod.is_serving()).map(|(_, pod)| (pod.uid().to_owned(), since(pod.uid())));
+        known.serving = serving.collect();
+        // Pods of whom not everybody knows yet that they serve may be taken for the ones that do not.
+        let settled = known.serving.values().filter(|since| **since + STALE < step.at).count() as i64;
+        let serving = known.serving.len() as i64;
         let floor = known.floor.least(step.at).min(known.reached);
         ensure(serving >= floor, || format!("{key} has {serving} Pods that serve, and has to have {floor}"))?;
         let wanted = known.floor.0.last().map_or(0, |(_, floor)| *floor);
-        known.reached = known.reached.max(serving).min(wanted);
+        known.reached = known.reached.max(settled).min(wanted);
         Ok(())
     }
 
@@ -135,7 +142,7 @@ impl Invariant for Deployments {
             let replicas = deployment.number("/spec/replicas");
             let same = |field: &str| deployment.number(&format!("/status/{field}")) == replicas;
             let done = ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"].into_iter().all(same);
-            ensure(done, || format!("{key} is not rolled out: {deployment:?}"))?;
+            ensure(done, || format!("{key} is not rolled out: {deployment}"))?;
             let old = sets.iter().filter(|set| set.number("/spec/replicas") == 0).count() as i64;
             let most = deployment.number("/spec/revisionHistoryLimit") + i64::from(replicas == 0);
             ensure(old <= most, || format!("{key} keeps {old} old ReplicaSets of {most}"))?;

@@ -92,7 +92,7 @@ impl Invariant for ExactlyOnce {
             let waits = pods.iter().any(|(_, pod)| pod.is_active() && !pod.is_serving());
             let over = job.has_condition("Complete") || job.has_condition("Failed");
             let held = waits || job.number("/spec/parallelism") == 0 || super::quota::is_tight(world, &key.namespace);
-            ensure(over || held, || format!("{key} is not over: {job:?}"))?;
+            ensure(over || held, || format!("{key} is not over: {job}"))?;
             if over {
                 let active = pods.iter().filter(|(_, pod)| pod.is_active()).count();
                 ensure(active == 0, || format!("{key} is over and has {active} Pods"))?;

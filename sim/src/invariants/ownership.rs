@@ -13,7 +13,7 @@ impl Invariant for Ownership {
 
     fn at_rest(&self, world: &World) -> Result<(), String> {
         for (key, object) in world.all() {
-            ensure(!object.is_doomed(), || format!("{key} is still being deleted: {object:?}"))?;
+            ensure(!object.is_doomed(), || format!("{key} is still being deleted: {object}"))?;
             let home = key.namespace.is_empty() || world.get("Namespace", "", &key.namespace).is_some();
             ensure(home, || format!("{key} has outlived its namespace"))?;
             for owner in object.list("/metadata/ownerReferences") {

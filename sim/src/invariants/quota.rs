@@ -31,7 +31,9 @@ pub(super) fn cpu(pod: &Object) -> i64 {
 }
 
 fn used(world: &World, namespace: &str, resource: &str) -> i64 {
-    let pods = world.in_namespace("Pod", namespace).map(|(_, pod)| pod).filter(|pod| !pod.has_ended());
+    let pods = world.in_namespace("Pod", namespace).map(|(_, pod)| pod);
+    // One that should have been gone long ago, on a node that is silent, does not count.
+    let pods = pods.filter(|pod| !pod.has_ended() && !pod.is_overdue(world.now));
     match resource {
         "pods" => pods.count() as i64 * 1000,
         _ => pods.map(cpu).sum(),

@@ -44,9 +44,9 @@ impl Invariant for Replicas {
             let active = pods.iter().filter(|pod| pod.is_active()).count() as i64;
             let short = set.has_condition("ReplicaFailure") && active < wanted;
             ensure(active == wanted || short, || format!("{key} has {active} Pods of {wanted}"))?;
-            ensure(set.number("/status/replicas") == active, || format!("{key}'s status is old: {active} {set:?}"))?;
+            ensure(set.number("/status/replicas") == active, || format!("{key}'s status is old: {active} {set}"))?;
             let ready = pods.iter().filter(|pod| pod.is_serving()).count() as i64;
-            ensure(set.number("/status/readyReplicas") == ready, || format!("{key} has {ready} ready: {set:?}"))?;
+            ensure(set.number("/status/readyReplicas") == ready, || format!("{key} has {ready} ready: {set}"))?;
         }
         Ok(())
     }

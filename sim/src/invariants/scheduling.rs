@@ -46,7 +46,7 @@ impl Invariant for Room {
     fn at_rest(&self, world: &World) -> Result<(), String> {
         for (key, pod) in world.of_kind("Pod").filter(|(_, pod)| pod.is_active()) {
             let placed = !pod.text("/spec/nodeName").is_empty();
-            ensure(!placed || pod.is_serving(), || format!("{key} is on a node and does not serve: {pod:?}"))?;
+            ensure(!placed || pod.is_serving(), || format!("{key} is on a node and does not serve: {pod}"))?;
             if placed || pod.at("/spec/affinity").is_some() {
                 continue;
             }

@@ -62,12 +62,12 @@ impl Invariant for Ordinals {
                 // Something has to hold it up.
                 let held =
                     pods.iter().any(|(_, pod)| !pod.is_serving()) || super::quota::is_tight(world, &key.namespace);
-                ensure(held, || format!("{key} has {} Pods of {replicas}: {set:?}", pods.len()))?;
+                ensure(held, || format!("{key} has {} Pods of {replicas}: {set}", pods.len()))?;
                 continue;
             }
             let same = |field: &str| set.number(&format!("/status/{field}")) == replicas;
             let done = ["replicas", "readyReplicas", "availableReplicas"].into_iter().all(same);
-            ensure(done, || format!("{key}'s status is old: {set:?}"))?;
+            ensure(done, || format!("{key}'s status is old: {set}"))?;
             let partition = set.number("/spec/updateStrategy/rollingUpdate/partition");
             let revision = set.text("/status/updateRevision");
             let old = pods.iter().find(|(pod, object)| {

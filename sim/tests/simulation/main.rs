@@ -29,10 +29,10 @@ fn child(seed: u64) -> ExitCode {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     }
-    let outcome = sim::simulate(seed);
-    if let Some(path) = std::env::var_os("ISOPOD_SIM_DIARY") {
-        let lines: Vec<String> = outcome.diary.into_iter().collect();
-        std::fs::write(path, lines.join("\n")).expect("the diary is written");
+    let diary = std::env::var_os("ISOPOD_SIM_DIARY");
+    let outcome = sim::simulate(seed, diary.is_some());
+    if let Some(path) = diary {
+        std::fs::write(path, outcome.diary.join("\n")).expect("the diary is written");
     }
     println!("{:016x} {} {}", outcome.hash, outcome.commits, outcome.elapsed.as_secs());
     match outcome.broken {
