@@ -9,7 +9,7 @@ KILLS ?= 50
 SEEDS ?= 10000
 SECONDS ?= 600
 
-.PHONY: build run demo test lint bench chaos linearizable sim fuzz clean-host tools
+.PHONY: build run demo test lint bench chaos linearizable sim sim-cluster fuzz clean-host tools
 
 ## build: the release binary
 build:
@@ -53,6 +53,11 @@ linearizable: tools build
 sim:
 	ISOPOD_SIM_FIRST=$(SEED) ISOPOD_SIM_SEEDS=$(SEEDS) \
 		cargo test --release --locked -p kubelet --lib simulation -- --nocapture
+
+## sim-cluster: a whole cluster from one seed, in one thread under such a clock: `make sim-cluster SEED=7 SEEDS=500`
+sim-cluster:
+	ISOPOD_SIM_FIRST=$(SEED) ISOPOD_SIM_SEEDS=$(SEEDS) \
+		cargo test --profile sim --locked -p sim --test simulation
 
 ## fuzz: every target so many seconds, one after the other: `make fuzz SEED=7 SECONDS=600`
 fuzz:

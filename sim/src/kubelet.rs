@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::reflector::Change;
-use client::{Client, LeaseHolder, ObjectKey, Reflector, is_already_exists, is_not_found};
+use client::{Client, LeaseHolder, ObjectKey, Reflector, is_not_found};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -64,14 +64,16 @@ enum Turn {
     Remove,
 }
 
+/// When a turn is taken; the number keeps equal times apart.
+type At = (Instant, u64);
+
 struct Kubelet {
-    pods: Api<Pod>,
     config: Config,
     dice: Dice,
-    /// What comes next, by when; the number keeps equal times apart.
-    turns: BTreeMap<(Instant, u64), (ObjectKey, Turn)>,
+    /// What comes next, by when.
+    turns: BTreeMap<At, (ObjectKey, Turn)>,
     /// Each Pod with the key of its turn.
-    known: BTreeMap<ObjectKey, (Arc<Pod>, Option<(Instant, u64)>)>,
+    known: BTreeMap<ObjectKey, (Arc<Pod>, Option<At>)>,
     sequence: u64,
 }
 
@@ -133,14 +135,13 @@ fn status(config: &Config) -> Value {
 
 /// Follows the node's Pods, for ever.
 async fn follow(config: &Config) {
-    let pods: Api<Pod> = Api::all(config.client.clone());
     let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", config.node));
-    let changes = Reflector::new(pods.clone()).with_config(mine).changes();
+    let changes = Reflector::<Pod>::new(Api::all(config.client.clone())).with_config(mine).changes();
     let mut changes = std::pin::pin!(changes);
     let config =
         Config { client: config.client.clone(), node: config.node.clone(), clock: config.clock.clone(), ..*config };
     let dice = Dice::new(config.seed);
-    let mut kubelet = Kubelet { pods, config, dice, turns: BTreeMap::new(), known: BTreeMap::new(), sequence: 0 };
+    let mut kubelet = Kubelet { config, dice, turns: BTreeMap::new(), known: BTreeMap::new(), sequence: 0 };
     loop {
         let next = kubelet.turns.keys().next().copied();
         let due = async move {
@@ -181,7 +182,7 @@ impl Kubelet {
         self.known.insert(key, (Arc::clone(pod), turn));
     }
 
-    fn schedule(&mut self, key: ObjectKey, delay: Duration, turn: Turn) -> (Instant, u64) {
+    fn schedule(&mut self, key: ObjectKey, delay: Duration, turn: Turn) -> At {
         self.sequence += 1;
         let at = (Instant::now() + delay, self.sequence);
         self.turns.insert(at, (key, turn));
@@ -229,7 +230,6 @@ impl Kubelet {
     /// Whether it is done, or there is nobody left to do it to.
     async fn execute(&self, key: &ObjectKey, pod: &Pod, turn: Turn) -> bool {
         let pods: Api<Pod> = Api::namespaced(self.config.client.clone(), &key.namespace);
-        let _ = &self.pods;
         let uid = pod.metadata.uid.clone();
         let result = if turn == Turn::Remove {
             let preconditions = Some(Preconditions { uid, resource_version: None });
@@ -242,7 +242,7 @@ impl Kubelet {
         };
         match result {
             Ok(()) => true,
-            Err(error) => is_not_found(&error) || is_already_exists(&error) || is_somebody_else(&error),
+            Err(error) => is_not_found(&error) || is_somebody_else(&error),
         }
     }
 
