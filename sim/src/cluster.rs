@@ -97,6 +97,7 @@ impl Cluster {
             service_account_key_pem: self.key.clone(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".into(),
             node_dialer: Arc::new(NoNodes),
+            companions: Arc::new(()),
             runtime_config: apiserver::RuntimeConfig::default(),
             admission_plugins: apiserver::AdmissionPlugins::default(),
             tokens: apiserver::TokenConfig::default(),
@@ -154,6 +155,7 @@ impl Cluster {
             random: self.random.clone(),
             instance: "host".into(),
             configuration: scheduler::Configuration::default(),
+            verdicts: scheduler::Verdicts::default(),
         };
         let client = self.network.client(UserInfo::new("system:kube-scheduler", NOBODY), alive.clone());
         spawn(TaskKind::Component, "scheduler", scheduler::run(client, config, alive.clone()));
