@@ -134,6 +134,7 @@ impl Cluster {
             local_path: None,
             node_monitor_grace_period: controllers::NODE_MONITOR_GRACE_PERIOD,
             eviction_rates: controllers::EvictionRates::default(),
+            autoscaling: controllers::Autoscaling::default(),
         };
         spawn(TaskKind::Component, "controllers", controllers::run(clients, config, alive.clone()));
         self.controllers = Some(alive);
