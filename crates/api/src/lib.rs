@@ -20,6 +20,7 @@ pub mod field;
 pub mod fields;
 pub mod flowcontrol;
 pub mod int_or_percent;
+mod internal;
 pub mod labels;
 pub mod managed_fields;
 pub mod meta;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta, OwnerReference};
 
 use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, required, too_long};
@@ -9,11 +10,13 @@ use crate::labels::validate_labels;
 use crate::names::{self, NameCheck};
 
 mod conditions;
+mod template;
 #[cfg(test)]
 mod tests;
 mod update;
 
 pub use conditions::validate_conditions;
+pub use template::validate_template_meta;
 pub(crate) use update::validate_plain_meta_update;
 pub use update::{validate_any_update, validate_meta_update};
 
@@ -22,6 +25,14 @@ pub const METADATA: Path<'static> = Path::new("metadata");
 
 /// The largest sum of annotation keys and values.
 pub(crate) const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
+/// How Go writes a time that nobody has set.
+pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// Whether a time is the one that nobody has set.
+pub(crate) fn is_zero_time(time: Timestamp) -> bool {
+    ZERO_TIME.parse::<Timestamp>().is_ok_and(|zero| zero == time)
+}
+
 /// The longest name of a field manager.
 const MAX_MANAGER_LENGTH: usize = 128;
 

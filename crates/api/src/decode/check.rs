@@ -14,6 +14,12 @@ use crate::schema::{Element, Field, Type, Value};
 /// No more problems than this are collected.
 const MAX_PROBLEMS: usize = 100;
 
+/// Times that the types cannot be without: what leaves them out is for validation to refuse, as upstream's is.
+const REQUIRED_TIMES: &[(&str, &str)] = &[
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.Condition", "lastTransitionTime"),
+    ("io.k8s.api.events.v1.EventSeries", "lastObservedTime"),
+];
+
 /// A checked body.
 #[derive(Debug, PartialEq)]
 pub struct Checked {
@@ -105,6 +111,11 @@ impl Checker {
             if let Some(mut value) = self.field(node, field, structure)? {
                 keep_empty_selector(field, &mut value);
                 put(&mut object, field.name().to_owned(), value);
+            }
+        }
+        for (definition, field) in REQUIRED_TIMES {
+            if structure.definition() == *definition && !object.contains_key(*field) {
+                object.insert((*field).to_owned(), Json::String(crate::meta::ZERO_TIME.to_owned()));
             }
         }
         Ok(Json::Object(object))

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::field::{ErrorList, Path, duplicate, extend_invalid, invalid, not_supported, required, too_long};
+use crate::meta::is_zero_time;
 use crate::names::{condition_reason, qualified_name};
 
 const STATUSES: &[&str] = &["False", "True", "Unknown"];
@@ -30,6 +31,9 @@ fn validate_condition(condition: &Condition, path: &Path<'_>, errors: &mut Error
     if let Some(generation) = condition.observed_generation.filter(|generation| *generation < 0) {
         let message = "must be greater than or equal to zero";
         errors.push(invalid(&path.child("observedGeneration"), generation, message));
+    }
+    if is_zero_time(condition.last_transition_time.0) {
+        errors.push(required(&path.child("lastTransitionTime"), "must be set"));
     }
     let reason_path = path.child("reason");
     if condition.reason.is_empty() {

@@ -8,6 +8,7 @@ mod device_class;
 mod lists;
 mod names;
 mod requests;
+mod shown;
 mod slice;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,12 @@ pub struct LimitRanger;
 #[async_trait]
 impl Plugin for LimitRanger {
     async fn admit(&self, attributes: &Attributes<'_>, object: &mut dyn Object) -> Result<(), Error> {
-        if attributes.operation != Operation::Create || !attributes.is("pods", "") {
+        let concerned = match attributes.operation {
+            Operation::Create => attributes.is("pods", ""),
+            Operation::Update => attributes.is("pods", "resize") && !is_ending(attributes),
+            Operation::Delete => false,
+        };
+        if !concerned {
             return Ok(());
         }
         let Some(pod) = object.as_any_mut().downcast_mut::<Pod>() else { return Ok(()) };

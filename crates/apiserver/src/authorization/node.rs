@@ -103,7 +103,8 @@ impl Authorizer for NodeAuthorizer {
             ("", "secrets", "", "get" | "list" | "watch") => Referred::Secret,
             ("", "configmaps", "", "get" | "list" | "watch") => Referred::ConfigMap,
             ("", "serviceaccounts", "token", "create") => Referred::ServiceAccount,
-            ("", "persistentvolumeclaims", "", "get") => Referred::Claim,
+            ("", "persistentvolumeclaims", "", "get")
+            | ("", "persistentvolumeclaims", "status", "update" | "patch") => Referred::Claim,
             ("", "persistentvolumes", "", "get") => {
                 return if self.is_related_volume(node, &at.name) {
                     Decision::Allow(String::new())
@@ -117,6 +118,9 @@ impl Authorizer for NodeAuthorizer {
             }
             ("", "secrets" | "configmaps", ..) => {
                 return Decision::NoOpinion("can only read resources of this type".to_owned());
+            }
+            ("", "persistentvolumeclaims", "status", _) => {
+                return Decision::NoOpinion("can only get/update/patch this type".to_owned());
             }
             ("", "persistentvolumeclaims" | "persistentvolumes", ..) => {
                 return Decision::NoOpinion("can only get individual resources of this type".to_owned());

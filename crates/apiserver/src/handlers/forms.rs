@@ -1,5 +1,6 @@
 //! Objects and lists in the form the client accepts.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -112,8 +113,8 @@ pub fn many(
         Form::Object => objects(target.kept, &meta, &listing.entries)?,
         Form::Partial => {
             let served: Vec<Bytes> = listing.entries.iter().map(|entry| entry.object()).collect();
-            let metadata = served.iter().map(|served| target.kept.cache.prefix.metadata(served));
-            table::write::partial_list(meta.json().as_bytes(), metadata).into()
+            let metadata: Vec<_> = served.iter().map(|served| shown_metadata(target.kept, served)).collect();
+            table::write::partial_list(meta.json().as_bytes(), metadata.iter().map(AsRef::as_ref)).into()
         }
         Form::Table(include) => {
             let served: Vec<Bytes> = listing.entries.iter().map(|entry| entry.object()).collect();
@@ -150,7 +151,7 @@ fn messages(kept: &Kept, form: Form, meta: &ListMeta, entries: &[std::sync::Arc<
         }
         Form::Object => entry.message(kept.structure()?).cloned(),
         Form::Partial | Form::Table(_) => {
-            let metadata = protobuf::metadata(kept.cache.prefix.metadata(&entry.object()))?;
+            let metadata = protobuf::metadata(&shown_metadata(kept, &entry.object()))?;
             Ok(api::protobuf::partial(&metadata).into())
         }
     };
@@ -165,7 +166,29 @@ fn messages(kept: &Kept, form: Form, meta: &ListMeta, entries: &[std::sync::Arc<
 
 /// An object's metadata alone.
 pub fn partial(kept: &Kept, served: &Bytes) -> Bytes {
-    table::write::partial(kept.cache.prefix.metadata(served)).into()
+    table::write::partial(&shown_metadata(kept, served)).into()
+}
+
+/// An annotation that upstream makes of a field when it writes a DaemonSet as version 1; where only metadata is
+/// shown, it has not.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// The metadata of an object, where it stands alone.
+fn shown_metadata<'a>(kept: &Kept, served: &'a [u8]) -> Cow<'a, [u8]> {
+    let metadata = kept.cache.prefix.metadata(served);
+    if kept.resource.gvk().kind != "DaemonSet" {
+        return Cow::Borrowed(metadata);
+    }
+    let Ok(mut object) = serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(metadata) else {
+        return Cow::Borrowed(metadata);
+    };
+    if let Some(serde_json::Value::Object(annotations)) = object.get_mut("annotations") {
+        annotations.remove(TEMPLATE_GENERATION);
+        if annotations.is_empty() {
+            object.remove("annotations");
+        }
+    }
+    Cow::Owned(serde_json::to_vec(&object).expect("a tree always encodes"))
 }
 
 /// A table of objects.
@@ -185,10 +208,11 @@ pub fn table(
         IncludeObject::Object => served.iter().map(|served| kept.present(served)).collect::<Result<_, _>>()?,
         IncludeObject::None | IncludeObject::Metadata => served.to_vec(),
     };
-    let sources = objects.iter().zip(served).zip(&whole).map(|((object, served), whole)| Source {
+    let metadata: Vec<_> = served.iter().map(|served| shown_metadata(kept, served)).collect();
+    let sources = objects.iter().zip(&metadata).zip(&whole).map(|((object, metadata), whole)| Source {
         object: object.as_ref(),
         json: whole,
-        metadata: kept.cache.prefix.metadata(served),
+        metadata,
     });
     let columns = table::columns_for(*kept.resource.gvk());
     Ok(table::write::table(columns, meta.json().as_bytes(), sources, include, headers, now).into())

@@ -180,7 +180,7 @@ impl ListOptions {
 /// # Errors
 /// [`Error::BadRequest`], in Go's words.
 pub fn integer(query: &Query, name: &str) -> Result<Option<i64>, Error> {
-    let Some(digits) = query.get(name).filter(|digits| !digits.is_empty()) else { return Ok(None) };
+    let Some(digits) = query.get(name) else { return Ok(None) };
     let refuse = |error| Error::BadRequest(unparsable("ParseInt", digits, &error));
     digits.parse().map(Some).map_err(refuse)
 }

@@ -146,6 +146,8 @@ impl Kept {
         if let Backing::View { field_names, .. } = &self.resource.backing {
             return field_names.iter().find(|(here, _)| *here == name).map(|(_, there)| (*there).to_owned());
         }
+        // How older clients call the node of a Pod.
+        let name = if name == "spec.host" { "spec.nodeName" } else { name };
         self.cache.selectable().iter().find(|field| field.name == name).map(|field| field.name.to_owned())
     }
 

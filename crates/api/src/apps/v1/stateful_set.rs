@@ -43,6 +43,7 @@ impl Kind for StatefulSet {
     fn validate(&self) -> ErrorList {
         let mut errors = validate_meta(&self.metadata, Scope::Namespaced, names::label_name);
         errors.extend(self.spec.iter().flat_map(validation::validate_spec));
+        errors.extend(self.spec.iter().flat_map(validation::validate_service_name));
         errors
     }
 

@@ -66,7 +66,8 @@ fn validate_names(bundle: &ClusterTrustBundle) -> ErrorList {
     errors
 }
 
-fn check_name(signer: &str, name: &str) -> Problems {
+/// Every problem of a bundle's name; without a signer, `signer` is empty.
+pub(crate) fn check_name(signer: &str, name: &str) -> Problems {
     if signer.is_empty() {
         return match name.contains(':') {
             true => vec!["ClusterTrustBundle without signer name must not have \":\" in its name".into()],
@@ -81,7 +82,7 @@ fn check_name(signer: &str, name: &str) -> Problems {
 }
 
 /// Every problem of a signer's name: a domain and a path.
-fn validate_signer(signer: &str, path: &Path<'_>) -> ErrorList {
+pub(crate) fn validate_signer(signer: &str, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();
     let parts: Vec<&str> = signer.split('/').collect();
     let &[domain, rest] = parts.as_slice() else {

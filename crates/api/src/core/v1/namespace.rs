@@ -62,21 +62,31 @@ impl Kind for Namespace {
 /// Every problem of replacing the finalizers through the `finalize` subresource.
 pub fn validate_finalize_update(new: &Namespace, old: &Namespace) -> ErrorList {
     let mut errors = validate_meta_update(&new.metadata, &old.metadata);
-    errors.extend(validate_finalizers(new));
+    let path = Path::new("spec");
+    let path = path.child("finalizers");
+    for (position, finalizer) in finalizers(new).enumerate() {
+        validate_finalizer(finalizer, &path.index(position), &mut errors);
+    }
     errors
 }
 
+/// Upstream names the list here, and the element only when a namespace is finalized.
 fn validate_finalizers(namespace: &Namespace) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let path = path.child("finalizers");
-    let finalizers = namespace.spec.iter().filter_map(|spec| spec.finalizers.as_ref()).flatten();
-    for (position, finalizer) in finalizers.enumerate() {
-        extend_invalid(&mut errors, &path, finalizer, qualified_name(finalizer));
-        if !finalizer.contains('/') && !matches!(finalizer.as_str(), "kubernetes" | "orphan" | "foregroundDeletion") {
-            let message = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(invalid(&path.index(position), finalizer, message));
-        }
-    }
+    finalizers(namespace).for_each(|finalizer| validate_finalizer(finalizer, &path, &mut errors));
     errors
+}
+
+fn finalizers(namespace: &Namespace) -> impl Iterator<Item = &String> {
+    namespace.spec.iter().filter_map(|spec| spec.finalizers.as_ref()).flatten()
+}
+
+fn validate_finalizer(finalizer: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    extend_invalid(errors, path, finalizer, qualified_name(finalizer));
+    if !finalizer.contains('/') && !matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion") {
+        let message = "name is neither a standard finalizer name nor is it fully qualified";
+        errors.push(invalid(path, finalizer, message));
+    }
 }

@@ -41,7 +41,8 @@ impl Kind for PersistentVolumeClaim {
     }
 
     fn validate_update(&self, old: &Self) -> ErrorList {
-        let mut errors = validation::validate_claim(self);
+        let mut errors = crate::meta::validate_meta_update(&self.metadata, &old.metadata);
+        errors.extend(validation::validate_claim(self));
         errors.extend(validation::validate_changes(self, old));
         errors
     }

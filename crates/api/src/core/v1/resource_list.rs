@@ -89,6 +89,12 @@ fn is_whole(name: &str) -> bool {
     counted.contains(&name) || is_extended(name)
 }
 
+/// Checks that an amount is one at all.
+pub(crate) fn validate_basic(quantity: Quantity, path: &Path<'_>) -> ErrorList {
+    let problem = || invalid(path, quantity.value(), "must be a valid resource quantity");
+    quantity.is_negative().then(problem).into_iter().collect()
+}
+
 /// Checks the amount of one resource.
 pub(crate) fn validate_quantity(name: &str, quantity: Quantity, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaSpec, ScopedResourc
 
 use super::resource_list::{self, ResourceList, validate_quantity, validate_resource_name};
 use crate::field::{ErrorList, Json, Path, invalid, required};
+use crate::internal::scope_selector;
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};
 use crate::names::subdomain_name;
 use crate::object::Kind;
@@ -177,7 +178,7 @@ fn validate_scope_selector(spec: &ResourceQuotaSpec, errors: &mut ErrorList) {
             errors.push(invalid(&path.child("scopeName"), &expression.scope_name, "unsupported scope"));
         }
         for _ in 0..unfit(spec, &expression.scope_name) {
-            errors.push(invalid(&path, Json(selector), "unsupported scope applied to resource"));
+            errors.push(invalid(&path, Json(&scope_selector(selector)), "unsupported scope applied to resource"));
         }
         validate_expression(expression, &path, errors);
     }

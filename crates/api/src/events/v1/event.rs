@@ -5,7 +5,7 @@ use k8s_openapi::api::events::v1::Event;
 
 use crate::core::v1::event::{Facts, omit_reference, omit_source};
 use crate::field::{ErrorList, Path, invalid, required};
-use crate::meta::{IMMUTABLE, Scope, text, validate_meta, validate_meta_update};
+use crate::meta::{IMMUTABLE, Scope, is_zero_time, text, validate_meta, validate_meta_update};
 use crate::names::subdomain_name;
 use crate::object::Kind;
 use crate::omit_empty::{self, omit_empty};
@@ -61,9 +61,16 @@ fn facts(event: &Event) -> Facts<'_> {
 }
 
 fn validate_series(event: &Event) -> ErrorList {
-    let count = event.series.as_ref().map(|series| series.count);
-    let short = count.filter(|count| *count < 2);
-    short.map(|_| invalid(&Path::new("series").child("count"), "", "should be at least 2")).into_iter().collect()
+    let mut errors = ErrorList::new();
+    let Some(series) = &event.series else { return errors };
+    let path = Path::new("series");
+    if series.count < 2 {
+        errors.push(invalid(&path.child("count"), "", "should be at least 2"));
+    }
+    if is_zero_time(series.last_observed_time.0) {
+        errors.push(required(&path.child("lastObservedTime"), ""));
+    }
+    errors
 }
 
 /// The fields that only older reporters fill.

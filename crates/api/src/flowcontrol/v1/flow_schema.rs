@@ -5,6 +5,7 @@ use k8s_openapi::api::flowcontrol::v1::{
 };
 
 use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, not_supported, required};
+use crate::internal::{fields, plain};
 use crate::meta::{Scope, validate_meta, validate_meta_update};
 use crate::names::{dns1123_label, subdomain_name};
 use crate::object::Kind;
@@ -65,7 +66,8 @@ fn validate_spec(spec: &FlowSchemaSpec, exempt: bool, errors: &mut ErrorList) {
     if let Some(method) = &spec.distinguisher_method
         && !methods.contains(&method.type_.as_str())
     {
-        errors.push(not_supported(&SPEC.child("distinguisherMethod"), Json(method), &methods));
+        let shown = fields! { "Type": plain(&method.type_) };
+        errors.push(not_supported(&SPEC.child("distinguisherMethod"), Json(&shown), &methods));
     }
     let path = SPEC.child("priorityLevelConfiguration");
     let path = path.child("name");

@@ -5,9 +5,9 @@ use k8s_openapi::api::resource::v1::{ResourceClaim, ResourceClaimSpec, ResourceC
 use super::allocation::{default_status, validate_status};
 use super::configuration::Origin;
 use super::requests::{default_claim, validate_claim};
+use super::shown;
 use crate::field::{ErrorList, Json, Path, invalid};
-use crate::labels::validate_labels;
-use crate::meta::{IMMUTABLE, Scope, validate_annotations, validate_meta, validate_meta_update};
+use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update, validate_template_meta};
 use crate::names::subdomain_name;
 use crate::object::Kind;
 use crate::omit_empty;
@@ -30,7 +30,7 @@ impl Kind for ResourceClaim {
     fn validate_update(&self, old: &Self) -> ErrorList {
         let mut errors = validate_meta_update(&self.metadata, &old.metadata);
         if self.spec != old.spec {
-            errors.push(invalid(&SPEC, Json(&self.spec), IMMUTABLE));
+            errors.push(invalid(&SPEC, Json(&shown::claim_spec(&self.spec)), IMMUTABLE));
         }
         validate_spec(&self.spec, Origin::Stored, &SPEC, &mut errors);
         errors
@@ -54,8 +54,7 @@ impl Kind for ResourceClaimTemplate {
         let mut errors = validate_meta(&self.metadata, Scope::Namespaced, subdomain_name);
         let path = SPEC.child("metadata");
         if let Some(metadata) = &self.spec.metadata {
-            errors.extend(validate_annotations(metadata.annotations.as_ref(), &path.child("annotations")));
-            errors.extend(validate_labels(metadata.labels.as_ref(), &path.child("labels")));
+            errors.extend(validate_template_meta(metadata, &path));
         }
         validate_spec(&self.spec.spec, Origin::New, &SPEC.child("spec"), &mut errors);
         errors
@@ -64,7 +63,7 @@ impl Kind for ResourceClaimTemplate {
     fn validate_update(&self, old: &Self) -> ErrorList {
         let mut errors = validate_meta_update(&self.metadata, &old.metadata);
         if self.spec != old.spec {
-            errors.push(invalid(&SPEC, Json(&self.spec), IMMUTABLE));
+            errors.push(invalid(&SPEC, Json(&shown::template_spec(&self.spec)), IMMUTABLE));
         }
         errors
     }

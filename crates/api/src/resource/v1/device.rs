@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::lists::{validate_list, validate_set};
 use super::names::{validate_attribute_name, validate_label};
+use super::shown;
 use super::slice::{flag, node_name};
 use crate::core::v1::pod::validate_node_selector;
 use crate::field::{
@@ -144,7 +145,7 @@ fn validate_attribute(attribute: &DeviceAttribute, path: &Path<'_>, errors: &mut
     match values.into_iter().filter(|value| *value).count() {
         0 => errors.push(invalid(path, "", message)),
         1 => {}
-        _ => errors.push(invalid(path, Json(attribute), message)),
+        _ => errors.push(invalid(path, Json(&shown::attribute(attribute)), message)),
     }
 }
 

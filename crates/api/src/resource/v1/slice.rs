@@ -8,6 +8,7 @@ use super::lists::validate_set;
 use super::names::{validate_driver, validate_label, validate_pool};
 use crate::core::v1::pod::validate_node_selector;
 use crate::field::{ErrorList, Json, Path, extend_invalid, invalid, required};
+use crate::internal::node_selector_terms;
 use crate::meta::{IMMUTABLE, Scope, validate_meta, validate_meta_update};
 use crate::names::subdomain_name;
 use crate::object::Kind;
@@ -131,7 +132,7 @@ fn validate_selector(selector: &NodeSelector, errors: &mut ErrorList) {
     validate_node_selector(selector, &path, errors);
     let (terms, path) = (&selector.node_selector_terms, path.child("nodeSelectorTerms"));
     if terms.len() != 1 {
-        errors.push(invalid(&path, Json(terms), "must have exactly one node selector term"));
+        errors.push(invalid(&path, Json(&node_selector_terms(terms)), "must have exactly one node selector term"));
     }
 }
 

@@ -64,6 +64,8 @@ pub static PODS: Resource = Resource {
             SelectableField::flag("spec.hostNetwork"),
             SelectableField::text("status.phase"),
             SelectableField::text("status.podIP"),
+            // Known, but never shown to selectors.
+            SelectableField { name: "status.podIPs", path: "", absent: "" },
             SelectableField::text("status.nominatedNodeName"),
         ],
     }),

@@ -12,13 +12,25 @@ use crate::apps::v1::workload::{self, ShownStrategy};
 use crate::core::v1::persistent_volume_claim::validate_claim_spec;
 use crate::core::v1::pod::template;
 use crate::field::{
-    ErrorList, Json, Path, check_not_decremented, check_not_negative, forbidden, invalid, not_supported, required,
+    ErrorList, Json, Path, check_not_decremented, check_not_negative, extend_invalid, forbidden, invalid,
+    not_supported, required,
 };
 use crate::int_or_percent;
 use crate::meta::text;
+use crate::names::dns1123_label;
 
 const SPEC: Path<'static> = Path::new("spec");
 const STATUS: Path<'static> = Path::new("status");
+
+/// Every problem of the name that Pods get as their subdomain. Those of older StatefulSets may have any.
+pub(super) fn validate_service_name(spec: &StatefulSetSpec) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let name = text(&spec.service_name);
+    if !name.is_empty() {
+        extend_invalid(&mut errors, &SPEC.child("serviceName"), name, dns1123_label(name));
+    }
+    errors
+}
 
 pub(super) fn validate_spec(spec: &StatefulSetSpec) -> ErrorList {
     let mut errors = ErrorList::new();

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::core::v1::pod::network_volumes::{
     check_initiator, check_partition, validate_azure_disk, validate_fc, validate_flex_parts, validate_flocker,
-    validate_nfs, validate_quobyte,
+    validate_nfs, validate_quobyte, validate_target,
 };
 use crate::core::v1::pod::volumes::{check_driver_name, validate_host_path};
 use crate::core::v1::pod::{check_label, check_no_backsteps, require, require_label};
 use crate::field::{ErrorList, Path, extend_invalid, forbidden, invalid, required};
 use crate::meta::text;
-use crate::names::{self, out_of_range};
+use crate::names;
 
 /// The fields, in the order in which upstream looks at them.
 const SOURCES: &[&str] = &[
@@ -206,33 +206,33 @@ fn validate_secret(secret: &SecretReference, path: &Path<'_>, errors: &mut Error
 fn validate_glusterfs(glusterfs: &GlusterfsPersistentVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     require(&glusterfs.endpoints, &path.child("endpoints"), errors);
     require(&glusterfs.path, &path.child("path"), errors);
-    if let Some(namespace) = &glusterfs.endpoints_namespace {
-        check_label(namespace, &path.child("endpointsNamespace"), errors);
+    match glusterfs.endpoints_namespace.as_deref() {
+        Some("") => {
+            let message = "if the endpointnamespace is set, it must be a valid namespace name";
+            errors.push(invalid(&path.child("endpointsNamespace"), "", message));
+        }
+        Some(namespace) => check_label(namespace, &path.child("endpointsNamespace"), errors),
+        None => {}
     }
 }
 
 fn validate_iscsi(iscsi: &ISCSIPersistentVolumeSource, volume: &str, path: &Path<'_>, errors: &mut ErrorList) {
     require(&iscsi.target_portal, &path.child("targetPortal"), errors);
+    // In a Pod's volume, upstream says more of an initiator of no known type.
+    const FORMAT: &str = "must be valid format";
     if iscsi.initiator_name.is_some() && volume.len() + 1 + iscsi.target_portal.len() > 64 {
         let message = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
         errors.push(invalid(&path.child("targetportal"), &iscsi.target_portal, message));
     }
-    if iscsi.iqn.is_empty() {
-        errors.push(required(&path.child("iqn"), ""));
-    } else {
-        check_initiator(&iscsi.iqn, &path.child("iqn"), errors);
-    }
-    if !(0..=255).contains(&iscsi.lun) {
-        errors.push(invalid(&path.child("lun"), iscsi.lun, out_of_range(0, 255)));
-    }
     let authenticates = iscsi.chap_auth_discovery == Some(true) || iscsi.chap_auth_session == Some(true);
+    validate_target(&iscsi.iqn, iscsi.lun, FORMAT, path, errors);
     match &iscsi.secret_ref {
         None if authenticates => errors.push(required(&path.child("secretRef"), "")),
         Some(secret) => require(text(&secret.name), &path.child("secretRef").child("name"), errors),
         None => {}
     }
     if let Some(initiator) = &iscsi.initiator_name {
-        check_initiator(initiator, &path.child("initiatorname"), errors);
+        check_initiator(initiator, FORMAT, &path.child("initiatorname"), errors);
     }
 }
 

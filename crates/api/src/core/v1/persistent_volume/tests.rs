@@ -149,7 +149,7 @@ fn sources_have_upstreams_rules() {
             gone("iscsi", json!({"targetPortal": "", "iqn": "bad", "lun": 256, "chapAuthSession": true})),
             &[
                 "spec.iscsi.targetPortal: Required value",
-                "spec.iscsi.iqn: Invalid value: \"bad\": must be valid format starting with",
+                "spec.iscsi.iqn: Invalid value: \"bad\": must be valid format",
                 "spec.iscsi.lun: Invalid value: 256: must be between 0 and 255, inclusive",
                 "spec.iscsi.secretRef: Required value",
             ],
@@ -157,6 +157,18 @@ fn sources_have_upstreams_rules() {
         (
             gone("local", json!({"path": "/x"})),
             &["spec.nodeAffinity: Required value: Local volume requires node affinity"],
+        ),
+        (
+            gone("glusterfs", json!({"endpoints": "e", "path": "p", "endpointsNamespace": ""})),
+            &["spec.glusterfs.endpointsNamespace: Invalid value: \"\": if the endpointnamespace is set, it must be a \
+               valid namespace name"],
+        ),
+        (
+            vec![("capacity", json!({"storage": "-1Ki"}))],
+            &[
+                "spec.capacity[storage]: Invalid value: -1024: must be a valid resource quantity",
+                "spec.capacity[storage]: Invalid value: \"-1Ki\": must be greater than zero",
+            ],
         ),
         (
             gone("cinder", json!({"volumeID": "v", "secretRef": {}})),

@@ -5,7 +5,9 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec, VolumeN
 use super::{RECLAIM_RETAIN, shown, sources};
 use crate::core::v1::difference::difference;
 use crate::core::v1::pod::validate_node_selector;
+use crate::core::v1::resource_list::validate_basic;
 use crate::field::{ErrorList, Json, Path, extend_invalid, forbidden, invalid, not_supported, required};
+use crate::internal::volume_node_affinity;
 use crate::meta::{IMMUTABLE, METADATA, Scope, text, validate_meta, validate_meta_update};
 use crate::names::{self, subdomain_name};
 use crate::quantity::Quantity;
@@ -143,6 +145,7 @@ fn validate_capacity(spec: &PersistentVolumeSpec, errors: &mut ErrorList) {
     }
     for (name, quantity) in capacity {
         let quantity = Quantity::of(quantity);
+        errors.extend(validate_basic(quantity, &path.key(name)));
         if quantity <= Quantity::ZERO {
             errors.push(invalid(&path.key(name), quantity.to_string(), "must be greater than zero"));
         }
@@ -179,7 +182,8 @@ pub(super) fn validate_changes(new: &PersistentVolume, old: &PersistentVolume) -
         errors.push(invalid(&Path::new("volumeMode"), text(&new.volume_mode), IMMUTABLE));
     }
     if old.node_affinity.is_some() && new.node_affinity != old.node_affinity {
-        errors.push(invalid(&Path::new("nodeAffinity"), Json(&new.node_affinity), IMMUTABLE));
+        let shown = new.node_affinity.as_ref().map(volume_node_affinity);
+        errors.push(invalid(&Path::new("nodeAffinity"), Json(&shown), IMMUTABLE));
     }
     if old.volume_attributes_class_name.is_some() && new.volume_attributes_class_name.is_none() {
         let path = SPEC.child("volumeAttributesClassName");

@@ -110,3 +110,49 @@ fn a_changed_spec_is_shown_as_upstream_names_it() {
                     +   \"storage\": \"2Gi\"\n   }\n  },\n  \"VolumeName\": \"\",\n";
     assert!(errors[0].to_string().ends_with(expected), "{}", errors[0]);
 }
+
+#[test]
+fn classes_are_not_taken_back() {
+    let annotated = |class: &str| json!({ "metadata": { "annotations": { BETA_CLASS_ANNOTATION: class } } });
+    let named = |class: Value| json!({ "spec": { "volumeAttributesClassName": class } });
+    let bound = |mut changes: Value| {
+        merge(&mut changes, json!({ "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } } }));
+        changes
+    };
+    let path = "spec.volumeAttributesClassName";
+    for (old, new, expected) in [
+        (annotated("a"), annotated("a"), vec![]),
+        (
+            annotated("a"),
+            annotated("b"),
+            vec![format!("metadata.annotations.{BETA_CLASS_ANNOTATION}: Invalid value: \"b\": field is immutable")],
+        ),
+        (annotated("a"), json!({ "spec": { "storageClassName": "a" } }), vec![]),
+        (bound(named(json!("a"))), bound(named(json!("b"))), vec![]),
+        (
+            bound(named(json!("a"))),
+            bound(named(json!(""))),
+            vec![format!("{path}: Forbidden: update from non-nil value to an empty string is forbidden")],
+        ),
+    ] {
+        assert_eq!(texts(&Kind::validate_update(&claim(new), &claim(old))), expected);
+    }
+    let found = texts(&Kind::validate_update(&claim(bound(json!({}))), &claim(bound(named(json!("a"))))));
+    assert_eq!(found.last().unwrap(), &format!("{path}: Forbidden: update from non-nil value to nil is forbidden"));
+}
+
+#[test]
+fn a_status_names_what_claims_have() {
+    let found =
+        |status: Value| texts(&Kind::validate_status_update(&claim(json!({ "status": status })), &claim(json!({}))));
+    assert_eq!(found(json!({ "allocatedResources": { "storage": "1Gi", "example.com/x": "1" } })), [""; 0]);
+    assert_eq!(
+        found(json!({ "allocatedResources": { "cpu": "1" }, "capacity": { "storage": "-1" } })),
+        [
+            "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
+            "status.allocatedResources: Unsupported value: \"cpu\": supported values: \"storage\"",
+        ]
+    );
+    let problem = &found(json!({ "allocatedResourceStatuses": { "storage": "Odd" } }))[0];
+    assert!(problem.starts_with("status.allocatedResourceStatus: Unsupported value: \"storage\": supported values:"));
+}

@@ -2,18 +2,25 @@
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 
-use super::{PHASE_BOUND, shown};
+use super::{BETA_CLASS_ANNOTATION, PHASE_BOUND, shown};
 use crate::core::v1::difference::difference;
 use crate::core::v1::persistent_volume::{check_access_modes, check_class_name, check_volume_mode};
-use crate::core::v1::resource_list::{ResourceList, get, validate_quantity};
-use crate::field::{ErrorList, Path, extend_invalid, forbidden, invalid, required};
+use crate::core::v1::resource_list::{get, is_native, validate_basic, validate_quantity};
+use crate::field::{ErrorList, Path, extend_invalid, forbidden, invalid, not_supported, required};
 use crate::labels::{SelectorRules, validate_label_selector};
 use crate::meta::{IMMUTABLE, METADATA, Scope, text, validate_meta, validate_meta_update};
-use crate::names::{dns1123_subdomain, subdomain_name};
+use crate::names::{dns1123_subdomain, qualified_name, subdomain_name};
 use crate::quantity::Quantity;
 
 const SPEC: Path<'static> = Path::new("spec");
 const STATUS: Path<'static> = Path::new("status");
+const RESIZE_STATUSES: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
 
 pub(super) fn validate_claim(claim: &PersistentVolumeClaim) -> ErrorList {
     let mut errors = validate_meta(&claim.metadata, Scope::Namespaced, subdomain_name);
@@ -35,9 +42,9 @@ pub(crate) fn validate_claim_spec(spec: &PersistentVolumeClaimSpec, path: &Path<
     validate_storage(spec, path, errors);
     check_class_name(spec.storage_class_name.as_deref(), &path.child("storageClassName"), errors);
     check_volume_mode(spec.volume_mode.as_deref(), &path.child("volumeMode"), errors);
+    validate_data_sources(spec, path, errors);
     let class = spec.volume_attributes_class_name.as_deref();
     check_class_name(class, &path.child("volumeAttributesClassName"), errors);
-    validate_data_sources(spec, path, errors);
 }
 
 fn validate_data_sources(spec: &PersistentVolumeClaimSpec, path: &Path<'_>, errors: &mut ErrorList) {
@@ -90,8 +97,9 @@ fn requested(spec: &PersistentVolumeClaimSpec) -> Option<Quantity> {
 }
 
 pub(super) fn validate_changes(new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> ErrorList {
-    let mut errors = validate_meta_update(&new.metadata, &old.metadata);
+    let mut errors = ErrorList::new();
     let (Some(new_spec), Some(old_spec)) = (&new.spec, &old.spec) else { return errors };
+    check_beta_class(new, old, &mut errors);
     let bound = new.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(PHASE_BOUND);
     let comparable = but_for_what_may_change(new_spec, old_spec, bound);
     if comparable != *old_spec {
@@ -112,7 +120,30 @@ pub(super) fn validate_changes(new: &PersistentVolumeClaim, old: &PersistentVolu
     if new_spec.volume_mode != old_spec.volume_mode {
         errors.push(invalid(&Path::new("volumeMode"), text(&new_spec.volume_mode), IMMUTABLE));
     }
+    let gone = match (&old_spec.volume_attributes_class_name, new_spec.volume_attributes_class_name.as_deref()) {
+        (Some(_), None) => Some("update from non-nil value to nil is forbidden"),
+        (Some(old), Some("")) if !old.is_empty() => Some("update from non-nil value to an empty string is forbidden"),
+        _ => None,
+    };
+    errors.extend(gone.map(|message| forbidden(&SPEC.child("volumeAttributesClassName"), message)));
     errors
+}
+
+/// The annotation that named the class before there was a field does not change, but may become the field.
+fn check_beta_class(new: &PersistentVolumeClaim, old: &PersistentVolumeClaim, errors: &mut ErrorList) {
+    fn annotated(claim: &PersistentVolumeClaim) -> Option<&str> {
+        claim.metadata.annotations.as_ref()?.get(BETA_CLASS_ANNOTATION).map(String::as_str)
+    }
+    let field = |claim: &PersistentVolumeClaim| claim.spec.as_ref().and_then(|spec| spec.storage_class_name.clone());
+    let (new_class, old_class) = (annotated(new), annotated(old));
+    let becomes_field = old_class.is_some()
+        && field(old).is_none()
+        && field(new).as_deref() == old_class
+        && new_class.is_none_or(|class| Some(class) == old_class);
+    if !becomes_field && new_class.unwrap_or_default() != old_class.unwrap_or_default() {
+        let path = METADATA.child("annotations");
+        errors.push(invalid(&path.child(BETA_CLASS_ANNOTATION), new_class.unwrap_or_default(), IMMUTABLE));
+    }
 }
 
 /// The new spec with everything put back that an update may change.
@@ -143,19 +174,42 @@ fn but_for_what_may_change(
 pub(super) fn validate_status_changes(new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> ErrorList {
     let mut errors = validate_meta_update(&new.metadata, &old.metadata);
     if text(&new.metadata.resource_version).is_empty() {
-        errors.push(required(&METADATA.child("resourceVersion"), ""));
+        errors.push(required(&Path::new("resourceVersion"), ""));
     }
     if new.spec.as_ref().is_none_or(|spec| spec.access_modes.as_ref().is_none_or(Vec::is_empty)) {
         errors.push(required(&Path::new("Spec").child("accessModes"), ""));
     }
     let Some(status) = &new.status else { return errors };
-    validate_list(status.capacity.as_ref(), &STATUS.child("capacity"), &mut errors);
-    validate_list(status.allocated_resources.as_ref(), &STATUS.child("allocatedResources"), &mut errors);
+    let path = STATUS.child("capacity");
+    for (name, quantity) in status.capacity.iter().flatten() {
+        errors.extend(validate_basic(Quantity::of(quantity), &path.key(name)));
+    }
+    let path = STATUS.child("allocatedResourceStatus");
+    for (name, status) in status.allocated_resource_statuses.iter().flatten() {
+        check_resource_key(name, &path, &mut errors);
+        if !RESIZE_STATUSES.contains(&status.as_str()) {
+            errors.push(not_supported(&path, name, RESIZE_STATUSES));
+        }
+    }
+    let path = STATUS.child("allocatedResources");
+    for (name, quantity) in status.allocated_resources.iter().flatten() {
+        let (quantity, before) = (Quantity::of(quantity), errors.len());
+        check_resource_key(name, &path, &mut errors);
+        if errors.len() == before {
+            errors.extend(validate_basic(quantity, &path.key(name)));
+        }
+        if errors.len() == before {
+            errors.extend(validate_quantity("storage", quantity, &path.key(name)));
+        }
+    }
     errors
 }
 
-fn validate_list(list: Option<&ResourceList>, path: &Path<'_>, errors: &mut ErrorList) {
-    for (name, quantity) in list.into_iter().flatten() {
-        errors.extend(validate_quantity(name, Quantity::of(quantity), &path.key(name)));
+/// Of the names without a domain, only `storage` is one of a claim's.
+fn check_resource_key(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    let problems = qualified_name(name);
+    if problems.is_empty() && is_native(name) && name != "storage" {
+        errors.push(not_supported(path, name, &["storage"]));
     }
+    extend_invalid(errors, path, name, problems);
 }

@@ -113,7 +113,11 @@ pub(super) fn validate_field_ref(
             return;
         }
     }
-    let field_path = selector.field_path.as_str();
+    // How older clients call it.
+    let field_path = match selector.field_path.as_str() {
+        "spec.host" => "spec.nodeName",
+        path => path,
+    };
     if let Some(problem) = conversion_problem(version, field_path) {
         let message = format!("error converting fieldPath: {problem}");
         errors.push(invalid(&path.child("fieldPath"), field_path, message));

@@ -147,24 +147,30 @@ pub(crate) fn validate_nfs(nfs: &NFSVolumeSource, path: &Path<'_>, errors: &mut 
 
 fn validate_iscsi(iscsi: &ISCSIVolumeSource, path: &Path<'_>, errors: &mut ErrorList) {
     require(&iscsi.target_portal, &path.child("targetPortal"), errors);
-    if iscsi.iqn.is_empty() {
-        errors.push(required(&path.child("iqn"), ""));
-    } else {
-        check_initiator(&iscsi.iqn, &path.child("iqn"), errors);
-    }
-    if !(0..=255).contains(&iscsi.lun) {
-        errors.push(invalid(&path.child("lun"), iscsi.lun, out_of_range(0, 255)));
-    }
+    const FORMAT: &str = "must be valid format starting with iqn, eui, or naa";
+    validate_target(&iscsi.iqn, iscsi.lun, FORMAT, path, errors);
     let authenticates = iscsi.chap_auth_discovery == Some(true) || iscsi.chap_auth_session == Some(true);
     if authenticates && iscsi.secret_ref.is_none() {
         errors.push(required(&path.child("secretRef"), ""));
     }
     if let Some(initiator) = &iscsi.initiator_name {
-        check_initiator(initiator, &path.child("initiatorname"), errors);
+        check_initiator(initiator, FORMAT, &path.child("initiatorname"), errors);
     }
 }
 
-pub(crate) fn check_initiator(name: &str, path: &Path<'_>, errors: &mut ErrorList) {
+/// Checks what of a target names its disk. `format` is what is said of a name of no known type.
+pub(crate) fn validate_target(name: &str, lun: i32, format: &str, path: &Path<'_>, errors: &mut ErrorList) {
+    if name.is_empty() {
+        errors.push(required(&path.child("iqn"), ""));
+    } else {
+        check_initiator(name, format, &path.child("iqn"), errors);
+    }
+    if !(0..=255).contains(&lun) {
+        errors.push(invalid(&path.child("lun"), lun, out_of_range(0, 255)));
+    }
+}
+
+pub(crate) fn check_initiator(name: &str, format: &str, path: &Path<'_>, errors: &mut ErrorList) {
     let alphanumeric =
         |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let fits = match name.get(..3) {
@@ -173,7 +179,7 @@ pub(crate) fn check_initiator(name: &str, path: &Path<'_>, errors: &mut ErrorLis
         Some("eui") => name.get(4..).is_some_and(|number| alphanumeric(number, 16)),
         Some("naa") => name.get(4..).is_some_and(|number| alphanumeric(number, 32)),
         _ => {
-            errors.push(invalid(path, name, "must be valid format starting with iqn, eui, or naa"));
+            errors.push(invalid(path, name, format));
             return;
         }
     };

@@ -10,7 +10,9 @@ use k8s_openapi::api::core::v1::{
 use super::env::{FILE_FIELDS, validate_field_ref, validate_resource_ref};
 use super::volumes::{check_mode, validate_item};
 use super::{check_local_path, require};
+use crate::certificates::v1beta1::cluster_trust_bundle::{check_name, validate_signer};
 use crate::field::{ErrorList, Json, Path, forbidden, invalid, required};
+use crate::internal::trust_bundle;
 use crate::labels::{SelectorRules, validate_label_selector};
 
 const MIN_TOKEN_SECONDS: i64 = 600;
@@ -120,11 +122,16 @@ fn validate_token(
 fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path<'_>, errors: &mut ErrorList) {
     match (&bundle.name, &bundle.signer_name) {
         (Some(_), Some(_)) => {
-            errors.push(invalid(path, Json(bundle), "only one of name and signerName may be used"));
+            errors.push(invalid(path, Json(&trust_bundle(bundle)), "only one of name and signerName may be used"));
         }
         (Some(name), None) => {
             if name.is_empty() {
                 errors.push(required(&path.child("name"), "must be a valid object name"));
+            }
+            let problems = check_name(signer_of_name(name).unwrap_or_default().as_str(), name);
+            for problem in problems {
+                let message = format!("not a valid clustertrustbundlename: {problem}");
+                errors.push(invalid(&path.child("name"), name, message));
             }
             if bundle.label_selector.is_some() {
                 let message = "labelSelector must be unset if name is specified";
@@ -135,6 +142,7 @@ fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path<'_>,
             if signer.is_empty() {
                 errors.push(required(&path.child("signerName"), "must be a valid signer name"));
             }
+            errors.extend(validate_signer(signer, &path.child("signerName")));
             let selector = bundle.label_selector.as_ref();
             errors.extend(validate_label_selector(selector, SelectorRules::Strict, &path.child("labelSelector")));
         }
@@ -142,6 +150,12 @@ fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path<'_>,
     }
     require(&bundle.path, &path.child("path"), errors);
     check_local_path(&bundle.path, &path.child("path"), errors);
+}
+
+/// The signer that a bundle's name begins with: all but the last of its parts.
+fn signer_of_name(name: &str) -> Option<String> {
+    let (signer, _) = name.rsplit_once(':')?;
+    Some(signer.replace(':', "/"))
 }
 
 pub(super) fn validate_downward_file(file: &DownwardAPIVolumeFile, path: &Path<'_>, errors: &mut ErrorList) {

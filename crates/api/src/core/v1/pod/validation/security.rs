@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use super::{SPEC, check_descending_path, check_id, check_optional_choice, check_subdomain};
 use crate::core::v1::pod::ContainerRef;
 use crate::field::{ErrorList, Json, Path, duplicate, forbidden, invalid, not_supported, required, too_long};
+use crate::internal::security_context;
 
 mod windows;
 
@@ -125,12 +126,12 @@ fn validate_escalation(context: &SecurityContext, path: &Path<'_>, errors: &mut 
     }
     if context.privileged == Some(true) {
         let message = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        errors.push(invalid(path, Json(context), message));
+        errors.push(invalid(path, Json(&security_context(context)), message));
     }
     let added = context.capabilities.iter().filter_map(|capabilities| capabilities.add.as_ref()).flatten();
     for _ in added.filter(|capability| *capability == "CAP_SYS_ADMIN") {
         let message = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        errors.push(invalid(path, Json(context), message));
+        errors.push(invalid(path, Json(&security_context(context)), message));
     }
 }
 

@@ -437,3 +437,23 @@ fn annotations_agree_with_the_spec() {
         ],
     );
 }
+
+#[test]
+fn trust_bundles_are_named_or_of_a_signer() {
+    let volume = |bundle: Value| json!({"spec": {"volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": bundle}]}}]}});
+    let path = "spec.volumes[0].projected.sources[0].clusterTrustBundle";
+    check(volume(json!({"name": "example.com:s:b", "path": "p"})), &[]);
+    check(volume(json!({"signerName": "example.com/s", "path": "p"})), &[]);
+    check(
+        volume(json!({"name": "example.com:s:B", "path": "p"})),
+        &[&format!("{path}.name: Invalid value: \"example.com:s:B\": not a valid clustertrustbundlename: a lowercase")],
+    );
+    check(
+        volume(json!({"signerName": "s", "path": "p"})),
+        &[&format!("{path}.signerName: Invalid value: \"s\": must be a fully qualified domain and path")],
+    );
+    check(
+        volume(json!({"name": "a", "signerName": "b.c/d", "path": "p"})),
+        &[&format!("{path}: Invalid value: {{\"Name\":\"a\",\"SignerName\":\"b.c/d\",\"LabelSelector\":null,")],
+    );
+}

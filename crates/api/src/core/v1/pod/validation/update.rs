@@ -9,6 +9,7 @@ use crate::core::v1::difference::difference;
 use crate::core::v1::pod::{MIRROR_ANNOTATION, spec_of};
 use crate::core::v1::taints::validate_tolerations;
 use crate::field::{ErrorList, Json, Path, forbidden, invalid, required};
+use crate::internal;
 use crate::meta::validate_meta_update;
 use crate::names;
 
@@ -181,13 +182,13 @@ fn validate_affinity_change(new: Option<&NodeAffinity>, old: Option<&NodeAffinit
     let path = path.child("nodeSelectorTerms");
     if !old.is_empty() && old.len() != new.len() {
         let message = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
-        errors.push(invalid(&path, Json(&new), message));
+        errors.push(invalid(&path, Json(&internal::node_selector_terms(new)), message));
         return;
     }
     for (position, (new, old)) in new.iter().zip(old).enumerate() {
         if !only_adds(new, old) {
             let message = "only additions are allowed (no mutations or deletions)";
-            errors.push(invalid(&path.index(position), Json(new), message));
+            errors.push(invalid(&path.index(position), Json(&internal::node_selector_term(new)), message));
         }
     }
 }

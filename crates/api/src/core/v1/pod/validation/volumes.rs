@@ -11,8 +11,7 @@ use super::{
 };
 use crate::core::v1::persistent_volume_claim::validate_claim_spec;
 use crate::field::{ErrorList, Path, duplicate, extend_invalid, forbidden, invalid, required, too_long};
-use crate::labels::validate_labels;
-use crate::meta::{text, validate_annotations};
+use crate::meta::{text, validate_template_meta};
 use crate::names;
 use crate::quantity::Quantity;
 
@@ -211,17 +210,7 @@ fn validate_ephemeral(ephemeral: &EphemeralVolumeSource, path: &Path<'_>, errors
         return;
     };
     if let Some(meta) = &template.metadata {
-        let path = path.child("metadata");
-        errors.extend(validate_annotations(meta.annotations.as_ref(), &path.child("annotations")));
-        errors.extend(validate_labels(meta.labels.as_ref(), &path.child("labels")));
-        let set = [
-            ("name", meta.name.is_some()),
-            ("generateName", meta.generate_name.is_some()),
-            ("namespace", meta.namespace.is_some()),
-            ("ownerReferences", meta.owner_references.is_some()),
-            ("finalizers", meta.finalizers.is_some()),
-        ];
-        super::security::forbid_set(&set, &path, "cannot be set", errors);
+        errors.extend(validate_template_meta(meta, &path.child("metadata")));
     }
     validate_claim_spec(&template.spec, &path.child("spec"), errors);
 }
