@@ -36,6 +36,7 @@ use crate::flow_control::max_in_flight::MaxInFlight;
 use crate::identity::UserInfo;
 use crate::in_process::InProcess;
 use crate::metrics::requests::Requests;
+use crate::metrics::slis::Slis;
 use crate::metrics::store::TimedStore;
 use crate::node_usage::NodeUsages;
 use crate::registry::core::service::{NodePorts, repair};
@@ -105,6 +106,12 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long a watch runs when the client does not say; up to twice as long, so that not all end at once.
     pub min_request_timeout: Duration,
+    /// How long a server that is to end goes on serving, while it says that it is not ready.
+    pub shutdown_delay: Duration,
+    /// Whether requests that come after that are told to come again, instead of finding nobody.
+    pub shutdown_send_retry_after: bool,
+    /// How often, of one, an HTTP/2 connection is asked to end after a request, so that clients spread.
+    pub goaway_chance: f64,
 }
 
 impl Default for Limits {
@@ -115,6 +122,9 @@ impl Default for Limits {
             priority_and_fairness: true,
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
+            shutdown_delay: Duration::ZERO,
+            shutdown_send_retry_after: false,
+            goaway_chance: 0.0,
         }
     }
 }
@@ -161,11 +171,14 @@ pub struct Server {
     pub(crate) limiter: Limiter,
     pub(crate) requests: Requests,
     pub(crate) timed_store: Arc<TimedStore>,
+    pub(crate) slis: Slis,
     pub(crate) audit: Option<Arc<Audit>>,
     /// Whether what a server makes at its start is there.
     pub(crate) started: AtomicBool,
     /// Whether the server takes no new connections any more.
     pub(crate) stopping: AtomicBool,
+    /// Whether requests are told to come again elsewhere.
+    pub(crate) refusing: AtomicBool,
     /// Ends watches, so that connections can drain.
     pub(crate) shutdown: CancellationToken,
 }
@@ -348,9 +361,11 @@ impl ApiServer {
             limiter,
             requests: Requests::default(),
             timed_store,
+            slis: Slis::default(),
             audit: config.audit.map(Arc::new),
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             shutdown,
         };
         repair(&server).await.map_err(StartError::Services)?;

@@ -24,7 +24,7 @@ mod delete_collection;
 mod eviction;
 mod forms;
 mod get;
-mod health;
+pub mod health;
 mod list;
 mod metrics;
 mod options;

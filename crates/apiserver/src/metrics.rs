@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub mod exposition;
 pub mod process;
 pub mod requests;
+pub mod slis;
 pub mod store;
 
 /// Values sorted into buckets.

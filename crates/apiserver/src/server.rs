@@ -23,6 +23,7 @@ use crate::audit::RemoteAddress;
 use crate::authentication::{Peer, user_of_certificate};
 use crate::filters;
 
+mod ending;
 pub mod tls;
 
 /// So many connections are served at a time; more wait to be accepted.
@@ -32,6 +33,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Requests get so long to finish when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// So long late requests are told to come again.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// The longest header of a request.
 const MAX_HEADER_BYTES: u32 = 256 * 1024;
 /// Unread data one stream, and one connection, may have.
@@ -44,45 +47,72 @@ const MAX_SEND_BUFFER_BYTES: usize = 512 * 1024;
 /// After an error of the listener, such as no free descriptors, the next attempt waits.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Serves until cancelled, then drains.
+/// Serves until cancelled, and for a while longer if it shall; then drains.
 pub async fn serve(
     server: Arc<Server>,
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     cancel: CancellationToken,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let connections = TaskTracker::new();
-    loop {
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
-        };
-        let Some((slot, accepted)) = cancel.run_until_cancelled(accepted).await else { break };
-        let tcp = match accepted {
-            Ok((tcp, _)) => tcp,
-            Err(error) => {
-                warn!(%error, "accepting a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        let connection = connect(Arc::clone(&server), acceptor.clone(), tcp, cancel.clone());
-        tasks::spawn(
-            TaskKind::Worker,
-            "connection",
-            connections.track_future(async move {
-                connection.await;
-                drop(slot);
-            }),
-        );
-    }
+    let door = Door {
+        acceptor: TlsAcceptor::from(tls),
+        slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        connections: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        server,
+        listener,
+    };
+    cancel.run_until_cancelled(door.accept()).await;
+    let server = Arc::clone(&door.server);
     server.stopping.store(true, Ordering::Relaxed);
+    _ = tokio::time::timeout(server.limits.shutdown_delay, door.accept()).await;
+    if server.limits.shutdown_send_retry_after {
+        server.refusing.store(true, Ordering::Relaxed);
+        _ = tokio::time::timeout(REFUSAL_TIME, door.accept()).await;
+    }
+    let Door { connections, closing, listener, .. } = door;
     drop(listener);
+    closing.cancel();
     connections.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, connections.wait()).await.is_err() {
         debug!("connections were still open when the server stopped");
+    }
+}
+
+/// Where connections come in.
+struct Door {
+    server: Arc<Server>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    /// Asks connections to end.
+    closing: CancellationToken,
+}
+
+impl Door {
+    /// Takes connections in, for ever.
+    async fn accept(&self) -> Infallible {
+        loop {
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return std::future::pending().await };
+            let tcp = match self.listener.accept().await {
+                Ok((tcp, _)) => tcp,
+                Err(error) => {
+                    warn!(%error, "accepting a connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            let connection = connect(Arc::clone(&self.server), self.acceptor.clone(), tcp, self.closing.clone());
+            tasks::spawn(
+                TaskKind::Worker,
+                "connection",
+                self.connections.track_future(async move {
+                    connection.await;
+                    drop(slot);
+                }),
+            );
+        }
     }
 }
 
@@ -102,12 +132,23 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, tcp: TcpStream, can
     let peer = user.map_or(Peer::Unknown, |user| Peer::Known(Arc::new(user)));
     let h2 = session.alpn_protocol() == Some(tls::H2);
     let remote = stream.get_ref().0.peer_addr().ok().filter(|_| server.audit.is_some());
+    let go_away = CancellationToken::new();
+    let end = go_away.clone();
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         let (server, peer) = (Arc::clone(&server), peer.clone());
         if let Some(remote) = remote {
             request.extensions_mut().insert(RemoteAddress(remote.ip().to_canonical()));
         }
-        async move { Ok::<_, Infallible>(filters::answer(&server, &peer, request).await) }
+        let is_late = server.refusing.load(Ordering::Relaxed) && !ending::is_exempt(request.uri().path());
+        if is_late || (h2 && ending::says_go_away(server.limits.goaway_chance, server.random.as_ref())) {
+            end.cancel();
+        }
+        async move {
+            if is_late {
+                return Ok::<_, Infallible>(ending::refusal());
+            }
+            Ok(filters::answer(&server, &peer, request).await)
+        }
     });
     let io = TokioIo::new(stream);
     let outcome = if h2 {
@@ -119,7 +160,7 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, tcp: TcpStream, can
             .max_header_list_size(MAX_HEADER_BYTES)
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .serve_connection(io, service);
-        drive(connection, |connection| connection.graceful_shutdown(), &cancel).await
+        drive(connection, |connection| connection.graceful_shutdown(), &cancel, &go_away).await
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -127,24 +168,27 @@ async fn connect(server: Arc<Server>, acceptor: TlsAcceptor, tcp: TcpStream, can
             .max_buf_size(MAX_HEADER_BYTES as usize)
             .serve_connection(io, service)
             .with_upgrades();
-        drive(connection, |connection| connection.graceful_shutdown(), &cancel).await
+        drive(connection, |connection| connection.graceful_shutdown(), &cancel, &go_away).await
     };
     if let Err(error) = outcome {
         debug!(%error, "connection");
     }
 }
 
-/// Runs a connection; asks it to end when the server does.
+/// Runs a connection; asks it to end when the server does, or the dice say so.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     end: impl FnOnce(std::pin::Pin<&mut C>),
     cancel: &CancellationToken,
+    go_away: &CancellationToken,
 ) -> hyper::Result<()> {
     tokio::pin!(connection);
     tokio::select! {
         outcome = &mut connection => return outcome,
-        () = cancel.cancelled() => end(connection.as_mut()),
+        () = cancel.cancelled() => {}
+        () = go_away.cancelled() => {}
     }
+    end(connection.as_mut());
     connection.await
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cli;
 use crate::logging;
@@ -22,6 +22,9 @@ pub fn run(arguments: cli::Server) -> Result<()> {
     let started = Instant::now();
     linux::memory::share_one_heap();
     logging::start();
+    if let Err(error) = linux::open_files::raise() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
     let settings = Settings::resolve(arguments)?;
     let lock = settings.data_dir.lock()?;
     let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;

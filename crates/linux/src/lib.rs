@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod netns;
 pub mod nftables;
+pub mod open_files;
 pub mod pause;
 pub mod process;
 pub mod readiness;

@@ -43,6 +43,8 @@ use spec::SandboxFile;
 
 /// The word that makes the binary a shim: `argv[1]`.
 pub const ARGUMENT: &str = "shim";
+/// The variable that tells how many files containers may have open, as the daemon has raised its own limit.
+pub const OPEN_FILES: &str = "ISOPOD_OPEN_FILES";
 
 /// Whether these command line arguments ask for a shim. The binary must look before it does anything else: before
 /// threads, allocations of its own, or an async runtime.
@@ -68,6 +70,9 @@ pub fn main() -> ExitCode {
 
 fn live(directory: SandboxDir) -> io::Result<()> {
     let listener = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
+    if let Some(files) = std::env::var(OPEN_FILES).ok().and_then(|files| files.parse().ok()) {
+        linux::open_files::set_soft(files)?;
+    }
     terminal::set_standard(File::open("/dev/null")?.as_fd(), 0)?;
     process::daemonize()?;
     process::set_name(c"isopod-shim")?;

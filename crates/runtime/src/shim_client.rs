@@ -129,6 +129,7 @@ pub fn start(directory: &SandboxDir, command: &ShimCommand) -> Result<OwnedFd, S
             .arg(&command.argument)
             .arg(directory.path())
             .env_clear()
+            .envs(linux::open_files::before().map(|files| (crate::shim::OPEN_FILES, files.to_string())))
             .current_dir("/")
             .stdin(Stdio::from(listener))
             .stdout(Stdio::null())

@@ -107,11 +107,13 @@ pub async fn answer(server: &Server, path: &str, query: &Query) -> Option<Respon
     })
 }
 
-async fn one(server: &Server, endpoint: &str, name: &str) -> Response {
-    let Some((_, check)) = checks(endpoint).find(|(known, _)| *known == name) else {
+async fn one(server: &Server, endpoint: &'static str, name: &str) -> Response {
+    let Some((name, check)) = checks(endpoint).find(|(known, _)| *known == name) else {
         return negotiate::text(StatusCode::NOT_FOUND, "404 page not found\n");
     };
-    match problem(server, check).await {
+    let problem = problem(server, check).await;
+    server.slis.note(name, endpoint, problem.is_none());
+    match problem {
         None => negotiate::text(StatusCode::OK, "ok"),
         Some(problem) => {
             let text = format!("internal server error: {problem}\n");
@@ -120,20 +122,20 @@ async fn one(server: &Server, endpoint: &str, name: &str) -> Response {
     }
 }
 
-async fn all(server: &Server, endpoint: &str, query: &Query) -> Response {
+async fn all(server: &Server, endpoint: &'static str, query: &Query) -> Response {
     let mut excluded: Vec<&str> = query.all("exclude").collect();
     let (mut report, mut healthy) = (String::new(), true);
     for (name, check) in checks(endpoint) {
         let asked_for = excluded.len();
         excluded.retain(|excluded| *excluded != name);
-        let line = if excluded.len() < asked_for {
-            format!("[+]{name} excluded: ok\n")
-        } else if problem(server, check).await.is_none() {
-            format!("[+]{name} ok\n")
-        } else {
-            healthy = false;
-            format!("[-]{name} failed: reason withheld\n")
-        };
+        if excluded.len() < asked_for {
+            report.push_str(&format!("[+]{name} excluded: ok\n"));
+            continue;
+        }
+        let passes = problem(server, check).await.is_none();
+        server.slis.note(name, endpoint, passes);
+        healthy &= passes;
+        let line = if passes { format!("[+]{name} ok\n") } else { format!("[-]{name} failed: reason withheld\n") };
         report.push_str(&line);
     }
     if !excluded.is_empty() {

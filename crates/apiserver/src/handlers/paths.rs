@@ -32,7 +32,8 @@ pub async fn answer(server: &Arc<Server>, request: &Request) -> Result<Response,
     let catalog = Catalog::new(served.map(|resource| &resource.info));
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match parts.as_slice() {
-        ["metrics"] => metrics(server, request),
+        ["metrics"] => metrics(request, exposition::text(server)),
+        ["metrics", "slis"] => metrics(request, server.slis.text()),
         ["version"] => document(request, Some(discovery::version())),
         ["api"] => match discovery_form(request)? {
             Form::Aggregated => aggregated_document(request, catalog.aggregated_core()),
@@ -70,9 +71,9 @@ fn key_set(server: &Server, request: &Request) -> Result<Response, Error> {
     Ok(response)
 }
 
-fn metrics(server: &Server, request: &Request) -> Result<Response, Error> {
+fn metrics(request: &Request, text: String) -> Result<Response, Error> {
     get_only(request)?;
-    let mut response = Response::new(Body::from(exposition::text(server)));
+    let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
     Ok(response)
 }
@@ -172,6 +173,7 @@ fn index(catalog: &Catalog<'_>) -> Vec<u8> {
         "/healthz",
         "/livez",
         "/metrics",
+        "/metrics/slis",
         "/openapi/v2",
         "/openapi/v3",
         "/openid/v1/jwks",
