@@ -14,6 +14,7 @@ use crate::registry::Resource;
 
 mod always_pull_images;
 mod certificates;
+mod configuration;
 mod default_ingress_class;
 mod default_toleration_seconds;
 mod limit_ranger;
@@ -31,6 +32,7 @@ mod service_account;
 mod storage;
 mod taint_nodes_by_condition;
 
+pub use configuration::{Configuration, ConfigurationError};
 pub use plugins::Plugins;
 pub use resource_quota::{Charges, Turns};
 

@@ -42,7 +42,10 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-pub use admission::Plugins as AdmissionPlugins;
+pub use admission::{
+    Configuration as AdmissionConfiguration, ConfigurationError as AdmissionConfigurationError,
+    Plugins as AdmissionPlugins,
+};
 pub use api_server::{ApiServer, Config, Limits, NodeDialer, NodeStream, StartError};
 pub use authentication::{AuthenticationConfig, TokenFile, TokenFileError};
 pub use companions::Companions;

@@ -171,6 +171,10 @@ pub struct Server {
     /// Admission plugins not to use although they are on by default
     #[arg(long, value_delimiter = ',', value_name = "PLUGIN")]
     pub disable_admission_plugins: Vec<String>,
+    /// What admission plugins are told: an AdmissionConfiguration of apiserver.config.k8s.io/v1, with a
+    /// PodSecurityConfiguration in it
+    #[arg(long, value_name = "FILE")]
+    pub admission_control_config_file: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub datastore: Datastore,

@@ -121,7 +121,8 @@ impl Settings {
                 &arguments.enable_admission_plugins,
                 &arguments.disable_admission_plugins,
             )
-            .map_err(|problem| anyhow::anyhow!(problem))?,
+            .map_err(|problem| anyhow::anyhow!(problem))?
+            .told(admission_configuration(arguments.admission_control_config_file.as_deref())?),
             limits: arguments.limits.resolve(),
             audit: arguments.audit,
             identity: arguments.identity,
@@ -184,6 +185,15 @@ impl Settings {
         names.dedup();
         names
     }
+}
+
+/// What admission plugins are told, by the file that a flag names.
+fn admission_configuration(path: Option<&Path>) -> Result<apiserver::AdmissionConfiguration> {
+    let Some(path) = path else { return Ok(apiserver::AdmissionConfiguration::default()) };
+    let text = std::fs::read_to_string(path).map_err(anyhow::Error::from);
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let parsed = text.and_then(|text| Ok(apiserver::AdmissionConfiguration::parse(&text, path, read)?));
+    parsed.with_context(|| format!("--admission-control-config-file {}", path.display()))
 }
 
 /// What the scheduler is told by a file.

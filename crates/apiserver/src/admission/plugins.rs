@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::configuration::Configuration;
 use super::{
     Plugin, always_pull_images, certificates, default_ingress_class, default_toleration_seconds, limit_ranger,
     namespace_lifecycle, node_restriction, owner_references, pod_security, pod_topology_labels, priority,
@@ -74,13 +75,16 @@ const NEVER_ON: &[&str] = &[
     "PodTolerationRestriction",
 ];
 
-/// The plugins that take part, in their order.
+/// The plugins that take part, in their order, and what they are told.
 #[derive(Clone)]
-pub struct Plugins(Vec<(&'static str, &'static dyn Plugin)>);
+pub struct Plugins {
+    chosen: Vec<(&'static str, &'static dyn Plugin)>,
+    configuration: Configuration,
+}
 
 impl fmt::Debug for Plugins {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        formatter.debug_list().entries(self.chosen.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -116,16 +120,23 @@ impl Plugins {
             On => !disable.iter().any(|disabled| disabled == name),
             Off => enable.iter().any(|enabled| enabled == name),
         };
-        Self(
-            ALL.iter()
-                .filter(|(name, by_default, _)| takes_part(name, *by_default))
-                .map(|(name, _, plugin)| (*name, *plugin))
-                .collect(),
-        )
+        let chosen = ALL.iter().filter(|(name, by_default, _)| takes_part(name, *by_default));
+        let chosen = chosen.map(|(name, _, plugin)| (*name, *plugin)).collect();
+        Self { chosen, configuration: Configuration::default() }
+    }
+
+    /// The same plugins, told something.
+    #[must_use]
+    pub fn told(self, configuration: Configuration) -> Self {
+        Self { configuration, ..self }
+    }
+
+    pub(super) fn configuration(&self) -> &Configuration {
+        &self.configuration
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &'static dyn Plugin> {
-        self.0.iter().map(|(_, plugin)| *plugin)
+        self.chosen.iter().map(|(_, plugin)| *plugin)
     }
 }
 
@@ -141,7 +152,7 @@ mod tests {
 
     fn choose(enable: &[&str], disable: &[&str]) -> Result<usize, String> {
         let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        Plugins::choose(&owned(enable), &owned(disable)).map(|plugins| plugins.0.len())
+        Plugins::choose(&owned(enable), &owned(disable)).map(|plugins| plugins.chosen.len())
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The Pod Security Standards: what a namespace's labels say Pods must keep to, may be warned about, or are audited for.
-//! No configuration exempts anybody; without labels, everything is privileged.
+//! Without labels and a configuration that says otherwise, everything is privileged.
 
 use api::Object;
 use api::k8s_openapi::api::core::v1::{Container, EphemeralContainer, Namespace, Pod};
@@ -10,11 +10,13 @@ use crate::error::Error;
 use crate::watch_cache::{Filter, ListRequest};
 
 mod checks;
+pub mod configuration;
 mod existing;
 mod policy;
 mod template;
 
 use checks::{Violations, evaluate};
+use configuration::Configuration as PodSecurityConfiguration;
 use existing::warnings_about;
 use policy::{Level, Policy, Standard};
 use template::template_of;
@@ -28,6 +30,7 @@ const OTHER_PARTS: [&str; 3] = ["binding", "eviction", "status"];
 const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
 const VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
 const ERROR: &str = "pod-security.kubernetes.io/error";
+const EXEMPT: &str = "pod-security.kubernetes.io/exempt";
 /// Annotations that once were what `seccompProfile` is.
 const SECCOMP: [&str; 2] =
     ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
@@ -49,6 +52,10 @@ impl Plugin for PodSecurity {
         if is_pod && OTHER_PARTS.contains(&attributes.subresource) || !is_pod && !attributes.subresource.is_empty() {
             return Ok(());
         }
+        if let Some(reason) = exemption(attributes) {
+            attributes.annotations.add(EXEMPT, || reason.to_owned());
+            return Ok(());
+        }
         let (policy, problems) = policy_of(attributes);
         let enforced = is_pod && policy.enforce.level != Level::Privileged;
         let is_told = policy.warn.level != Level::Privileged || policy.audit.level != Level::Privileged;
@@ -59,6 +66,11 @@ impl Plugin for PodSecurity {
             return Ok(());
         }
         if is_pod && !is_significant(attributes, object) {
+            return Ok(());
+        }
+        let exempt_classes = &attributes.server.plugins.configuration().pod_security.exemptions.runtime_classes;
+        if spec.runtime_class_name.as_ref().is_some_and(|class| exempt_classes.contains(class)) {
+            attributes.annotations.add(EXEMPT, || "runtimeClass".to_owned());
             return Ok(());
         }
         if !problems.is_empty() {
@@ -103,25 +115,36 @@ fn aggregate(problems: &api::field::ErrorList) -> String {
     }
 }
 
+/// Why nothing is asked of a request, whatever it writes.
+fn exemption(attributes: &Attributes<'_>) -> Option<&'static str> {
+    let exemptions = &attributes.server.plugins.configuration().pod_security.exemptions;
+    if exemptions.namespaces.iter().any(|namespace| namespace == attributes.namespace) {
+        return Some("namespace");
+    }
+    exemptions.usernames.contains(&attributes.user.name).then_some("user")
+}
+
 /// What the namespace of a request asks for. One that is gone asks for nothing: nothing is created there.
 fn policy_of(attributes: &Attributes<'_>) -> (Policy, api::field::ErrorList) {
     let namespace = attributes.server.core("namespaces").and_then(|kept| kept.cache.get(attributes.namespace));
-    Policy::of(namespace.as_ref().and_then(|entry| entry.facts.labels.as_deref()))
+    let labels = namespace.as_ref().and_then(|entry| entry.facts.labels.as_deref());
+    Policy::of(labels, attributes.server.plugins.configuration().pod_security.defaults)
 }
 
 /// Labels that change must be understood, and what is already there is warned about.
 async fn check_namespace(attributes: &Attributes<'_>, object: &dyn Object) -> Result<(), Error> {
     let Some(namespace) = object.as_any().downcast_ref::<Namespace>() else { return Ok(()) };
-    let (policy, problems) = Policy::of(namespace.metadata.labels.as_ref());
+    let PodSecurityConfiguration { defaults, exemptions } = &attributes.server.plugins.configuration().pod_security;
+    let (policy, problems) = Policy::of(namespace.metadata.labels.as_ref(), *defaults);
     let name = namespace.metadata.name.clone().unwrap_or_default();
     let Some(old) = attributes.old else {
         return labels_refused(problems, name);
     };
-    let (before, known_problems) = Policy::of(old.metadata().labels.as_ref());
+    let (before, known_problems) = Policy::of(old.metadata().labels.as_ref(), *defaults);
     if problems != known_problems {
         labels_refused(problems, name.clone())?;
     }
-    if policy.enforce.is_stricter_than(before.enforce) {
+    if policy.enforce.is_stricter_than(before.enforce) && !exemptions.namespaces.contains(&name) {
         let pods = pods_in(attributes, &name).await?;
         warnings_about(&name, policy.enforce, &pods, MAX_PODS_TO_CHECK)
             .into_iter()

@@ -74,11 +74,15 @@ impl Standard {
 }
 
 impl Policy {
-    /// What labels ask for and what is wrong with them. Wrong levels fail closed for `enforce` and open otherwise.
-    pub fn of(labels: Option<&Labels>) -> (Self, ErrorList) {
+    /// Everything is allowed.
+    pub const PRIVILEGED: Self =
+        Self { enforce: Standard::PRIVILEGED, audit: Standard::PRIVILEGED, warn: Standard::PRIVILEGED };
+
+    /// What labels ask for, or the defaults, and what is wrong with them. Wrong levels fail closed for `enforce` and open
+    /// otherwise.
+    pub fn of(labels: Option<&Labels>, defaults: Self) -> (Self, ErrorList) {
         let mut problems = ErrorList::new();
-        let mut standard = |mode: &str, fallback: Level| {
-            let mut found = Standard::PRIVILEGED;
+        let mut standard = |mode: &str, mut found: Standard, fallback: Level| {
             if let Some(text) = labels.and_then(|labels| labels.get(&format!("{PREFIX}{mode}"))) {
                 found.level = level(text).unwrap_or_else(|detail| {
                     problems.push(problem(mode, text, detail));
@@ -95,12 +99,11 @@ impl Policy {
             found
         };
         if labels.is_none_or(|labels| !labels.keys().any(|key| key.starts_with(PREFIX))) {
-            let all = Standard::PRIVILEGED;
-            return (Self { enforce: all, audit: all, warn: all }, ErrorList::new());
+            return (defaults, ErrorList::new());
         }
-        let enforce = standard("enforce", Level::Restricted);
-        let audit = standard("audit", Level::Privileged);
-        let warn = standard("warn", Level::Privileged);
+        let enforce = standard("enforce", defaults.enforce, Level::Restricted);
+        let audit = standard("audit", defaults.audit, Level::Privileged);
+        let warn = standard("warn", defaults.warn, Level::Privileged);
         (Self { enforce, audit, warn }, problems)
     }
 }
@@ -110,7 +113,7 @@ fn problem(label: &str, value: &str, detail: &str) -> field::Error {
     field::invalid(&path.child("labels").key(&format!("{PREFIX}{label}")), value, detail)
 }
 
-fn level(text: &str) -> Result<Level, &'static str> {
+pub(super) fn level(text: &str) -> Result<Level, &'static str> {
     match text {
         "privileged" => Ok(Level::Privileged),
         "baseline" => Ok(Level::Baseline),
@@ -119,7 +122,7 @@ fn level(text: &str) -> Result<Level, &'static str> {
     }
 }
 
-fn version(text: &str) -> Result<Version, &'static str> {
+pub(super) fn version(text: &str) -> Result<Version, &'static str> {
     if text == "latest" {
         return Ok(Version::Latest);
     }
@@ -134,7 +137,7 @@ mod tests {
 
     fn policy(labels: &[(&str, &str)]) -> (String, String, Vec<String>) {
         let labels = labels.iter().map(|(key, value)| (format!("{PREFIX}{key}"), (*value).to_owned())).collect();
-        let (policy, problems) = Policy::of(Some(&labels));
+        let (policy, problems) = Policy::of(Some(&labels), Policy::PRIVILEGED);
         (policy.enforce.to_string(), policy.warn.to_string(), problems.iter().map(ToString::to_string).collect())
     }
 
