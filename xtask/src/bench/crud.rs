@@ -63,15 +63,16 @@ pub async fn measure(cluster: &Cluster, clients: usize, per_client: usize, repor
     let plural = if clients == 1 { "" } else { "s" };
     for operation in OPERATIONS {
         let count = clients * per_client;
-        let before = cluster.server().usage()?.cpu;
+        let before = cluster.server().usage()?;
         let start = Instant::now();
         workers = run(workers, operation).await?;
         let elapsed = start.elapsed().as_secs_f64();
-        let cpu = cluster.server().usage()?.cpu.saturating_sub(before);
-        let per_operation = cpu.as_secs_f64() * 1e6 / count as f64;
+        let after = cluster.server().usage()?;
+        let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6 / count as f64;
+        let written = after.written_bytes.saturating_sub(before.written_bytes) as f64 / 1024.0 / count as f64;
         report.line(
             &format!("{}, {clients} client{plural}", operation.name()),
-            format!("{:.0}/s, {per_operation:.0} us of server CPU each", count as f64 / elapsed),
+            format!("{:.0}/s; each {cpu:.0} us of server CPU, {written:.1} KiB written", count as f64 / elapsed),
         );
     }
     Ok(())

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, StorageBackend, StorageError};
+use rustix::fs::Advice;
 use tracing::info;
 
 use super::overlay::Overlay;
@@ -108,6 +109,7 @@ fn open_unguarded(config: &Config) -> Result<Writer, OpenError> {
     let wal_path = wal_path(path);
     let wal = lock(&wal_path)?;
     let is_wal_new = is_empty(&wal).map_err(io_error("opening", &wal_path))?;
+    let cached = wal.try_clone().map_err(io_error("opening", &wal_path))?;
     let backend = FileBackend::new(wal).map_err(|error| database_error(&wal_path, error))?;
     let is_new = match File::open(path) {
         Ok(tables) => is_empty(&tables).map_err(io_error("opening", path))?,
@@ -131,7 +133,12 @@ fn open_unguarded(config: &Config) -> Result<Writer, OpenError> {
     if is_new || is_wal_new {
         sync_directory(directory)?;
     }
-    recover(tables, Box::new(backend), config)
+    let writer = recover(tables, Box::new(backend), config)?;
+    // Read or filled as a whole, the file is cached in pieces of up to a megabyte, and the kernel would count each small
+    // append for a whole piece. Forgotten, it is cached anew by the pages that are appended.
+    rustix::fs::fadvise(&cached, 0, None, Advice::DontNeed)
+        .map_err(|errno| io_error("uncaching", &wal_path)(errno.into()))?;
+    Ok(writer)
 }
 
 fn is_empty(file: &File) -> io::Result<bool> {
