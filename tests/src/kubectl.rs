@@ -35,6 +35,12 @@ pub struct Output {
 }
 
 impl Output {
+    /// Whether `kubectl` threw output away: up to 1.32 it does so with frames that arrive before it has made its streams,
+    /// and says so. The first of them is the server's empty greeting, which nobody misses.
+    fn lacks_output(&self) -> bool {
+        self.stderr.matches("Unknown stream id 1, discarding message").count() > 1
+    }
+
     /// Both outputs.
     pub fn both(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
@@ -139,7 +145,9 @@ impl Kubectl {
     /// # Errors
     /// When `kubectl` can't be started.
     pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<Output> {
-        finish(self.command(arguments), input).with_context(|| format!("running kubectl {arguments:?}"))
+        let run = || finish(self.command(arguments), input).with_context(|| format!("running kubectl {arguments:?}"));
+        let output = run()?;
+        if output.lacks_output() { run() } else { Ok(output) }
     }
 
     /// Runs a command that must succeed; returns its standard output.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         the_stop_signal_can_be_chosen,
         names_and_environment_are_as_written,
         services_are_told_by_environment,
+        variables_come_from_files_of_volumes,
         a_full_name_has_to_fit,
         termination_survives_a_crash_of_the_server,
     ];
@@ -92,14 +93,21 @@ fn init_containers_run_in_order_and_are_repeated(cluster: &Cluster) -> Result<()
     ensure!(log == "first\nfirst\nsecond\nmain\n", "{log}");
     let statuses = kubectl.value("pod/p", "/status/initContainerStatuses")?;
     ensure!(statuses[0]["restartCount"] == 1, "{statuses}");
-    ensure!(statuses[0]["lastState"]["terminated"]["exitCode"] == 3, "{statuses}");
     ensure!(statuses[1]["state"]["terminated"]["reason"] == "Completed" && statuses[1]["ready"] == true, "{statuses}");
 
     let failing = shell("failing", "exit 1", "");
     let main = shell("main", SLEEP, "");
     kubectl
         .apply(&pod("never", &format!("restartPolicy: Never, initContainers: [{failing}], containers: [{main}]")))?;
-    phase(&kubectl, "never", "Failed")
+    phase(&kubectl, "never", "Failed")?;
+    let status = kubectl.value("pod/never", "/status")?;
+    let waiting = &status["containerStatuses"][0]["state"]["waiting"];
+    ensure!(waiting["reason"] == "PodInitializing", "its turn never came: {status}");
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let initialized = conditions.into_iter().find(|condition| condition["type"] == "Initialized");
+    let message = initialized.map(|condition| &condition["message"]);
+    ensure!(message.is_some_and(|it| it == "containers with incomplete status: [failing]"), "{status}");
+    Ok(())
 }
 
 fn sidecars_start_first_and_end_last(cluster: &Cluster) -> Result<()> {
@@ -440,6 +448,38 @@ fn services_are_told_by_environment(cluster: &Cluster) -> Result<()> {
     ensure!(!linked.contains("QUIET_") && !linked.contains("ELSEWHERE_"), "{linked}");
     let unlinked = kubectl.ok(&["logs", "unlinked"])?;
     ensure!(unlinked.contains("KUBERNETES_SERVICE_HOST=") && !unlinked.contains("MY_WEB_"), "{unlinked}");
+    Ok(())
+}
+
+fn variables_come_from_files_of_volumes(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("env-files")?;
+    let variable = |name: &str, key: &str, optional: bool| {
+        let reference = format!("{{volumeName: v, path: a.env, key: {key}, optional: {optional}}}");
+        format!("{{name: {name}, valueFrom: {{fileKeyRef: {reference}}}}}")
+    };
+    let write = shell("write", "printf \"# made\\nA='one'\\nB='two\\nlines'\\n\" > /v/a.env", VOLUME);
+    let env = [variable("ONE", "A", false), variable("TWO", "B", false), variable("NONE", "C", true)].join(", ");
+    let show = shell("show", "echo \"$ONE+$TWO+${NONE-unset}\"", &format!(", env: [{env}]"));
+    let spec = format!("restartPolicy: Never, initContainers: [{write}], containers: [{show}], {VOLUMES}");
+    kubectl.apply(&pod("p", &spec))?;
+    phase(&kubectl, "p", "Succeeded")?;
+    let log = kubectl.ok(&["logs", "p"])?;
+    ensure!(log == "one+two\nlines+unset\n", "{log:?}");
+
+    for (name, text, key, message) in [
+        ("key", "A='one'", "C", "environment variable key \"C\" not found in file \"a.env\""),
+        ("format", "A=one", "A", "couldn't parse env file"),
+    ] {
+        let write = shell("write", &format!("echo \"{text}\" > /v/a.env"), VOLUME);
+        let show = shell("show", "env", &format!(", env: [{}]", variable("ONE", key, false)));
+        let spec = format!("restartPolicy: Never, initContainers: [{write}], containers: [{show}], {VOLUMES}");
+        kubectl.apply(&pod(name, &spec))?;
+        let path = "/status/containerStatuses/0/state/waiting";
+        let waiting = kubectl.wait_value(&format!("pod/{name}"), path, SOON, |waiting| {
+            waiting["reason"] == "CreateContainerConfigError"
+        })?;
+        ensure!(waiting["message"] == message, "{waiting}");
+    }
     Ok(())
 }
 

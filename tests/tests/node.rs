@@ -255,6 +255,15 @@ fn the_kubelet_listens_and_asks_who_calls(cluster: &Cluster) -> Result<()> {
     ensure!((code.as_str(), body.as_str()) == ("403", expected), "a ServiceAccount: {code} {body}");
     let (code, _) = ask_kubelet(cluster, "/healthz", &header("nonsense"))?;
     ensure!(code == "401", "a token of nobody: {code}");
+
+    kubectl.ok(&["create", "serviceaccount", "operator"])?;
+    let (role, account) = ("--clusterrole=system:kubelet-api-admin", "--serviceaccount=kubelet-api:operator");
+    kubectl.ok(&["create", "clusterrolebinding", "kubelet-operator", role, account])?;
+    let operator = header(&kubectl.ok(&["create", "token", "operator"])?);
+    for path in ["/pods", "/stats/summary", "/metrics/cadvisor", "/configz", "/healthz"] {
+        let (code, body) = ask_kubelet(cluster, path, &operator)?;
+        ensure!(code == "200", "whoever may do everything with kubelets asks for {path}: {code} {body}");
+    }
     Ok(())
 }
 
@@ -286,7 +295,7 @@ fn the_kubelet_streams_to_those_who_may(cluster: &Cluster) -> Result<()> {
         "-HUpgrade: websocket",
         "-HSec-WebSocket-Version: 13",
         "-HSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "-HSec-WebSocket-Protocol: v5.channel.k8s.io",
+        "-HSec-WebSocket-Protocol: v5.channel.k8s.io, v4.channel.k8s.io",
     ];
     let spdy: &[&str] =
         &["-XPOST", "-HConnection: Upgrade", "-HUpgrade: SPDY/3.1", "-HX-Stream-Protocol-Version: portforward.k8s.io"];

@@ -339,10 +339,11 @@ fn classes_give_priority_and_overhead(cluster: &Cluster) -> Result<()> {
     let refused = kubectl.fails(&["delete", "priorityclass", "system-node-critical"])?;
     ensure!(refused.contains("this is a system priority class and cannot be deleted"), "{refused}");
     kubectl.ok(&["create", "priorityclass", "tests-high", "--value=1000", "--preemption-policy=Never"])?;
-    kubectl.apply(
-        "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: tests-heavy}\nhandler: isopod\noverhead: \
-         {podFixed: {cpu: 50m, memory: 8Mi}}\n",
-    )?;
+    let handler = if cluster.uses_containerd() { "runc" } else { "isopod" };
+    kubectl.apply(&format!(
+        "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {{name: tests-heavy}}\nhandler: {handler}\noverhead: \
+         {{podFixed: {{cpu: 50m, memory: 8Mi}}}}\n",
+    ))?;
     let more = "priorityClassName: tests-high\n  runtimeClassName: tests-heavy";
     kubectl.apply(&sleeper("app", "{limits: {cpu: 100m, memory: 32Mi}}", more))?;
     kubectl.wait_ready("app")?;

@@ -452,14 +452,24 @@ fn an_image_is_a_volume(cluster: &Cluster) -> Result<()> {
 
 fn read_only_reaches_mounts_below(cluster: &Cluster) -> Result<()> {
     let kubectl = cluster.namespace("recursive-read-only")?;
-    let mount = "volumeMounts: [{name: data, mountPath: /data, readOnly: true, recursiveReadOnly: IfPossible}]";
-    kubectl.apply(&pod("reader", "volumes: [{name: data, emptyDir: {}}],", mount))?;
+    let mount = |mode: &str| {
+        format!("volumeMounts: [{{name: data, mountPath: /data, readOnly: true, recursiveReadOnly: {mode}}}]")
+    };
+    let volume = "volumes: [{name: data, emptyDir: {}}],";
+    kubectl.apply(&pod("reader", volume, &mount("IfPossible")))?;
     kubectl.wait_ready("reader")?;
     let refused = shell(&kubectl, "reader", "touch /data/x 2>&1 || true")?;
     ensure!(refused.contains("Read-only file system"), "{refused}");
     let reported = "/status/containerStatuses/0/volumeMounts/0/recursiveReadOnly";
     let reported = kubectl.text("pod/reader", reported)?;
-    ensure!(reported == "Enabled", "{reported}");
+    if !cluster.lacks(Ability::Features) {
+        ensure!(reported == "Enabled", "{reported}");
+        return Ok(());
+    }
+    ensure!(reported == "Disabled", "{reported}");
+    kubectl.apply(&pod("strict", volume, &mount("Enabled")))?;
+    let message = waiting(&kubectl, "strict", "CreateContainerConfigError")?;
+    ensure!(message.contains("it is not supported by the runtime"), "{message}");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod dns;
 pub mod env;
+pub mod env_file;
 pub mod etc_hosts;
 pub mod field_ref;
 mod resources;
@@ -58,6 +59,20 @@ pub enum ConfigError {
         /// The Secret's name.
         name: String,
     },
+    /// A file that does not say what its variables are.
+    #[error("couldn't parse env file")]
+    EnvFile,
+    /// A key that such a file does not have.
+    #[error("environment variable key {key:?} not found in file {path:?}")]
+    EnvFileKeyNotFound {
+        /// The key.
+        key: String,
+        /// The file in its volume.
+        path: String,
+    },
+    /// A file of a volume that the Pod does not have.
+    #[error("cannot find the volume {0:?} referenced by FileKeyRef")]
+    EnvFileVolumeNotFound(String),
     /// A field or resource the downward API does not offer.
     #[error(transparent)]
     Downward(#[from] FieldError),
@@ -97,8 +112,14 @@ pub enum ConfigError {
         container: String,
     },
     /// `subPathExpr` with something that is not set.
-    #[error("missing value for {0:?}")]
-    SubPathExpansion(String),
+    #[error("missing value for {}", .0.join(", "))]
+    SubPathExpansion(Vec<String>),
+    /// `subPathExpr` that becomes an absolute path.
+    #[error("error SubPath `{0}` must not be an absolute path")]
+    AbsoluteSubPath(String),
+    /// `subPathExpr` that becomes a path upwards.
+    #[error("unable to provision SubPath `{0}`: must not contain '..'")]
+    BackstepInSubPath(String),
     /// A mount of a volume the Pod does not have.
     #[error("cannot find volume \"{volume}\" to mount into container \"{container}\"")]
     VolumeNotFound {
@@ -107,6 +128,9 @@ pub enum ConfigError {
         /// The container.
         container: String,
     },
+    /// A mount that is to be read-only with all that is mounted below it, on a runtime that cannot do that.
+    #[error("volume {0:?} requested recursive read-only mode, but it is not supported by the runtime")]
+    NoRecursiveReadOnly(String),
     /// A sub path that cannot be used.
     #[error("failed to prepare subPath for volumeMount \"{volume}\" of container \"{container}\": {problem}")]
     SubPath {

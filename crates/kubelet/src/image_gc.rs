@@ -2,7 +2,7 @@
 //! may also go for having been unused for too long.
 //!
 //! The disk is looked at every five minutes, as upstream does; what is used is what any container, running or not, was
-//! made from, and what Pods mount as volumes. Under disk pressure everything unused goes before a Pod
+//! made from, what sandboxes are, and what Pods mount as volumes. Under disk pressure everything unused goes before a Pod
 //! does. Ages are remembered by this process: after a restart every image counts as new.
 
 mod plan;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use client::EventType;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
@@ -112,7 +113,7 @@ impl ImageGc {
         let images = self.context.image_service.list_images(cri::ImageFilter::default()).await?;
         let mut used = images_of_containers(&self.context).await?;
         let mounted = mounted_images(&self.pods.borrow());
-        for reference in mounted {
+        for reference in mounted.into_iter().chain(sandbox_image(&self.context).await?) {
             let image = cri::ImageSpec { image: reference, ..cri::ImageSpec::default() };
             used.extend(self.context.image_service.image_status(&image).await?.map(|image| image.id));
         }
@@ -141,6 +142,19 @@ async fn images_of_containers(context: &NodeContext) -> cri::Result<HashSet<Stri
     Ok(names.filter(|name| !name.is_empty()).collect())
 }
 
+/// The image that sandboxes are made from, if the runtime names it. New runtimes mark it as one to keep; without it no Pod
+/// starts where it cannot be pulled again.
+async fn sandbox_image(context: &NodeContext) -> cri::Result<Option<String>> {
+    let status = context.runtime.status(cri::StatusRequest { verbose: true }).await?;
+    Ok(status.info.get("config").and_then(|config| sandbox_image_of(config)))
+}
+
+/// As containerd says it in its configuration.
+fn sandbox_image_of(config: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    config["sandboxImage"].as_str().filter(|image| !image.is_empty()).map(str::to_owned)
+}
+
 /// References of the images that Pods which have not ended mount as volumes.
 fn mounted_images(pods: &KnownPods) -> BTreeSet<String> {
     let ended = |pod: &Pod| pod.status.as_ref().is_some_and(|status| Phase::of(status).is_terminal());
@@ -160,6 +174,15 @@ mod tests {
     use super::*;
     use crate::pod;
     use crate::testing::pod as spec_pod;
+
+    #[test]
+    fn a_runtime_may_name_the_image_of_its_sandboxes() {
+        let config = r#"{"containerd": {"snapshotter": "overlayfs"}, "sandboxImage": "pause:3.6"}"#;
+        assert_eq!(sandbox_image_of(config).as_deref(), Some("pause:3.6"));
+        for other in ["{}", r#"{"sandboxImage": ""}"#, r#"{"sandboxImage": 1}"#, "pause"] {
+            assert_eq!(sandbox_image_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn image_volumes_are_used_until_the_pod_ends() {

@@ -1,6 +1,6 @@
 //! What the runtime has of one Pod, read fresh for every pass and brought into the kubelet's words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cri::{Error, Result};
 use jiff::Timestamp;
@@ -65,6 +65,8 @@ pub struct ObservedContainer {
     pub log_path: String,
     /// Where its termination message is on the host, by its path in the container.
     pub mounts: BTreeMap<String, String>,
+    /// Where it can write nothing, not even to what is mounted below.
+    pub recursively_read_only: BTreeSet<String>,
     /// The annotations it was created with.
     pub annotations: BTreeMap<String, String>,
 }
@@ -174,6 +176,8 @@ impl ObservedSandbox {
 fn observed_container(listed: &cri::Container, status: cri::ContainerStatus) -> ObservedContainer {
     let state = container_state(&status);
     let stop_signal = status.stop_signal().name();
+    let recursive = status.mounts.iter().filter(|mount| mount.recursive_read_only);
+    let recursively_read_only = recursive.map(|mount| mount.container_path.clone()).collect();
     let metadata = status.metadata.unwrap_or_default();
     let annotation = |key: &str| status.annotations.get(key).cloned().unwrap_or_default();
     let user = status.user.and_then(|user| user.linux).map(|linux| ContainerUser {
@@ -198,6 +202,7 @@ fn observed_container(listed: &cri::Container, status: cri::ContainerStatus) -> 
         stop_signal,
         log_path: status.log_path,
         mounts: status.mounts.into_iter().map(|mount| (mount.container_path, mount.host_path)).collect(),
+        recursively_read_only,
         annotations: status.annotations,
     }
 }

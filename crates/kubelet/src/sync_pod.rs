@@ -4,6 +4,7 @@
 //! It decides nothing but what failure means: a container that cannot start says why in the report and leaves the
 //! others alone; without a sandbox or volumes nothing starts. Events tell users. Nothing here writes status.
 
+mod env_files;
 mod image_volumes;
 mod kill;
 mod post_start;
@@ -308,13 +309,17 @@ async fn runtime_handler(context: &NodeContext, pod: &Pod) -> Result<String, Str
 
 /// A runtime that knows nothing of user namespaces would run the Pod with the host's users, and not say so.
 async fn require_users(context: &NodeContext, handler: &str) -> Result<(), String> {
-    let status = context.runtime.status(cri::StatusRequest::default()).await.map_err(|error| error.to_string())?;
-    let known = status.runtime_handlers.iter().find(|known| known.name == handler);
-    let features = known.and_then(|known| known.features.as_ref());
-    match features.is_some_and(|features| features.user_namespaces) {
+    match handler_features(context, handler).await?.user_namespaces {
         true => Ok(()),
         false => Err(format!("RuntimeClass handler {handler:?} does not support user namespaces")),
     }
+}
+
+/// What a runtime of the node can do; old ones do not say and can do nothing of it.
+async fn handler_features(context: &NodeContext, handler: &str) -> Result<cri::RuntimeHandlerFeatures, String> {
+    let status = context.runtime.status(cri::StatusRequest::default()).await.map_err(|error| error.to_string())?;
+    let known = status.runtime_handlers.into_iter().find(|known| known.name == handler);
+    Ok(known.and_then(|known| known.features).unwrap_or_default())
 }
 
 fn pod_ips(context: &NodeContext, pod: &Pod, sandbox_ips: Vec<String>) -> Vec<String> {

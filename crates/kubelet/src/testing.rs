@@ -1,6 +1,6 @@
 //! What this crate's tests share: Pods from short YAML, observed Pods, times, and a host without a kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -58,6 +58,7 @@ pub fn instance(pod: &Pod, name: &str, attempt: u32, state: ContainerState) -> O
         stop_signal: None,
         log_path: String::new(),
         mounts: BTreeMap::new(),
+        recursively_read_only: BTreeSet::new(),
         annotations: BTreeMap::new(),
     }
 }

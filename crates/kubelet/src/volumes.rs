@@ -17,7 +17,7 @@ mod ownership;
 pub mod payload;
 pub mod persistent;
 mod projected;
-mod sub_path;
+pub mod sub_path;
 mod teardown;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvFromSource, EnvVar, EnvVarSource, Pod, Secret};
 
 use super::command::expand;
+use super::env_file;
 use super::{ConfigError, field_ref};
 use crate::pod;
 
@@ -41,6 +42,9 @@ impl EnvReferences {
     }
 }
 
+/// The content of files that an environment refers to, by volume and path; `None` for what could not be read.
+pub type EnvFiles = BTreeMap<(String, String), Option<String>>;
+
 /// What values can refer to besides objects.
 #[derive(Debug, Clone, Copy)]
 pub struct EnvFacts<'a> {
@@ -52,6 +56,8 @@ pub struct EnvFacts<'a> {
     pub host_ips: &'a [String],
     /// What every container is told; anything the Pod says outranks it.
     pub services: &'a [(String, String)],
+    /// The files of its volumes that variables come from.
+    pub files: &'a EnvFiles,
     /// What a container without limits may use.
     pub allocatable: &'a field_ref::Allocatable,
 }
@@ -180,6 +186,18 @@ fn value_from(
                 namespace,
                 name: reference.name.clone(),
             }),
+        };
+    }
+    if let Some(reference) = &source.file_key_ref {
+        let file = (reference.volume_name.clone(), reference.path.clone());
+        let content = facts.files.get(&file).and_then(Option::as_deref).ok_or(ConfigError::EnvFile)?;
+        let value = env_file::value_of(content, &reference.key).map_err(|_| ConfigError::EnvFile)?;
+        // Upstream does not tell what is empty from what is not there.
+        return match value.filter(|value| !value.is_empty()) {
+            None if reference.optional != Some(true) => {
+                Err(ConfigError::EnvFileKeyNotFound { key: reference.key.clone(), path: reference.path.clone() })
+            }
+            value => Ok(value),
         };
     }
     Ok(Some(String::new()))

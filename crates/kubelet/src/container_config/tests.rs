@@ -182,6 +182,11 @@ fn env_of(container: &str, objects: &EnvObjects) -> Result<Vec<(String, String)>
         pod_ips: &["10.0.0.1".to_owned()],
         host_ips: &["192.0.2.1".to_owned()],
         services: &[("KUBERNETES_SERVICE_PORT".to_owned(), "443".to_owned())],
+        files: &BTreeMap::from([
+            (("v".to_owned(), "a.env".to_owned()), Some("K='1'\nE=''\n".to_owned())),
+            (("v".to_owned(), "bad.env".to_owned()), Some("K = 1\n".to_owned())),
+            (("v".to_owned(), "none.env".to_owned()), None),
+        ]),
         allocatable: &ALLOCATABLE,
     };
     let mut env = environment(&pod.spec.as_ref().unwrap().containers[0], objects, facts)?;
@@ -223,6 +228,11 @@ fn environments_are_put_together_in_order() {
         ("{name: a, env: [{name: X, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]}", "X=3"),
         ("{name: a, env: [{name: X, valueFrom: {configMapKeyRef: {name: c, key: A}}}]}", "X=1"),
         ("{name: a, env: [{name: X, valueFrom: {secretKeyRef: {name: s, key: no, optional: true}}}]}", ""),
+        ("{name: a, env: [{name: X, valueFrom: {fileKeyRef: {volumeName: v, path: a.env, key: K}}}]}", "X=1"),
+        (
+            "{name: a, env: [{name: X, valueFrom: {fileKeyRef: {volumeName: v, path: a.env, key: E, optional: true}}}]}",
+            "",
+        ),
     ] {
         assert_eq!(env_of(container, &objects()).map(text).as_deref(), Ok(expected), "{container}");
     }
@@ -242,6 +252,18 @@ fn what_is_missing_from_an_environment_is_named() {
             "couldn't find key no in Secret default/s",
         ),
         ("{name: a, env: [{name: X, valueFrom: {fieldRef: {fieldPath: spec.x}}}]}", "unsupported fieldPath: spec.x"),
+        (
+            "{name: a, env: [{name: X, valueFrom: {fileKeyRef: {volumeName: v, path: a.env, key: no}}}]}",
+            "environment variable key \"no\" not found in file \"a.env\"",
+        ),
+        (
+            "{name: a, env: [{name: X, valueFrom: {fileKeyRef: {volumeName: v, path: bad.env, key: K}}}]}",
+            "couldn't parse env file",
+        ),
+        (
+            "{name: a, env: [{name: X, valueFrom: {fileKeyRef: {volumeName: v, path: none.env, key: K, optional: true}}}]}",
+            "couldn't parse env file",
+        ),
     ] {
         assert_eq!(env_of(container, &objects()).unwrap_err().to_string(), expected);
     }

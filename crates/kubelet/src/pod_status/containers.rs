@@ -2,13 +2,14 @@
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, PodStatus, VolumeMountStatus,
+    ContainerStatus, PodStatus, VolumeMount, VolumeMountStatus,
 };
 
 use super::{Stage, StatusInput, seconds};
 use crate::observed::{ContainerState, Exit, ObservedContainer};
 use crate::plan_pod::Epoch;
 use crate::pod::{self, ContainerKind};
+use crate::volumes::mounts::{asks_for_recursion, container_path};
 
 /// Exit code of a container that vanished without anybody seeing how: as if killed.
 const LOST_EXIT_CODE: i32 = 137;
@@ -40,7 +41,41 @@ pub(super) fn container_statuses(input: &StatusInput<'_>, old: &PodStatus) -> Co
     regular.sort_by(|(_, left), (_, right)| left.name.cmp(&right.name));
     ephemeral.sort_by(|(_, left), (_, right)| left.name.cmp(&right.name));
     let statuses = |list: Vec<(ContainerKind, ContainerStatus)>| list.into_iter().map(|(_, status)| status).collect();
-    ContainerStatuses { init: statuses(init), regular: statuses(regular), ephemeral: statuses(ephemeral) }
+    let mut all =
+        ContainerStatuses { init: statuses(init), regular: statuses(regular), ephemeral: statuses(ephemeral) };
+    if input.stage == Stage::Ended {
+        all.conclude(input);
+    }
+    all
+}
+
+impl ContainerStatuses {
+    /// A Pod that ended has no container that runs or is to run: one without a known end counts as killed. Those whose
+    /// turn had not come go on waiting.
+    fn conclude(&mut self, input: &StatusInput<'_>) {
+        let had_their_turn = self.are_initialized(input);
+        let reached = self.init.iter().rposition(was_made).unwrap_or(0);
+        let init = self.init.iter_mut().take(reached + 1);
+        init.chain(self.regular.iter_mut().filter(|_| had_their_turn)).for_each(conclude);
+    }
+
+    /// Whether the regular containers' turn had come.
+    fn are_initialized(&self, input: &StatusInput<'_>) -> bool {
+        let Some(last) = pod::init_containers(input.pod).last() else { return true };
+        let has_ended_well =
+            |state: &ApiState| state.terminated.as_ref().is_some_and(|terminated| terminated.exit_code == 0);
+        let last_is_done = |status: &ContainerStatus| match pod::init_kind(last) {
+            ContainerKind::Sidecar => status.started == Some(true),
+            _ => status.state.as_ref().is_some_and(has_ended_well),
+        };
+        self.regular.iter().any(was_made) || self.init.last().is_some_and(last_is_done)
+    }
+}
+
+/// Whether an instance of the container ever ran, or was to.
+fn was_made(status: &ContainerStatus) -> bool {
+    let ended = status.last_state.as_ref().is_some_and(|state| state.terminated.is_some());
+    ended || status.state.as_ref().is_some_and(|state| state.waiting.is_none())
 }
 
 fn container_status(
@@ -67,9 +102,6 @@ fn container_status(
             status.last_state = Some(ended);
         }
         status.state = Some(ApiState { waiting: Some(state), ..ApiState::default() });
-    }
-    if input.stage == Stage::Ended {
-        conclude(&mut status);
     }
     set_started_and_ready(input, kind, container, &mut status);
     status
@@ -107,7 +139,7 @@ fn from_instance(input: &StatusInput<'_>, container: &Container, latest: &Observ
         resources: Some(resources),
         user: latest.user.clone(),
         stop_signal: latest.stop_signal.map(str::to_owned),
-        volume_mounts: mount_statuses(container),
+        volume_mounts: mount_statuses(container, |mount| latest.recursively_read_only.contains(&container_path(mount))),
         ..ContainerStatus::default()
     }
 }
@@ -158,7 +190,7 @@ fn without_instance(
         name: container.name.clone(),
         image: container.image.clone().unwrap_or_default(),
         state: Some(ApiState { waiting: Some(still_waiting(input)), ..ApiState::default() }),
-        volume_mounts: mount_statuses(container),
+        volume_mounts: mount_statuses(container, asks_for_recursion),
         ..ContainerStatus::default()
     };
     let Some(before) = before else { return fresh };
@@ -194,7 +226,7 @@ fn lost(message: &str) -> ApiState {
     }
 }
 
-/// A Pod that ended has no container that waits or runs: one without a known end counts as killed.
+/// Gives a container the end that is known of it, or that of one that was killed.
 fn conclude(status: &mut ContainerStatus) {
     if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) {
         return;
@@ -228,16 +260,20 @@ fn set_started_and_ready(
     };
 }
 
-fn mount_statuses(container: &Container) -> Option<Vec<VolumeMountStatus>> {
+/// Its mounts, and of those it cannot write to whether that reaches what is mounted below.
+fn mount_statuses(
+    container: &Container,
+    is_recursive: impl Fn(&VolumeMount) -> bool,
+) -> Option<Vec<VolumeMountStatus>> {
     let mounts = container.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty())?;
     let statuses = mounts.iter().map(|mount| VolumeMountStatus {
         name: mount.name.clone(),
         mount_path: mount.mount_path.clone(),
         read_only: mount.read_only.filter(|read_only| *read_only),
-        recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| {
-            let recursive = crate::volumes::mounts::is_recursively_read_only(mount);
-            if recursive { "Enabled" } else { "Disabled" }.to_owned()
-        }),
+        recursive_read_only: mount
+            .read_only
+            .filter(|read_only| *read_only)
+            .map(|_| if is_recursive(mount) { "Enabled" } else { "Disabled" }.to_owned()),
         ..VolumeMountStatus::default()
     });
     Some(statuses.collect())

@@ -114,11 +114,22 @@ fn any_restarts(input: &StatusInput<'_>, containers: &[Container], statuses: &[C
     })
 }
 
-/// Whether some container has yet to be made again after an exit that restarts the whole Pod.
+/// Whether some container has yet to be made again after an exit that restarts the whole Pod, and will be.
 fn starts_over(input: &StatusInput<'_>) -> bool {
     let epoch = Epoch::of(input.pod, input.observed);
     let mut latest = pod::all_containers(input.pod).filter_map(|(_, one)| input.observed.latest(&one.name));
-    input.stage == Stage::Syncing && latest.any(|latest| !epoch.includes(latest))
+    let some_are_history = latest.any(|latest| !epoch.includes(latest));
+    input.stage == Stage::Syncing && some_are_history && !is_stuck(input, epoch)
+}
+
+/// Whether an init container has failed for good since the Pod started over: nothing comes after it.
+fn is_stuck(input: &StatusInput<'_>, epoch: Epoch) -> bool {
+    let mut init = pod::init_containers(input.pod).iter().filter(|one| pod::init_kind(one) == ContainerKind::Init);
+    init.any(|container| {
+        let latest = input.observed.latest(&container.name).filter(|latest| epoch.includes(latest));
+        let exit_code = latest.and_then(ObservedContainer::exit).map(|exit| exit.exit_code);
+        exit_code.is_some_and(|code| code != 0 && !pod::restarts(input.pod, ContainerKind::Init, container, code))
+    })
 }
 
 enum Initialization {

@@ -2,7 +2,8 @@ use k8s_openapi::api::core::v1::PodCondition;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observed::{ContainerState, ObservedSandbox};
+use crate::observed::{ContainerState, ObservedContainer, ObservedSandbox};
+use crate::plan_pod::Epoch;
 use crate::probes::ProbeKind;
 use crate::testing::{at, exited, instance, pod as spec_pod, running, sandbox};
 
@@ -271,6 +272,48 @@ fn a_deleted_pod_that_never_ran_ends_as_failed_with_lost_containers() {
     assert_eq!(case.phase(), "Failed");
     let state = &case.container("app")["state"]["terminated"];
     assert_eq!((&state["exitCode"], &state["reason"]), (&json!(137), &json!("ContainerStatusUnknown")));
+}
+
+#[test]
+fn containers_whose_turn_never_came_go_on_waiting() {
+    let spec = "{restartPolicy: Never, initContainers: [{name: a, image: x}, {name: b, image: x}, {name: c, image: x}], \
+                containers: [{name: app, image: nginx}]}";
+    let case = Case::new(spec).has("a", 0, exited(0)).has("b", 0, exited(1)).stage(Stage::Ended);
+    assert_eq!(case.phase(), "Failed");
+    let waits = |case: &Case, name: &str| case.container(name)["state"]["waiting"]["reason"] == "PodInitializing";
+    assert!(waits(&case, "c") && waits(&case, "app"), "{}", case.json());
+    let message = "containers with incomplete status: [b c]";
+    let initialized = case.condition("Initialized");
+    assert_eq!(says(&initialized), ("False", Some("ContainersNotInitialized"), Some(message)));
+
+    let lost = |case: &Case, name: &str| case.container(name)["state"]["terminated"]["exitCode"] == 137;
+    let never = Case::new(spec).sandboxes(vec![]).stage(Stage::Ended);
+    assert!(
+        lost(&never, "a") && waits(&never, "b") && waits(&never, "app"),
+        "the first one was to run: {}",
+        never.json()
+    );
+    let initialized = Case::new(INIT).has("a", 0, exited(0)).stage(Stage::Ended);
+    assert!(lost(&initialized, "app"), "{}", initialized.json());
+}
+
+#[test]
+fn a_pod_that_cannot_start_over_has_failed() {
+    let rule = "restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [42]}}]";
+    let spec = format!(
+        "{{restartPolicy: Never, initContainers: [{{name: a, image: x}}], containers: [{{name: app, image: nginx, \
+         restartPolicy: Never, {rule}}}]}}"
+    );
+    let over = |state: ContainerState| {
+        let mut case = Case::new(&spec);
+        case.observed.containers = vec![
+            ObservedContainer { epoch: Epoch(1), ..instance(&case.pod, "a", 1, state) },
+            instance(&case.pod, "a", 0, exited(0)),
+            instance(&case.pod, "app", 0, exited(42)),
+        ];
+        case.phase()
+    };
+    assert_eq!([over(running()), over(exited(0)), over(exited(1))], ["Running", "Running", "Failed"]);
 }
 
 #[test]

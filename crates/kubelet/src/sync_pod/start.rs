@@ -7,7 +7,10 @@ use client::EventType;
 use k8s_openapi::api::core::v1::Container;
 use tracing::info;
 
-use super::{ImageFetches, Sandbox, SyncPass, SyncReport, image_volumes, post_start, starting};
+use super::env_files;
+use super::{
+    ImageFetches, Sandbox, SyncPass, SyncReport, handler_features, image_volumes, post_start, runtime_handler, starting,
+};
 use crate::container_config::env::{EnvFacts, EnvObjects, environment};
 use crate::container_config::etc_hosts::etc_hosts;
 use crate::container_config::service_env::service_env;
@@ -17,7 +20,7 @@ use crate::plan_pod::StartContainer;
 use crate::pod;
 use crate::volumes::MountedVolumes;
 use crate::volumes::devices::container_devices;
-use crate::volumes::mounts::{MountContext, container_mounts};
+use crate::volumes::mounts::{MountContext, asks_for_recursion, container_mounts};
 
 /// So long a container waits for the first list of Services.
 const SERVICES_WAIT: Duration = Duration::from_secs(10);
@@ -74,6 +77,8 @@ pub(super) async fn start_containers(
             hosts: hosts.as_deref(),
             image: &image,
             image_volumes: &image_volumes,
+            recursive_read_only: container.volume_mounts.iter().flatten().any(asks_for_recursion)
+                && can_be_recursive(pass).await,
         };
         let outcome = start_container(pass, &container, start, &parts).await;
         let was_made = !matches!(&outcome, Err(problem) if !problem.made);
@@ -108,6 +113,7 @@ struct Parts<'a> {
     hosts: Option<&'a str>,
     image: &'a PresentImage,
     image_volumes: &'a BTreeMap<String, String>,
+    recursive_read_only: bool,
 }
 
 async fn start_container(
@@ -151,6 +157,15 @@ async fn start_container(
     })
 }
 
+/// Whether the Pod's runtime can make mounts read-only with all that is mounted below them; one that does not say cannot.
+async fn can_be_recursive(pass: &SyncPass<'_>) -> bool {
+    let features = async {
+        let handler = runtime_handler(pass.context, pass.pod).await?;
+        handler_features(pass.context, &handler).await
+    };
+    features.await.is_ok_and(|features| features.recursive_read_only_mounts)
+}
+
 /// What the Pod's containers are told of Services. Static Pods do not wait for an API that may never come.
 async fn services_of(pass: &SyncPass<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let services = &pass.context.services;
@@ -172,11 +187,13 @@ fn configure(
 ) -> Result<cri::ContainerConfig, ConfigError> {
     let context = pass.context;
     let objects = parts.env.as_ref().map_err(|error| ConfigError::Read(error.clone()))?;
+    let files = env_files::read(container, parts.volumes)?;
     let facts = EnvFacts {
         pod: pass.pod,
         pod_ips: &parts.sandbox.ips,
         host_ips: &context.host_ips,
         services,
+        files: &files,
         allocatable: &context.allocatable,
     };
     let env = environment(container, objects, facts)?;
@@ -187,6 +204,7 @@ fn configure(
         volumes: parts.volumes,
         image_volumes: parts.image_volumes,
         etc_hosts: parts.hosts,
+        recursive_read_only: parts.recursive_read_only,
         attempt: start.attempt,
     };
     let mounts = container_mounts(container, &env, mounts)?;

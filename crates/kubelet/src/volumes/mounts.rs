@@ -1,6 +1,7 @@
 //! What is mounted into one container: volumes, `/etc/hosts` and the file of its last words.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -26,6 +27,8 @@ pub struct MountContext<'a> {
     pub image_volumes: &'a BTreeMap<String, String>,
     /// Content for `/etc/hosts`, unless the Pod has no address.
     pub etc_hosts: Option<&'a str>,
+    /// Whether the runtime can make mounts read-only with all that is mounted below them.
+    pub recursive_read_only: bool,
     /// Distinguishes instances of one container.
     pub attempt: u32,
 }
@@ -84,13 +87,12 @@ fn volume_mount(
         Some("Bidirectional") => cri::MountPropagation::PropagationBidirectional,
         _ => cri::MountPropagation::PropagationPrivate,
     };
-    let path = Path::new("/").join(&mount.mount_path);
     Ok(cri::Mount {
-        container_path: path.to_string_lossy().into_owned(),
+        container_path: container_path(mount),
         host_path: host_path.to_string_lossy().into_owned(),
         readonly: volume.read_only || mount.read_only.unwrap_or(false),
         propagation: propagation.into(),
-        recursive_read_only: is_recursively_read_only(mount),
+        recursive_read_only: is_recursively_read_only(mount, context.recursive_read_only)?,
         ..cri::Mount::default()
     })
 }
@@ -99,7 +101,7 @@ fn volume_mount(
 fn image_mount(mount: &VolumeMount, image: &str, env: &[(String, String)]) -> Result<cri::Mount, ConfigError> {
     let sub_path = sub_path_of(mount, env)?.unwrap_or_default();
     Ok(cri::Mount {
-        container_path: Path::new("/").join(&mount.mount_path).to_string_lossy().into_owned(),
+        container_path: container_path(mount),
         readonly: true,
         image: Some(cri::ImageSpec { image: image.to_owned(), ..cri::ImageSpec::default() }),
         image_sub_path: sub_path.to_string_lossy().into_owned(),
@@ -107,9 +109,23 @@ fn image_mount(mount: &VolumeMount, image: &str, env: &[(String, String)]) -> Re
     })
 }
 
-/// `IfPossible` is possible: kernels without it are older than what this program needs.
-pub fn is_recursively_read_only(mount: &VolumeMount) -> bool {
+/// Where a volume is in the container.
+pub fn container_path(mount: &VolumeMount) -> String {
+    Path::new("/").join(&mount.mount_path).to_string_lossy().into_owned()
+}
+
+/// Whether a mount is to be read-only with all that is mounted below it, if that can be.
+pub fn asks_for_recursion(mount: &VolumeMount) -> bool {
     mount.read_only == Some(true) && matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"))
+}
+
+pub(super) fn is_recursively_read_only(mount: &VolumeMount, supported: bool) -> Result<bool, ConfigError> {
+    match mount.recursive_read_only.as_deref() {
+        Some("Enabled") if asks_for_recursion(mount) && !supported => {
+            Err(ConfigError::NoRecursiveReadOnly(mount.name.clone()))
+        }
+        _ => Ok(supported && asks_for_recursion(mount)),
+    }
 }
 
 fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<PathBuf>, ConfigError> {
@@ -118,17 +134,20 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<P
         return Ok(Some(PathBuf::from(path)));
     }
     let Some(expression) = mount.sub_path_expr.as_ref().filter(not_empty) else { return Ok(None) };
-    let missing = std::cell::RefCell::new(None);
+    let missing = RefCell::new(BTreeSet::new());
     let expanded = expand(expression, |name| {
         let value = env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        if value.is_none() {
-            missing.replace(Some(name.to_owned()));
+        if value.as_ref().is_none_or(String::is_empty) {
+            missing.borrow_mut().insert(name.to_owned());
         }
         value
     });
-    match missing.into_inner() {
-        Some(name) => Err(ConfigError::SubPathExpansion(name)),
-        None => Ok(Some(PathBuf::from(expanded))),
+    let missing = Vec::from_iter(missing.into_inner());
+    match missing.as_slice() {
+        [_, ..] => Err(ConfigError::SubPathExpansion(missing)),
+        [] if expanded.starts_with('/') => Err(ConfigError::AbsoluteSubPath(expanded)),
+        [] if expanded.split('/').any(|part| part == "..") => Err(ConfigError::BackstepInSubPath(expanded)),
+        [] => Ok(Some(expanded).filter(|path| !path.is_empty()).map(PathBuf::from)),
     }
 }
 

@@ -4,8 +4,9 @@
 //! as the limit, and what was found is pinned by a bind mount made from the open file, so that nothing can be swapped
 //! between the look and the use.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -97,24 +98,53 @@ fn classify(
     }
 }
 
+/// Reads a small file of a volume as text; links on the way lead nowhere but into the volume.
+///
+/// # Errors
+/// When it is not there, is no file, is larger than `max_bytes` or no text.
+pub fn read_in_root(volume: &Path, path: &Path, max_bytes: u64) -> io::Result<String> {
+    let root = rustix::fs::open(volume, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    // Whoever made a pipe of it is not waited for.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat2(root.as_fd(), path, flags, Mode::empty(), resolve)?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > max_bytes {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a file, or too large"));
+    }
+    let mut text = String::new();
+    file.take(max_bytes).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 fn open_at(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(root.as_fd(), path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
+/// Parts of a volume are as open as the volume: its containers may have different users.
 fn create_directories(root: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(root)?.st_mode & 0o777);
     let mut parent = open_at(root, Path::new("."))?;
     let mut walked = PathBuf::new();
     for component in path.components() {
         walked.push(component);
         parent = match open_at(root, &walked) {
             Err(rustix::io::Errno::NOENT) => {
-                // Parts of a volume are shared between containers of different users: as open as its group allows.
-                rustix::fs::mkdirat(&parent, component.as_os_str(), Mode::from_raw_mode(0o755))?;
+                rustix::fs::mkdirat(&parent, component.as_os_str(), mode)?;
+                open_up(&parent, component.as_os_str(), mode)?;
                 open_at(root, &walked)?
             }
             outcome => outcome?,
         };
     }
     Ok(())
+}
+
+/// Gives a new directory its mode, whatever the process' mask says. A group that it inherits is inherited further on.
+fn open_up(parent: &OwnedFd, name: &OsStr, mode: Mode) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let inherits = Mode::from_raw_mode(rustix::fs::fstat(&made)?.st_mode) & Mode::SGID;
+    rustix::fs::fchmod(&made, mode | inherits)
 }

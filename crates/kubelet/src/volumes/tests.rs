@@ -6,10 +6,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::VolumeMount;
 use serde_json::json;
 use testkit::fake_api::FakeApi;
 
-use super::mounts::{MountContext, container_mounts};
+use super::mounts::{MountContext, container_mounts, is_recursively_read_only};
 use super::*;
 use crate::container_config::ConfigError;
 use crate::host::LinuxHost;
@@ -235,6 +236,7 @@ fn mounts(volumes: &Volumes, mounted: &MountedVolumes, mount: &str) -> Result<Ve
     let spec = format!("{{containers: [{{name: app, terminationMessagePath: /dev/last, volumeMounts: [{mount}]}}]}}");
     let pod = spec_pod(&spec);
     let context = MountContext {
+        recursive_read_only: true,
         host: &*volumes.host,
         pod_dir: &volumes.pod_dir(),
         volumes: mounted,
@@ -242,7 +244,8 @@ fn mounts(volumes: &Volumes, mounted: &MountedVolumes, mount: &str) -> Result<Ve
         etc_hosts: Some("hosts"),
         attempt: 0,
     };
-    let env = [("WHO".to_owned(), "me".to_owned())];
+    let env = [("WHO", "me"), ("EMPTY", ""), ("ROOT", "/tmp"), ("UP", "..")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     container_mounts(&pod.spec.unwrap().containers[0], &env, context)
 }
 
@@ -268,6 +271,27 @@ async fn containers_mount_volumes_hosts_and_last_words() {
     assert_eq!(missing.to_string(), "cannot find volume \"w\" to mount into container \"app\"");
 }
 
+#[test]
+fn recursion_is_left_out_or_refused_where_the_runtime_cannot_do_it() {
+    let refused = || Err(ConfigError::NoRecursiveReadOnly("v".to_owned()));
+    for (read_only, mode, with, without) in [
+        (true, None, Ok(false), Ok(false)),
+        (true, Some("Disabled"), Ok(false), Ok(false)),
+        (true, Some("IfPossible"), Ok(true), Ok(false)),
+        (true, Some("Enabled"), Ok(true), refused()),
+        (false, Some("IfPossible"), Ok(false), Ok(false)),
+    ] {
+        let mount = VolumeMount {
+            name: "v".to_owned(),
+            read_only: Some(read_only),
+            recursive_read_only: mode.map(str::to_owned),
+            ..VolumeMount::default()
+        };
+        let seen = (is_recursively_read_only(&mount, true), is_recursively_read_only(&mount, false));
+        assert_eq!(seen, (with, without), "{mode:?}");
+    }
+}
+
 #[tokio::test]
 async fn sub_paths_are_bound_and_stay_inside_their_volume() {
     let volumes = Volumes::new(LinuxHost::detect().unwrap());
@@ -276,6 +300,8 @@ async fn sub_paths_are_bound_and_stay_inside_their_volume() {
     let new = bound("{name: v, mountPath: /d, subPathExpr: new/$(WHO)}").unwrap();
     fs::write(new.join("file"), "here").unwrap();
     assert_eq!(fs::read_to_string(path.join("new/me/file")).unwrap(), "here");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!([mode(&path.join("new")), mode(&new)], [mode(&path); 2], "parts are as open as the volume");
     symlink("new/me/file", path.join("inside")).unwrap();
     assert_eq!(fs::read_to_string(bound("{name: v, mountPath: /d, subPath: inside}").unwrap()).unwrap(), "here");
     symlink("/etc", path.join("absolute")).unwrap();
@@ -285,7 +311,13 @@ async fn sub_paths_are_bound_and_stay_inside_their_volume() {
         assert!(error.contains("leads out of the volume"), "{sub_path}: {error}");
     }
     let missing = bound("{name: v, mountPath: /d, subPathExpr: $(NOBODY)}").unwrap_err();
-    assert_eq!(missing, ConfigError::SubPathExpansion("NOBODY".to_owned()));
+    assert_eq!(missing, ConfigError::SubPathExpansion(vec!["NOBODY".to_owned()]));
+    let empty = bound("{name: v, mountPath: /d, subPathExpr: $(NOBODY)-$(EMPTY)}").unwrap_err().to_string();
+    assert_eq!(empty, "missing value for EMPTY, NOBODY", "nothing is no value");
+    let absolute = bound("{name: v, mountPath: /d, subPathExpr: $(ROOT)}").unwrap_err().to_string();
+    assert_eq!(absolute, "error SubPath `/tmp` must not be an absolute path");
+    let upwards = bound("{name: v, mountPath: /d, subPathExpr: a/$(UP)}").unwrap_err().to_string();
+    assert_eq!(upwards, "unable to provision SubPath `a/..`: must not contain '..'");
 }
 
 #[tokio::test]
