@@ -20,6 +20,8 @@ fn main() -> ExitCode {
         pausing_holds_a_rollout_and_scaling_goes_on,
         recreate_ends_the_old_before_the_new,
         owners_go_in_all_three_ways,
+        odd_owners_do_no_harm,
+        a_namespace_takes_all_it_has_along,
         a_job_runs_to_completion_and_goes_when_its_time_has_come,
         an_indexed_job_tells_its_pods_their_number,
         a_job_that_fails_too_often_is_told,
@@ -284,6 +286,60 @@ fn owners_go_in_all_three_ways(cluster: &Cluster) -> Result<()> {
     until(&kubectl, "rs", "loose", "it is taken in again", |sets| {
         sets.len() == 1 && sets[0]["metadata"]["ownerReferences"][0]["name"] == "loose"
     })?;
+    Ok(())
+}
+
+fn odd_owners_do_no_harm(cluster: &Cluster) -> Result<()> {
+    let (kubectl, elsewhere) = (cluster.namespace("odd-owners")?, cluster.namespace("elsewhere")?);
+    let make = |kubectl: &Kubectl, kind: &str, name: &str, owner: Option<(&str, &str)>| -> Result<()> {
+        let owner = owner.map(|(name, uid)| {
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": uid, "blockOwnerDeletion": true}])
+        });
+        let version = if kind == "ConfigMap" { "v1" } else { "rbac.authorization.k8s.io/v1" };
+        let metadata = json!({"name": name, "ownerReferences": owner});
+        kubectl.apply(&json!({"apiVersion": version, "kind": kind, "metadata": metadata}).to_string()).map(drop)
+    };
+    let uid = |kubectl: &Kubectl, name: &str| kubectl.text(&format!("configmap/{name}"), "/metadata/uid");
+    // Two that own each other go all the same.
+    make(&kubectl, "ConfigMap", "first", None)?;
+    make(&kubectl, "ConfigMap", "second", Some(("first", &uid(&kubectl, "first")?)))?;
+    make(&kubectl, "ConfigMap", "first", Some(("second", &uid(&kubectl, "second")?)))?;
+    kubectl.ok(&["delete", "configmap", "first", "--cascade=foreground", "--timeout=40s"])?;
+    kubectl.ok(&["wait", "--for=delete", "configmap/second", "--timeout=40s"])?;
+    // One in another namespace is none; where the owner can't be looked for, nothing is deleted.
+    make(&elsewhere, "ConfigMap", "owner", None)?;
+    let owner = uid(&elsewhere, "owner")?;
+    let wide = "odd-owners-wide";
+    make(&kubectl, "ClusterRole", wide, Some(("owner", &owner)))?;
+    make(&kubectl, "ConfigMap", "lost", Some(("owner", &owner)))?;
+    kubectl.ok(&["wait", "--for=delete", "configmap/lost", "--timeout=40s"])?;
+    let told = |namespace: &str| format!("uid: {owner}] does not exist in namespace \"{namespace}\"");
+    has_event(&kubectl, "lost", "OwnerRefInvalidNamespace", &told(kubectl.namespace()))?;
+    has_event(&kubectl.in_namespace("default"), wide, "OwnerRefInvalidNamespace", &told(""))?;
+    kubectl.ok(&["delete", "clusterrole", wide])?;
+    Ok(())
+}
+
+fn a_namespace_takes_all_it_has_along(cluster: &Cluster) -> Result<()> {
+    let kubectl = cluster.namespace("many")?;
+    let mut all = Vec::new();
+    for number in 0..60 {
+        let metadata = json!({"name": format!("of-many-{number}")});
+        all.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}));
+        all.push(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata}));
+        if number < 10 {
+            let app = format!("of-many-{number}");
+            all.push(workload("Deployment", &app, 2, &waiting(&app)));
+            let spec = json!({"selector": {"app": app}, "ports": [{"port": 80}]});
+            all.push(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}));
+        }
+    }
+    kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string())?;
+    until(&kubectl, "pods", "of-many-9", "two Pods", |pods| pods.len() == 2)?;
+    let namespace = kubectl.namespace();
+    kubectl.ok(&["delete", "namespace", namespace, "--timeout=60s"])?;
+    let left = kubectl.ok(&["get", "all,configmaps,secrets,endpointslices", "-o", "name"])?;
+    ensure!(left.is_empty(), "{left}");
     Ok(())
 }
 
