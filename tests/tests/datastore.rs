@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         objects_are_where_upstream_keeps_them,
         watches_and_writes_go_on_when_etcd_comes_back,
         servers_on_one_etcd_see_each_other,
+        one_of_several_servers_leads_and_another_takes_over,
         a_server_that_starts_again_finds_everything_and_forgot_its_history,
         unusable_flags_are_refused,
         a_snapshot_is_taken_while_the_server_serves_and_restored_elsewhere,
@@ -122,6 +123,63 @@ fn servers_on_one_etcd_see_each_other(_: &()) -> Result<()> {
         ensure!(here.ok(&["get", "configmaps", "-o", "name"])?.lines().all(|name| !name.contains("/n")));
         Ok(())
     })
+}
+
+fn one_of_several_servers_leads_and_another_takes_over(_: &()) -> Result<()> {
+    let timing =
+        ["lease-duration=6s", "renew-deadline=4s", "retry-period=1s"].map(|flag| format!("--leader-elect-{flag}"));
+    let on = |etcd: &Etcd| Options { flags: [on(etcd).flags, timing.to_vec()].concat(), ..Options::default() };
+    let etcd = Etcd::start()?;
+    let one = Cluster::start(on(&etcd))?;
+    let other = Cluster::start(Options { beside: Some(one.beside()), ..on(&etcd) })?;
+    let told = |kubectl: &Kubectl, lease: &str, pointer: &str| {
+        kubectl.in_namespace("kube-system").text(&format!("lease/{lease}"), pointer)
+    };
+    let (here, there) = (one.namespace("led")?, Kubectl::new(other.data_dir().join("admin.kubeconfig"), "led"));
+    let pods = |kubectl: &Kubectl, count: usize| -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let found = kubectl.ok(&["get", "pods", "-l", "app=web", "-o", "name"])?.lines().count();
+            if found == count {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{found} Pods, not {count}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    // No node takes them: both servers have one of the same name.
+    let template = serde_json::json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"nodeSelector": {"none": "such"}, "containers": [{"name": "c", "image": "busybox"}]},
+    });
+    let deployment = serde_json::json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+    });
+    here.apply(&deployment.to_string())?;
+    pods(&here, 1)?;
+    let leaders = |kubectl: &Kubectl| -> Result<Vec<String>> {
+        let leases = ["kube-scheduler", "kube-controller-manager"];
+        leases.iter().map(|lease| told(kubectl, lease, "/spec/holderIdentity")).collect()
+    };
+    let first = leaders(&here)?;
+    ensure!(first.iter().all(|leader| leader.starts_with("node-1_")), "{first:?}");
+    one.kill_server()?;
+    let deadline = Instant::now() + SOON;
+    while leaders(&there)?.iter().any(|leader| first.contains(leader)) {
+        ensure!(Instant::now() < deadline, "{first:?} still lead");
+        thread::sleep(Duration::from_millis(200));
+    }
+    there.ok(&["scale", "deployment/web", "--replicas=2"])?;
+    pods(&there, 2)?;
+    // One that is stopped gives the lead back, so that nobody waits for its silence to be long enough.
+    one.start_server()?;
+    other.stop_server()?;
+    here.ok(&["scale", "deployment/web", "--replicas=3"])?;
+    pods(&here, 3)?;
+    let events = here.in_namespace("kube-system").ok(&["get", "events", "-o", "jsonpath={.items[*].message}"])?;
+    ensure!(events.contains("became leader"), "{events}");
+    Ok(())
 }
 
 fn a_server_that_starts_again_finds_everything_and_forgot_its_history(_: &()) -> Result<()> {

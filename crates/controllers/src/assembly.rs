@@ -74,6 +74,13 @@ impl Controllers {
         tokio::join!(watches.run(&cancel), objects.run(&cancel), workers.run());
         join_all(events.values().map(EventRecorder::flush)).await;
     }
+
+    /// The same for those that read nothing but volumes, so that nothing else is watched.
+    pub async fn run_on_volumes(self) {
+        let Self { watches, events, workers, cancel, .. } = self;
+        tokio::join!(watches.run_volumes(&cancel), workers.run());
+        join_all(events.values().map(EventRecorder::flush)).await;
+    }
 }
 
 /// What connects one controller with the copies.

@@ -119,6 +119,14 @@ pub struct Config {
 /// Upstream's [`Config::node_monitor_grace_period`].
 pub const NODE_MONITOR_GRACE_PERIOD: Duration = Duration::from_secs(50);
 
+/// Runs what belongs to this machine until cancelled, where everything else is done by another server.
+pub async fn run_local(clients: Clients, clock: SharedClock, local: LocalPath, cancel: CancellationToken) {
+    let watches = Watches::new(&clients.shared(), "");
+    let mut controllers = Controllers::new(clients, clock, watches, cancel);
+    local_path::start(&mut controllers, local);
+    controllers.run_on_volumes().await;
+}
+
 /// Runs all controllers until cancelled. Pending Events are written before it returns.
 pub async fn run(clients: Clients, config: Config, cancel: CancellationToken) {
     let watches = Watches::new(&clients.shared(), &config.root_ca);

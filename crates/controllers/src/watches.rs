@@ -277,6 +277,13 @@ impl Watches {
     }
 }
 
+impl Watches {
+    /// Watches claims, volumes and classes alone until cancelled.
+    pub async fn run_volumes(self, cancel: &CancellationToken) {
+        join_all([watch(self.claims, cancel), watch(self.volumes, cancel), watch(self.classes, cancel)]).await;
+    }
+}
+
 /// Each watch in a box of its own: side by side in one future they would not fit on a stack.
 fn watch<O: Reflected, V: Send + Sync + 'static>(
     copy: Reflector<O, V>,

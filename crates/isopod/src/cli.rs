@@ -4,6 +4,7 @@ mod audit;
 mod datastore;
 mod identity;
 mod kubelet;
+mod leader_election;
 mod limits;
 
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ pub use audit::Audit;
 pub use datastore::Datastore;
 pub use identity::Identity;
 pub use kubelet::Kubelet;
+pub use leader_election::LeaderElection;
 pub use limits::Limits;
 
 /// Kubernetes as one small binary.
@@ -178,6 +180,9 @@ pub struct Server {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub datastore: Datastore,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub leader_election: LeaderElection,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub limits: Limits,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use apiserver::{ApiServer, UserInfo};
 use bootstrap::{Credential, Kubeconfig, Pki, PkiConfig};
-use client::Client;
+use client::{Client, EventFormat, EventRecorder, EventSource, LeaderElection};
 use cri_socket::CriServer;
 use kubelet::{Kubelet, NodeShutdown, SecureServer};
 use network::BridgeNetwork;
@@ -124,7 +124,10 @@ impl ControlPlane {
             configuration: settings.scheduler.clone(),
             verdicts: self.verdicts.clone(),
         };
-        self.spawn("scheduler", scheduler::run(client, config, cancel.clone()));
+        let of_leader = client.clone();
+        self.spawn_leading("kube-scheduler", client, settings, cancel, move |lead| {
+            scheduler::run(of_leader.clone(), config.clone(), lead)
+        });
         let local_path = controllers::LocalPath {
             provisioner: bootstrap::objects::LOCAL_PATH_PROVISIONER.to_owned(),
             node_name: settings.node_name.clone(),
@@ -142,7 +145,8 @@ impl ControlPlane {
             secret_tokens: self.secret_tokens(),
             bootstrap_tokens: settings.identity.enable_bootstrap_token_auth,
             root_ca: self.pki.authority.clone(),
-            local_path: Some(local_path),
+            // Where others may lead, directories of this machine are given by a part of its own.
+            local_path: Some(local_path.clone()).filter(|_| settings.leader_election.is_none()),
             node_monitor_grace_period: settings.node_monitor_grace_period,
             eviction_rates: controllers::EvictionRates {
                 normal: settings.node_evictions.node_eviction_rate,
@@ -158,8 +162,41 @@ impl ControlPlane {
                 initial_readiness_delay: settings.autoscaling.horizontal_pod_autoscaler_initial_readiness_delay,
             },
         };
-        self.spawn("controllers", controllers::run(self.controller_clients(), config, cancel.clone()));
+        let clients = self.controller_clients();
+        if settings.leader_election.is_some() {
+            let local = controllers::run_local(clients.clone(), self.clock.clone(), local_path, cancel.clone());
+            self.spawn("local controllers", local);
+        }
+        let client = self.client(UserInfo::new("system:kube-controller-manager", [] as [&str; 0]));
+        self.spawn_leading("kube-controller-manager", client, settings, cancel, move |lead| {
+            controllers::run(clients.clone(), config.clone(), lead)
+        });
         Ok(())
+    }
+
+    /// Spawns what only one of several servers does at a time, under the name of the Lease they agree by. A server that
+    /// is alone does it at once.
+    fn spawn_leading<W: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        client: Client,
+        settings: &Settings,
+        cancel: &CancellationToken,
+        work: impl Fn(CancellationToken) -> W + Send + Sync + 'static,
+    ) {
+        let cancel = cancel.clone();
+        let Some(timing) = settings.leader_election else { return self.spawn(name, work(cancel)) };
+        let source = EventSource { component: name.into(), instance: String::new(), format: EventFormat::Counted };
+        let election = LeaderElection {
+            events: EventRecorder::start(client.clone(), source, self.clock.clone()),
+            client,
+            clock: self.clock.clone(),
+            name: name.to_owned(),
+            // Two processes with one node's name are not the same candidate.
+            identity: format!("{}_{}", settings.node_name, self.random.uuid()),
+            timing,
+        };
+        self.spawn(name, election.run(cancel, work));
     }
 
     /// The API server has the key that signs tokens; a controller says which Secrets get one.

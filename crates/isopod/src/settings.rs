@@ -35,6 +35,8 @@ pub struct Settings {
     pub registries: Option<PathBuf>,
     /// Where objects are kept.
     pub datastore: Datastore,
+    /// How servers on one store agree on the one that schedules and controls; none where there is one server.
+    pub leader_election: Option<client::leader_election::Timing>,
     /// Silence after which a node counts as gone.
     pub node_monitor_grace_period: std::time::Duration,
     /// How fast lost nodes lose their Pods.
@@ -103,6 +105,7 @@ impl Settings {
                 .collect(),
             service_ranges: arguments.service_cidr,
             registries: arguments.private_registry.or_else(default_registries),
+            leader_election: arguments.leader_election.resolve(!arguments.datastore.datastore_endpoint.is_empty())?,
             datastore: Datastore::resolve(arguments.datastore)?,
             node_monitor_grace_period: arguments.node_monitor_grace_period,
             node_evictions: arguments.node_evictions,
