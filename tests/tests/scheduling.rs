@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         gates_hold_back,
         profiles_differ,
         why_says_what_each_node_lacks,
+        hollow_nodes_take_and_lose_pods,
     ];
     suite::run(start, cases, Cluster::diagnose)
 }
@@ -286,4 +287,64 @@ fn why_says_what_each_node_lacks(cluster: &Cluster) -> Result<()> {
     node_of(&kubectl, "shy")?;
     kubectl.ok(&["delete", "pod", "large", "--wait"])?;
     why(cluster, kubectl.namespace(), "large", "it never had a node").map(drop)
+}
+
+/// `isopod hollow`, ended when dropped.
+struct Hollow(std::process::Child);
+
+impl Hollow {
+    fn start(cluster: &Cluster, nodes: usize) -> Result<Self> {
+        let data_dir = format!("--data-dir={}", cluster.data_dir().display());
+        let mut command = std::process::Command::new(cluster.binary());
+        command.args(["hollow", &format!("--nodes={nodes}"), "--zones=2", "--job-duration=1s", &data_dir]);
+        let quiet = command.stdin(std::process::Stdio::null()).env("RUST_LOG", "warn");
+        Ok(Self(quiet.spawn().context("starting hollow nodes")?))
+    }
+}
+
+impl Drop for Hollow {
+    fn drop(&mut self) {
+        // It may have ended; whoever waits for its nodes says so.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A workload of hollow Pods.
+fn hollow_workload(kind: &str, group: &str, spec: Value) -> Value {
+    let template = json!({ "metadata": { "labels": { "app": "hollow" } }, "spec": {
+        "nodeSelector": { "node.isopod.io/hollow": "true" },
+        "containers": [{ "name": "c", "image": "nothing", "resources": { "requests": { "cpu": "100m" } } }] } });
+    let mut workload = json!({ "apiVersion": group, "kind": kind, "metadata": { "name": "hollow" }, "spec": spec });
+    workload["spec"]["template"] = template;
+    workload
+}
+
+fn hollow_nodes_take_and_lose_pods(cluster: &Cluster) -> Result<()> {
+    const NODES: usize = 50;
+    let kubectl = cluster.namespace("hollow")?;
+    let hollow = Hollow::start(cluster, NODES)?;
+    let selector = json!({ "matchLabels": { "app": "hollow" } });
+    let deployment = hollow_workload("Deployment", "apps/v1", json!({ "replicas": 200, "selector": selector }));
+    kubectl.apply(&deployment.to_string())?;
+    kubectl.ok(&["rollout", "status", "deployment/hollow", "--timeout=120s"])?;
+    let names =
+        kubectl.ok(&["get", "pods", "-o", "jsonpath={range .items[*]}{.spec.nodeName} {.status.podIP}{'\\n'}{end}"])?;
+    let mut per_node = std::collections::BTreeMap::<&str, usize>::new();
+    let mut addresses = std::collections::BTreeSet::new();
+    for (node, address) in names.lines().filter_map(|line| line.split_once(' ')) {
+        *per_node.entry(node).or_default() += 1;
+        addresses.insert(address);
+    }
+    ensure!(addresses.len() == 200, "{} addresses", addresses.len());
+    ensure!(per_node.len() == NODES, "{} nodes have Pods: {per_node:?}", per_node.len());
+    ensure!(per_node.values().all(|count| *count <= 8), "{per_node:?}");
+    kubectl.ok(&["delete", "deployment", "hollow"])?;
+    kubectl.ok(&["wait", "--for=delete", "pod", "-l", "app=hollow", "--timeout=120s"])?;
+    let mut job = hollow_workload("Job", "batch/v1", json!({ "completions": 3, "parallelism": 3 }));
+    job["spec"]["template"]["spec"]["restartPolicy"] = json!("Never");
+    kubectl.apply(&job.to_string())?;
+    kubectl.ok(&["wait", "--for=condition=Complete", "job/hollow", "--timeout=60s"])?;
+    drop(hollow);
+    kubectl.ok(&["delete", "node", "-l", "node.isopod.io/hollow=true"]).map(drop)
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod datastore;
+mod hollow;
 mod identity;
 mod kubelet;
 mod leader_election;
@@ -15,6 +16,7 @@ use network::Cidr;
 
 pub use audit::Audit;
 pub use datastore::Datastore;
+pub use hollow::Hollow;
 pub use identity::Identity;
 pub use kubelet::Kubelet;
 pub use leader_election::LeaderElection;
@@ -48,6 +50,8 @@ pub enum Command {
     Why(Why),
     /// Show an object and everything it owns, with readiness, reason and age
     Tree(Tree),
+    /// Run nodes without containers against a cluster, to see how it does at size
+    Hollow(Hollow),
 }
 
 /// Where to ask for objects.

@@ -4,6 +4,7 @@ mod cli;
 mod companions;
 mod data_dir;
 mod datastore;
+mod hollow;
 mod identity;
 mod images;
 mod local_node;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Story(arguments) => story::run(&arguments),
         Command::Why(arguments) => story::why(&arguments),
         Command::Tree(arguments) => tree::run(&arguments),
+        Command::Hollow(arguments) => hollow::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ use crate::settings::Settings;
 use crate::snapshot;
 
 /// What the node says it runs.
-const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
+pub const KUBELET_VERSION: &str = concat!("v1.36.2+isopod-", env!("CARGO_PKG_VERSION"));
 /// Where upstream's kubelet listens.
 const KUBELET_PORT: u16 = 10250;
 

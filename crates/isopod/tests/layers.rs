@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bootstrap", &["api", "client"]),
     ("scheduler", &["api", "client"]),
     ("controllers", &["api", "client"]),
+    ("hollow", &["api", "client"]),
     ("kubelet", &["api", "client", "cri", "grpc", "linux"]),
     ("runtime", &["cri", "linux", "spdy"]),
     ("network", &["cri", "linux"]),
