@@ -32,10 +32,11 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-## bench: start-up, idle cost, Pod start, API speed; prints figures and asserts nothing
+## bench: start-up, idle cost, Pod start, API speed, workloads on hollow nodes, scheduler throughput; prints figures and asserts nothing
 bench: tools build
 	./images/build.sh $(IMAGES)
 	cargo run --release --locked -p xtask -- bench --binary $(BINARY) --images $(IMAGES)
+	cargo bench --locked -p scheduler --bench throughput
 
 ## chaos: the fault campaign: `make chaos SEED=7 ROUNDS=300`
 chaos: tools build

@@ -7,6 +7,7 @@ mod cluster;
 mod crud;
 mod fan_out;
 mod full_node;
+mod hollow;
 mod idle;
 mod latency;
 mod pods;
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// Leave the Pods out.
     #[arg(long)]
     without_pods: bool,
+    /// Leave the workloads on hollow nodes out.
+    #[arg(long)]
+    without_hollow: bool,
     /// How many Pods to start one after the other, and then at once.
     #[arg(long, default_value_t = 50)]
     pods: usize,
@@ -114,6 +118,9 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
     fan_out::measure(&cluster, arguments.watchers, arguments.listed, &mut report).await?;
     slow_reader::measure(&cluster, arguments.unread_changes, &mut report).await?;
+    if !arguments.without_hollow {
+        hollow::measure(&cluster, idle_period, &mut report).await?;
+    }
     idle::memory(&cluster, "memory after all that (PSS)", &mut report)?;
 
     let times = cluster.restart().await?;

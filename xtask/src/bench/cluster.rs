@@ -136,6 +136,13 @@ impl Cluster {
         &self.server.settings.data_directory
     }
 
+    /// Another command of the binary on the same data directory.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.server.settings.binary);
+        command.args(arguments).arg("--data-dir").arg(&self.server.settings.data_directory);
+        command
+    }
+
     /// Imports images.
     pub fn import(&self, archive: &Path) -> Result<()> {
         self.server.settings.isopod(&["images", "import", &archive.to_string_lossy()])
