@@ -157,6 +157,7 @@ impl Cluster {
             instance: "host".into(),
             configuration: scheduler::Configuration::default(),
             verdicts: scheduler::Verdicts::default(),
+            metrics: scheduler::Metrics::default(),
         };
         let client = self.network.client(UserInfo::new("system:kube-scheduler", NOBODY), alive.clone());
         spawn(TaskKind::Component, "scheduler", scheduler::run(client, config, alive.clone()));

@@ -98,6 +98,7 @@ impl ControlPlane {
             instance: "host".into(),
             configuration: scheduler::Configuration::default(),
             verdicts: scheduler::Verdicts::default(),
+            metrics: scheduler::Metrics::default(),
         };
         let user = client(UserInfo::new("system:kube-scheduler", none));
         spawn(TaskKind::Worker, "scheduler", scheduler::run(user, scheduler, cancel.clone()));

@@ -51,6 +51,7 @@ pub struct ControlPlane {
     store: Arc<dyn Store>,
     local_node: Arc<LocalNode>,
     verdicts: scheduler::Verdicts,
+    scheduler_metrics: scheduler::Metrics,
     clock: SharedClock,
     random: SharedRandom,
     pki: Pki,
@@ -66,7 +67,7 @@ impl ControlPlane {
         let pki = ensure_credentials(settings, &clock)?;
         let store = opening.await?;
         let local_node = Arc::new(LocalNode::default());
-        let verdicts = scheduler::Verdicts::default();
+        let (verdicts, scheduler_metrics) = (scheduler::Verdicts::default(), scheduler::Metrics::default());
         let api_server = ApiServer::start(apiserver::Config {
             store: store.clone(),
             clock: clock.clone(),
@@ -79,7 +80,7 @@ impl ControlPlane {
             authentication: identity.authentication,
             encryption: identity.encryption,
             node_dialer: local_node.clone(),
-            companions: Arc::new(Beside { verdicts: verdicts.clone() }),
+            companions: Arc::new(Beside { verdicts: verdicts.clone(), scheduler_metrics: scheduler_metrics.clone() }),
             runtime_config: settings.runtime_config.clone(),
             admission_plugins: settings.admission_plugins.clone(),
             service_ranges: settings.api_service_ranges(),
@@ -94,7 +95,8 @@ impl ControlPlane {
             pki.authority.as_bytes(),
         )
         .context("cannot serve HTTPS")?;
-        let mut plane = Self { api_server, store, local_node, verdicts, clock, random, pki, tasks: Vec::new() };
+        let mut plane =
+            Self { api_server, store, local_node, verdicts, scheduler_metrics, clock, random, pki, tasks: Vec::new() };
         let (api_server, stop) = (plane.api_server.clone(), cancel.clone());
         plane.spawn("api server", async move { api_server.serve(listener, tls, stop).await });
         let admin = plane.client(UserInfo::new("system:apiserver", ["system:masters"]));
@@ -123,6 +125,7 @@ impl ControlPlane {
             instance: settings.node_name.clone(),
             configuration: settings.scheduler.clone(),
             verdicts: self.verdicts.clone(),
+            metrics: self.scheduler_metrics.clone(),
         };
         let of_leader = client.clone();
         self.spawn_leading("kube-scheduler", client, settings, cancel, move |lead| {

@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod metrics;
 pub mod random;
 pub mod tasks;
 pub mod tls;

@@ -55,6 +55,11 @@ pub trait Filter: Send + Sync {
         Scope::Node
     }
 
+    /// Whether Pods that come to a node or leave it can change its mind about that node.
+    fn sees_pods(&self) -> bool {
+        true
+    }
+
     /// Prepares for a Pod.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod cycle_state;
 mod fixtures;
 mod framework;
 mod journal;
+mod metrics;
 mod node_info;
 mod objects;
 mod offline;
@@ -35,6 +36,7 @@ use platform::random::SharedRandom;
 
 pub use configuration::{Configuration, ConfigurationError};
 pub use framework::Remedy;
+pub use metrics::Metrics;
 pub use offline::{Offline, Step};
 pub use scheduler::run;
 pub use verdicts::{Attempt, NodeVerdict, Obstacle, Verdicts};
@@ -52,4 +54,6 @@ pub struct Config {
     pub configuration: Configuration,
     /// Where it keeps what it found of Pods that no node took.
     pub verdicts: Verdicts,
+    /// Where it counts.
+    pub metrics: Metrics,
 }

@@ -4,7 +4,7 @@ use client::{Client, Lister, Reflected, Reflector};
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, ReplicationController, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass};
 use kube::Api;
 
 use crate::plugins::pod_topology_spread::Workloads;
@@ -31,6 +31,9 @@ pub struct Watches {
     pub volumes: Reflector<PersistentVolume>,
     /// Of classes.
     pub classes: Reflector<StorageClass>,
+    /// Of who makes volumes, and where they have room.
+    pub drivers: Reflector<CSIDriver>,
+    pub capacities: Reflector<CSIStorageCapacity>,
     /// Of what nodes can attach.
     pub csi_nodes: Reflector<CSINode>,
     /// Of what groups Pods.
@@ -49,6 +52,8 @@ impl Watches {
             claims: Reflector::new(Api::all(client.clone())),
             volumes: Reflector::new(Api::all(client.clone())),
             classes: Reflector::new(Api::all(client.clone())),
+            drivers: Reflector::new(Api::all(client.clone())),
+            capacities: Reflector::new(Api::all(client.clone())),
             csi_nodes: Reflector::new(Api::all(client.clone())),
             services: slim(client, |service: &mut Service| service.status = None),
             replication_controllers: slim(client, |controller: &mut ReplicationController| {
@@ -77,6 +82,8 @@ impl Watches {
                 claims: self.claims.lister(),
                 volumes: self.volumes.lister(),
                 classes: self.classes.lister(),
+                drivers: self.drivers.lister(),
+                capacities: self.capacities.lister(),
             },
             csi_nodes: self.csi_nodes.lister(),
             workloads: Workloads {
@@ -104,11 +111,7 @@ impl Objects {
     /// None at all.
     pub fn none() -> Self {
         Self {
-            volumes: VolumeObjects {
-                claims: Lister::of_objects([]),
-                volumes: Lister::of_objects([]),
-                classes: Lister::of_objects([]),
-            },
+            volumes: VolumeObjects::default(),
             csi_nodes: Lister::of_objects([]),
             workloads: Workloads {
                 services: Lister::of_objects([]),

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::Instant;
 
@@ -155,14 +154,14 @@ impl Offline {
         let profile = self.profiles.iter().find(|profile| profile.scheduler_name == pod.scheduler_name);
         self.queue.park(&pod.uid, unfit.plugins(), self.now);
         let snapshot = self.cache.snapshot();
-        if let Some(profile) = profile {
-            let attempt = Attempt::explain(profile, state, pod, snapshot);
-            self.verdicts.keep(&pod.key, Attempt { at: Timestamp::UNIX_EPOCH, ..attempt });
-        }
         let preemption = profile.and_then(|profile| Some((profile, profile.preemption.as_ref()?)));
         let outcome = preemption
             .map(|(profile, preemption)| preemption.post_filter(profile, state, pod, snapshot, unfit, self.random));
         let Some(Outcome::Nominated { node, victims }) = outcome else {
+            if let Some(profile) = profile {
+                let attempt = Attempt::explain(profile, state, pod, snapshot);
+                self.verdicts.keep(&pod.key, attempt);
+            }
             return Step::Unschedulable { pod: name, message: unfit.message(None) };
         };
         let nominated = Arc::new(PodInfo { nominated_node: Some(Arc::clone(&node)), ..PodInfo::clone(pod) });

@@ -31,13 +31,26 @@ pub struct Profile {
     /// The `schedulerName` of the Pods it serves.
     pub scheduler_name: String,
     /// In the order they are asked; the first rejection of a node counts.
-    pub filters: Vec<Box<dyn Filter>>,
+    pub filters: Vec<FilterSlot>,
     /// With what each counts beside the others.
     pub scores: Vec<(i64, Box<dyn Score>)>,
     /// Makes room, unless it is switched off.
     pub preemption: Option<DefaultPreemption>,
     /// The share of nodes that must be found to fit before the best of them is taken; none: as the cluster's size asks.
     pub percentage_of_nodes_to_score: Option<u32>,
+}
+
+/// A filter, and what is looked up for every node.
+pub struct FilterSlot {
+    pub name: PluginName,
+    pub sees_pods: bool,
+    pub plugin: Box<dyn Filter>,
+}
+
+impl FilterSlot {
+    fn of(plugin: Box<dyn Filter>) -> Self {
+        Self { name: plugin.name(), sees_pods: plugin.sees_pods(), plugin }
+    }
 }
 
 /// What a profile is made from.
@@ -127,10 +140,11 @@ impl Profile {
     /// The profile of a configuration.
     pub fn of(config: &ProfileConfig, objects: &Objects) -> Self {
         let args = &config.args;
+        let filter = |plugin: &PluginName| args.filter(*plugin, objects).map(FilterSlot::of);
         let score = |(plugin, weight): &(PluginName, i64)| Some((*weight, args.score(*plugin, objects)?));
         Self {
             scheduler_name: config.scheduler_name.clone(),
-            filters: config.filters.iter().filter_map(|plugin| args.filter(*plugin, objects)).collect(),
+            filters: config.filters.iter().filter_map(filter).collect(),
             scores: config.scores.iter().filter_map(score).collect(),
             preemption: config.preempts.then(|| args.preemption(objects)),
             percentage_of_nodes_to_score: config.percentage_of_nodes_to_score,
@@ -149,14 +163,14 @@ impl Profile {
         snapshot: &Snapshot,
     ) -> Result<Option<Narrowed>, Rejection> {
         let mut narrowed: Option<Narrowed> = None;
-        for plugin in &self.filters {
+        for FilterSlot { name, plugin, .. } in &self.filters {
             match plugin.pre_filter(state, pod, snapshot)? {
                 PreFilter::Nodes => {}
-                PreFilter::Skip => state.skipped.insert(plugin.name()),
+                PreFilter::Skip => state.skipped.insert(*name),
                 PreFilter::Only(names) => {
                     let narrowed = narrowed.get_or_insert_with(|| Narrowed { names: names.clone(), by: Vec::new() });
                     narrowed.names.retain(|name| names.contains(name));
-                    narrowed.by.push(plugin.name());
+                    narrowed.by.push(*name);
                 }
             }
         }
@@ -168,8 +182,17 @@ impl Profile {
     /// # Errors
     /// The first rejection.
     pub fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        let mut judges = self.filters.iter().filter(|plugin| state.judges(plugin.name()));
-        judges.try_for_each(|plugin| plugin.filter(state, pod, node))
+        let mut judges = self.filters.iter().filter(|slot| state.judges(slot.name));
+        judges.try_for_each(|slot| slot.plugin.filter(state, pod, node))
+    }
+
+    /// The same for a node that took the Pod with other Pods on it: those are asked who look at Pods.
+    ///
+    /// # Errors
+    /// The first rejection.
+    fn filter_again(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let mut judges = self.filters.iter().filter(|slot| slot.sees_pods && state.judges(slot.name));
+        judges.try_for_each(|slot| slot.plugin.filter(state, pod, node))
     }
 
     /// The same, with and without the Pods of no lower priority for which room is made on the node.
@@ -183,6 +206,31 @@ impl Profile {
         node: &NodeInfo,
         snapshot: &Snapshot,
     ) -> Result<(), Rejection> {
+        self.with_and_without_nominated(pod, node, snapshot, state, Self::filter)
+    }
+
+    /// The same for a node that took the Pod with other Pods on it.
+    ///
+    /// # Errors
+    /// The first rejection.
+    pub fn filter_again_beside_nominated(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        snapshot: &Snapshot,
+    ) -> Result<(), Rejection> {
+        self.with_and_without_nominated(pod, node, snapshot, state, Self::filter_again)
+    }
+
+    fn with_and_without_nominated(
+        &self,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        snapshot: &Snapshot,
+        state: &CycleState,
+        filter: fn(&Self, &CycleState, &PodInfo, &NodeInfo) -> Result<(), Rejection>,
+    ) -> Result<(), Rejection> {
         let nominated = snapshot.nominated(&node.facts.name).iter();
         let before = |other: &&Arc<PodInfo>| other.uid != pod.uid && other.facts.priority >= pod.facts.priority;
         let mut nominated = nominated.filter(before).peekable();
@@ -191,16 +239,16 @@ impl Profile {
             for other in nominated {
                 self.add_pod(&mut state, pod, other, &mut node);
             }
-            self.filter(&state, pod, &node)?;
+            filter(self, &state, pod, &node)?;
         }
-        self.filter(state, pod, node)
+        filter(self, state, pod, node)
     }
 
     /// `added` is on the node, in thought.
     pub fn add_pod(&self, state: &mut CycleState, pod: &PodInfo, added: &Arc<PodInfo>, node: &mut NodeInfo) {
         node.usage.add(Arc::clone(added));
-        for plugin in &self.filters {
-            if state.judges(plugin.name()) {
+        for FilterSlot { name, sees_pods, plugin } in &self.filters {
+            if *sees_pods && state.judges(*name) {
                 plugin.add_pod(state, pod, added, node);
             }
         }
@@ -209,8 +257,8 @@ impl Profile {
     /// `removed` is no longer on the node, in thought.
     pub fn remove_pod(&self, state: &mut CycleState, pod: &PodInfo, removed: &PodInfo, node: &mut NodeInfo) {
         node.usage.remove(&removed.uid);
-        for plugin in &self.filters {
-            if state.judges(plugin.name()) {
+        for FilterSlot { name, sees_pods, plugin } in &self.filters {
+            if *sees_pods && state.judges(*name) {
                 plugin.remove_pod(state, pod, removed, node);
             }
         }
@@ -225,8 +273,9 @@ impl Profile {
         snapshot: &Snapshot,
     ) -> bool {
         let rejected = |plugin: &dyn Filter| rejected_by.contains(plugin.name());
-        let of_scope =
-            |scope: Scope| self.filters.iter().map(Box::as_ref).filter(move |plugin| plugin.scope() == scope);
+        let of_scope = |scope: Scope| {
+            self.filters.iter().map(|slot| slot.plugin.as_ref()).filter(move |plugin| plugin.scope() == scope)
+        };
         // Without any node there was nobody to reject it.
         let by_node = rejected_by.is_empty() || of_scope(Scope::Node).any(rejected);
         let mut cluster = of_scope(Scope::Cluster);
@@ -237,8 +286,8 @@ impl Profile {
     /// Whether all plugins that look at the node alone let the Pod pass.
     fn node_takes(&self, pod: &PodInfo, node: &NodeInfo) -> bool {
         let nothing = CycleState::default();
-        let mut local = self.filters.iter().filter(|plugin| plugin.scope() == Scope::Node);
-        local.all(|plugin| plugin.filter(&nothing, pod, node).is_ok())
+        let mut local = self.filters.iter().filter(|slot| slot.plugin.scope() == Scope::Node);
+        local.all(|slot| slot.plugin.filter(&nothing, pod, node).is_ok())
     }
 }
 

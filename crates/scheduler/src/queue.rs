@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::framework::PluginSet;
+use crate::metrics::Pending;
 use crate::plugins::scheduling_gates;
 use crate::pod_info::{PodInfo, Uid};
 
@@ -40,6 +41,8 @@ type Rank = (Reverse<i32>, u64);
 #[derive(Debug)]
 struct Entry {
     pod: Arc<PodInfo>,
+    /// Since when nothing but the scheduler holds it back; none while it is gated.
+    since: Option<Instant>,
     /// Completed attempts.
     attempts: u32,
     place: Place,
@@ -93,6 +96,12 @@ pub struct Queue {
     /// With who rejected each.
     unschedulable: BTreeMap<Slot, (Uid, PluginSet)>,
     sequence: u64,
+    gated: usize,
+}
+
+/// From now on, unless it is gated.
+fn since(pod: &PodInfo, now: Instant) -> Option<Instant> {
+    (!scheduling_gates::holds_back(pod)).then_some(now)
 }
 
 impl Queue {
@@ -105,11 +114,13 @@ impl Queue {
     pub fn set(&mut self, pod: Arc<PodInfo>, now: Instant) {
         let Some(entry) = self.entries.get_mut(&pod.uid) else {
             let uid = Arc::clone(&pod.uid);
-            self.entries.insert(Arc::clone(&uid), Entry { pod, attempts: 0, place: Place::InFlight });
+            self.entries
+                .insert(Arc::clone(&uid), Entry { since: since(&pod, now), pod, attempts: 0, place: Place::InFlight });
             return self.activate(&uid);
         };
         let changed = entry.pod.facts != pod.facts;
         let uid = Arc::clone(&pod.uid);
+        entry.since = entry.since.or_else(|| since(&pod, now));
         entry.pod = pod;
         match entry.place {
             Place::Active(_) | Place::Gated if changed => self.activate(&uid),
@@ -168,6 +179,21 @@ impl Queue {
         }
     }
 
+    /// Since when the Pod could have had a node, and the attempts so far.
+    pub fn history(&self, uid: &str) -> Option<(Instant, u32)> {
+        self.entries.get(uid).and_then(|entry| Some((entry.since?, entry.attempts)))
+    }
+
+    /// How many Pods wait, and where.
+    pub fn pending(&self) -> Pending {
+        Pending {
+            active: self.active.len(),
+            backoff: self.backoff.len() + self.error_backoff.len(),
+            unschedulable: self.unschedulable.len(),
+            gated: self.gated,
+        }
+    }
+
     /// Its current state, if the Pod waits here.
     pub fn get(&self, uid: &str) -> Option<&Arc<PodInfo>> {
         self.entries.get(uid).map(|entry| &entry.pod)
@@ -175,9 +201,10 @@ impl Queue {
 
     /// When time alone changes something next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let backoff = self.backoff.keys().chain(self.error_backoff.keys()).map(|slot| slot.0).min();
+        let first = |slots: &BTreeMap<Slot, Uid>| slots.keys().next().map(|slot| slot.0);
+        let backoff = first(&self.backoff).into_iter().chain(first(&self.error_backoff));
         let flush = self.unschedulable.keys().next().map(|slot| slot.0 + UNSCHEDULABLE_MAX);
-        backoff.into_iter().chain(flush).min()
+        backoff.chain(flush).min()
     }
 
     /// Makes those active whose time has come.
@@ -234,7 +261,11 @@ impl Queue {
                 self.unschedulable.insert(slot, (uid, rejected_by));
                 None
             }
-            Place::Gated | Place::InFlight => None,
+            Place::Gated => {
+                self.gated += 1;
+                None
+            }
+            Place::InFlight => None,
         };
     }
 
@@ -245,7 +276,11 @@ impl Queue {
             Place::Backoff(slot) => self.backoff.remove(&slot),
             Place::ErrorBackoff(slot) => self.error_backoff.remove(&slot),
             Place::Unschedulable(slot, _) => self.unschedulable.remove(&slot).map(|(uid, _)| uid),
-            Place::Gated | Place::InFlight => None,
+            Place::Gated => {
+                self.gated -= 1;
+                None
+            }
+            Place::InFlight => None,
         };
     }
 }

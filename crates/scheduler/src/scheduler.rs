@@ -32,10 +32,11 @@ use crate::cache::Cache;
 use crate::cluster_event::ClusterEvent;
 use crate::cycle_state::CycleState;
 use crate::framework::PluginSet;
+use crate::metrics::Outcome;
 use crate::node_info::NodeFacts;
 use crate::objects::{Objects, Watches};
 use crate::plugins::scheduling_gates;
-use crate::pod_info::{NodeName, PodInfo, SCHEDULER_NAME, ScheduledCondition, Stage};
+use crate::pod_info::{NodeName, PodInfo, SCHEDULER_NAME, ScheduledCondition, Stage, Uid};
 use crate::profile::Profile;
 use crate::queue::Queue;
 use crate::schedule_one::{Decision, Turn, schedule_one};
@@ -104,6 +105,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
         volumes: objects.volumes,
         claim_changes,
         binding: HashMap::new(),
+        attempts: HashMap::new(),
     };
     loop {
         let now = Instant::now();
@@ -116,6 +118,7 @@ pub async fn run(client: Client, config: Config, cancel: CancellationToken) {
             () = std::future::ready(()), if ready => scheduler.schedule_next(now),
             () = until(deadline), if !ready => {}
         }
+        scheduler.config.metrics.pending(scheduler.queue.pending());
     }
     scheduler.recorder.flush().await;
 }
@@ -142,7 +145,7 @@ fn watch(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationTo
 }
 
 /// How many watches [`watch_objects`] starts.
-const OBJECT_WATCHES: u8 = 9;
+const OBJECT_WATCHES: u8 = 11;
 
 /// Starts the watches on what plugins look at beside.
 fn watch_objects(client: &Client, changes: &mpsc::Sender<Event>, cancel: &CancellationToken) -> Objects {
@@ -152,6 +155,8 @@ fn watch_objects(client: &Client, changes: &mpsc::Sender<Event>, cancel: &Cancel
     Beside::watch(watches.claims, Event::Storage, "scheduler claim watch", to);
     Beside::watch(watches.volumes, Event::Storage, "scheduler volume watch", to);
     Beside::watch(watches.classes, Event::Storage, "scheduler class watch", to);
+    Beside::watch(watches.drivers, Event::Storage, "scheduler CSIDriver watch", to);
+    Beside::watch(watches.capacities, Event::Storage, "scheduler CSIStorageCapacity watch", to);
     Beside::watch(watches.csi_nodes, Event::Storage, "scheduler CSINode watch", to);
     Beside::watch(watches.services, Event::Other, "scheduler Service watch", to);
     Beside::watch(watches.replication_controllers, Event::Other, "scheduler ReplicationController watch", to);
@@ -231,6 +236,16 @@ struct Scheduler {
     claim_changes: watch::Sender<()>,
     /// Pods that wait for their claims, by uid: cancelled when the Pod is gone.
     binding: HashMap<Arc<str>, CancellationToken>,
+    /// Attempts whose binding is under way, by the Pod's uid.
+    attempts: HashMap<Uid, UnderWay>,
+}
+
+/// An attempt that has chosen a node.
+#[derive(Debug)]
+struct UnderWay {
+    begin: Instant,
+    /// Since when the Pod could have had a node, and the attempts so far.
+    history: Option<(Instant, u32)>,
 }
 
 impl Scheduler {
@@ -370,6 +385,7 @@ impl Scheduler {
         let snapshot = self.cache.snapshot();
         let turn = Turn { start: self.start, random: self.config.random.bits() };
         let (decision, seen) = schedule_one(profile, &pod, snapshot, turn);
+        self.config.metrics.decided(now.elapsed());
         self.start = (self.start + seen) % snapshot.nodes().len().max(1);
         match decision {
             Decision::Node { node, state } => self.bind(pod, node, &state, now),
@@ -392,6 +408,8 @@ impl Scheduler {
         }
         let (claims, changes) = (self.volumes.claims.clone(), self.claim_changes.subscribe());
         let volumes = VolumeWrites { writes, claims, changes, gone };
+        let under_way = UnderWay { begin: now, history: self.queue.history(&pod.uid) };
+        self.attempts.insert(Arc::clone(&pod.uid), under_way);
         self.cache.forget_nomination(&pod.uid);
         self.cache.assume(Arc::clone(&pod), &node);
         self.tell(&ClusterEvent::PodAdded(&pod), now);
@@ -410,6 +428,7 @@ impl Scheduler {
     ) {
         debug!(pod = %pod.key, message, "unschedulable");
         self.queue.park(&pod.uid, rejected_by, now);
+        self.config.metrics.attempt(Outcome::Unschedulable, &pod.scheduler_name, now.elapsed());
         self.report_failure(pod, "Unschedulable", message, nomination);
     }
 
@@ -426,11 +445,13 @@ impl Scheduler {
             Written::Bound { pod, node } => {
                 self.binding.remove(&pod.uid);
                 self.config.verdicts.forget(&pod.key);
+                self.count(&pod, Outcome::Scheduled);
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.record(&pod, EventType::Normal, "Scheduled", "Binding", &message);
             }
             Written::NotBound { pod, error, gone } => {
                 self.binding.remove(&pod.uid);
+                self.count(&pod, Outcome::Error);
                 let left = self.cache.forget(&pod.uid);
                 if !gone {
                     warn!(pod = %pod.key, error, "binding failed");
@@ -446,6 +467,16 @@ impl Scheduler {
                 self.record(&victim, EventType::Normal, "Preempted", "Preempting", &message);
             }
             Written::NotPreempted { pod, victim, error } => self.stays(&pod, &victim, &error, now),
+        }
+    }
+
+    /// The binding of a Pod ended.
+    fn count(&mut self, pod: &PodInfo, outcome: Outcome) {
+        let Some(UnderWay { begin, history }) = self.attempts.remove(&pod.uid) else { return };
+        let metrics = &self.config.metrics;
+        metrics.attempt(outcome, &pod.scheduler_name, begin.elapsed());
+        if let (Outcome::Scheduled, Some((since, attempts))) = (outcome, history) {
+            metrics.scheduled(attempts, since.elapsed());
         }
     }
 

@@ -19,7 +19,7 @@ use crate::cycle_state::CycleState;
 use crate::framework::{Remedy, Way};
 use crate::node_info::NodeInfo;
 use crate::pod_info::PodInfo;
-use crate::profile::Profile;
+use crate::profile::{FilterSlot, Profile};
 use crate::snapshot::Snapshot;
 
 /// Nodes that are told of, per Pod.
@@ -81,6 +81,11 @@ impl Attempt {
         Self { nearest: nodes.first().and_then(NodeVerdict::sentence), nodes, omitted, ..Self::nowhere(pod) }
     }
 
+    /// An attempt that found Pods to go in its favour.
+    pub fn makes_room(pod: &PodInfo, node: &str) -> Self {
+        Self { nearest: Some(format!("room is being made on {node}")), ..Self::nowhere(pod) }
+    }
+
     /// An attempt in which no node was asked at all.
     pub fn nowhere(pod: &PodInfo) -> Self {
         let uid = pod.uid.to_string();
@@ -94,12 +99,12 @@ impl Attempt {
 
 impl NodeVerdict {
     fn of(profile: &Profile, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Self {
-        let judges = profile.filters.iter().filter(|plugin| state.judges(plugin.name()));
-        let obstacles = judges.filter_map(|plugin| {
+        let judges = profile.filters.iter().filter(|slot| state.judges(slot.name));
+        let obstacles = judges.filter_map(|FilterSlot { name, plugin, .. }| {
             let rejection = plugin.filter(state, pod, node).err()?;
             let way = plugin.way(pod, node).unwrap_or(Way { remedies: Vec::new(), distance: NO_WAY });
             let Way { remedies, distance } = way;
-            let plugin = plugin.name().as_str().into();
+            let plugin = name.as_str().into();
             Some(Obstacle { plugin, reason: rejection.message(), remedies, distance })
         });
         Self { node: node.facts.name.to_string(), obstacles: obstacles.collect() }

@@ -3,6 +3,7 @@
 //! Claims of classes that wait for their first consumer get their volume here: a free one that the node reaches is
 //! reserved, or the claim is marked with the node for whoever makes volumes. The Pod is bound once all its claims are.
 
+mod capacity;
 #[cfg(test)]
 mod tests;
 
@@ -13,12 +14,14 @@ use api::core::v1::persistent_volume_claim::class_of;
 use api::storage::v1::storage_class::{NO_PROVISIONER, WAIT_FOR_FIRST_CONSUMER};
 use client::{Lister, ObjectKey};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSIDriver, CSIStorageCapacity, StorageClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::framework::{PluginName, Rejection};
 use crate::node_info::NodeFacts;
 use crate::pod_info::{ClaimName, PodInfo};
+
+use capacity::Room;
 
 /// The annotation with the node a claim's volume is made for.
 pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
@@ -29,6 +32,23 @@ pub struct VolumeObjects {
     pub claims: Lister<PersistentVolumeClaim>,
     pub volumes: Lister<PersistentVolume>,
     pub classes: Lister<StorageClass>,
+    /// Who makes volumes.
+    pub drivers: Lister<CSIDriver>,
+    /// And where they have room for how much.
+    pub capacities: Lister<CSIStorageCapacity>,
+}
+
+/// None at all.
+impl Default for VolumeObjects {
+    fn default() -> Self {
+        Self {
+            claims: Lister::of_objects([]),
+            volumes: Lister::of_objects([]),
+            classes: Lister::of_objects([]),
+            drivers: Lister::of_objects([]),
+            capacities: Lister::of_objects([]),
+        }
+    }
 }
 
 /// What a Pod's claims ask of a node.
@@ -39,9 +59,18 @@ pub struct VolumeNeeds {
     /// Claims that are bound to volumes nobody knows.
     dangling: bool,
     /// Claims that get their volume with the Pod's node.
-    unbound: Vec<(Arc<PersistentVolumeClaim>, Arc<StorageClass>)>,
+    unbound: Vec<Unbound>,
     /// Volumes they may get.
     candidates: Vec<Arc<PersistentVolume>>,
+}
+
+/// A claim that gets its volume with the Pod's node.
+#[derive(Debug, Clone)]
+struct Unbound {
+    claim: Arc<PersistentVolumeClaim>,
+    class: Arc<StorageClass>,
+    /// For a new volume.
+    room: Room,
 }
 
 /// What must be written for a claim before the Pod is bound.
@@ -105,7 +134,7 @@ impl VolumeNeeds {
         let chosen =
             claim.spec.as_ref().is_some_and(|spec| !spec.volume_name.as_deref().unwrap_or_default().is_empty());
         match class.filter(waits).filter(|_| !chosen) {
-            Some(class) => self.unbound.push((claim, class)),
+            Some(class) => self.unbound.push(Unbound { room: Room::of(&class, objects), claim, class }),
             None => return Err("pod has unbound immediate PersistentVolumeClaims".to_owned()),
         }
         Ok(())
@@ -124,7 +153,7 @@ impl VolumeNeeds {
             return Err(rejection("node(s) didn't match PersistentVolume's node affinity"));
         }
         let mut writes: Vec<VolumeWrite> = Vec::with_capacity(self.unbound.len());
-        for (claim, class) in &self.unbound {
+        for Unbound { claim, class, room } in &self.unbound {
             let taken = |volume: &&Arc<PersistentVolume>| {
                 !writes
                     .iter()
@@ -135,10 +164,12 @@ impl VolumeNeeds {
             let found = found.and_then(|found| free.iter().find(|volume| std::ptr::eq(&****volume, found)));
             if let Some(volume) = found {
                 writes.push(VolumeWrite::Reserve(Arc::clone(volume), Arc::clone(claim)));
-            } else if can_provision(class, &node) {
-                writes.push(VolumeWrite::Provision(Arc::clone(claim)));
-            } else {
+            } else if !can_provision(class, &node) {
                 return Err(rejection("node(s) didn't find available persistent volumes to bind"));
+            } else if !room.fits(claim, &node) {
+                return Err(rejection("node(s) did not have enough free storage"));
+            } else {
+                writes.push(VolumeWrite::Provision(Arc::clone(claim)));
             }
         }
         Ok(writes)

@@ -25,6 +25,7 @@ pub fn text(server: &Server) -> String {
     if let Some(flow_control) = server.limiter.flow_control() {
         flow_control_metrics(&mut text, flow_control);
     }
+    server.companions.write_metrics(&mut text);
     build_info(&mut text);
     process::write(&mut text);
     text.finish()

@@ -21,6 +21,10 @@ impl Filter for NodeAffinity {
         PluginName::NodeAffinity
     }
 
+    fn sees_pods(&self) -> bool {
+        false
+    }
+
     /// Terms that name their nodes spare the look at all others: DaemonSets pin their Pods this way.
     fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Result<PreFilter, Rejection> {
         let affinity = &pod.facts.node_affinity;

@@ -14,6 +14,10 @@ impl Filter for NodeName {
         PluginName::NodeName
     }
 
+    fn sees_pods(&self) -> bool {
+        false
+    }
+
     fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> Result<PreFilter, Rejection> {
         Ok(if pod.facts.node_name.is_none() { PreFilter::Skip } else { PreFilter::Nodes })
     }

@@ -16,6 +16,10 @@ impl Filter for NodeUnschedulable {
         PluginName::NodeUnschedulable
     }
 
+    fn sees_pods(&self) -> bool {
+        false
+    }
+
     fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if !node.facts.unschedulable {
             return Ok(());

@@ -1,5 +1,8 @@
 //! A node attaches so many volumes of a driver and no more, as its CSINode says.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use client::{Lister, ObjectKey};

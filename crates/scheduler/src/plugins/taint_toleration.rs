@@ -17,6 +17,10 @@ impl Filter for TaintToleration {
         PluginName::TaintToleration
     }
 
+    fn sees_pods(&self) -> bool {
+        false
+    }
+
     fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         if find_untolerated(&node.facts.taints, &pod.facts.tolerations, repels).is_none() {
             return Ok(());

@@ -21,6 +21,10 @@ impl Filter for VolumeBinding {
         PluginName::VolumeBinding
     }
 
+    fn sees_pods(&self) -> bool {
+        false
+    }
+
     fn scope(&self) -> Scope {
         Scope::Cluster
     }

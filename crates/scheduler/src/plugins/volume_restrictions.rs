@@ -1,5 +1,8 @@
 //! Some volumes serve one Pod at a time, or one node's Pods only in part.
 
+#[cfg(test)]
+mod tests;
+
 use client::{Lister, ObjectKey};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 

@@ -1,5 +1,8 @@
 //! Volumes that carry the label of a zone or region are for nodes there. (Newer volumes say so by node affinity.)
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use api::labels::Labels;
@@ -59,6 +62,10 @@ impl VolumeZone {
 impl Filter for VolumeZone {
     fn name(&self) -> PluginName {
         PluginName::VolumeZone
+    }
+
+    fn sees_pods(&self) -> bool {
+        false
     }
 
     fn scope(&self) -> Scope {

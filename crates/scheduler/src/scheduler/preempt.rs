@@ -18,18 +18,23 @@ use crate::writes::{self, Nomination, Written};
 impl Scheduler {
     /// Parks the Pod, and makes room for it where that is possible.
     pub(super) fn post_filter(&mut self, pod: &Arc<PodInfo>, unfit: &Unfit, state: &CycleState, now: Instant) {
-        let profile = profile_of(&self.profiles, pod);
-        let attempt = match profile {
-            Some(profile) if !unfit.is_everywhere() => Attempt::explain(profile, state, pod, self.cache.snapshot()),
-            _ => Attempt::nowhere(pod),
+        let Some(profile) = profile_of(&self.profiles, pod) else { return };
+        let preemption = profile.preemption.as_ref().filter(|_| !unfit.is_everywhere());
+        let snapshot = self.cache.snapshot();
+        let outcome = preemption.map(|preemption| {
+            self.config.metrics.preempting();
+            preemption.post_filter(profile, state, pod, snapshot, unfit, self.config.random.bits())
+        });
+        let attempt = match &outcome {
+            Some(Outcome::Nominated { node, .. }) => Attempt::makes_room(pod, node),
+            _ if unfit.is_everywhere() => Attempt::nowhere(pod),
+            _ => Attempt::explain(profile, state, pod, snapshot),
         };
         self.remember(pod, attempt, &unfit.message(None));
-        let preemption = profile.and_then(|profile| Some((profile, profile.preemption.as_ref()?)));
-        let Some((profile, preemption)) = preemption.filter(|_| !unfit.is_everywhere()) else {
+        let Some(outcome) = outcome else {
             return self.park(pod, unfit.plugins(), &unfit.message(None), Nomination::Keep, now);
         };
-        let random = self.config.random.bits();
-        match preemption.post_filter(profile, state, pod, self.cache.snapshot(), unfit, random) {
+        match outcome {
             Outcome::Nominated { node, victims } => {
                 // The condition is compared with the Pod as it was.
                 self.park(pod, unfit.plugins(), &unfit.message(None), Nomination::Set(&node), now);
@@ -52,6 +57,7 @@ impl Scheduler {
         let nominated = Arc::new(PodInfo { nominated_node: Some(Arc::clone(node)), ..PodInfo::clone(pod) });
         self.cache.nominate(&nominated, Some(node));
         self.queue.set(nominated, now);
+        self.config.metrics.victims(victims.len());
         for victim in victims {
             let leaving = PodInfo { terminating: Some(Terminating::Preempted), ..PodInfo::clone(&victim) };
             self.cache.set_pod(Arc::new(leaving), node);

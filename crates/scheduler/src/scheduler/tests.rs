@@ -47,6 +47,7 @@ impl Bench {
             instance: "host".into(),
             configuration: Configuration::default(),
             verdicts: crate::Verdicts::default(),
+            metrics: crate::Metrics::default(),
         };
         let cancel = CancellationToken::new();
         spawn(TaskKind::Worker, "scheduler", run(api.client(), config, cancel.clone()));

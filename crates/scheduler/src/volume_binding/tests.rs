@@ -44,6 +44,7 @@ fn objects(claims: Vec<PersistentVolumeClaim>, volumes: Vec<PersistentVolume>, p
             class("late", provisioner, WAIT_FOR_FIRST_CONSUMER),
             class("early", provisioner, "Immediate"),
         ]),
+        ..VolumeObjects::default()
     }
 }
 
@@ -104,4 +105,37 @@ fn late_claims_take_a_volume_each_or_have_one_made() {
     let nothing = "node(s) didn't find available persistent volumes to bind";
     assert_eq!(outcome(&["c"], &manual, "b"), nothing);
     assert_eq!(outcome(&["c", "d"], &manual, "a"), nothing);
+}
+
+#[test]
+fn a_volume_is_made_where_its_driver_has_room() {
+    let known = |reports: bool, capacities: &[Value]| {
+        let driver = json!({ "metadata": { "name": "x/p" }, "spec": { "storageCapacity": reports } });
+        let capacity = |(number, changes): (usize, &Value)| {
+            let mut capacity = json!({ "metadata": { "name": format!("c{number}"), "namespace": "csi" },
+                "storageClassName": "late", "nodeTopology": { "matchLabels": { "zone": "a" } }, "capacity": "1Gi" });
+            fixtures::merge(&mut capacity, changes.clone());
+            serde_json::from_value(capacity).unwrap()
+        };
+        VolumeObjects {
+            drivers: Lister::of_objects([serde_json::from_value(driver).unwrap()]),
+            capacities: Lister::of_objects(capacities.iter().enumerate().map(capacity)),
+            ..objects(vec![claim("c", json!({}))], vec![], "x/p")
+        }
+    };
+    let check = |reports: bool, capacities: &[Value], zone: &str, fits: bool| {
+        let expected = if fits { "c=new" } else { "node(s) did not have enough free storage" };
+        assert_eq!(outcome(&["c"], &known(reports, capacities), zone), expected, "{reports} {capacities:?} {zone}");
+    };
+    check(false, &[], "a", true);
+    check(true, &[], "a", false);
+    check(true, &[json!({})], "a", true);
+    check(true, &[json!({})], "b", false);
+    check(true, &[json!({ "capacity": "1023Mi" })], "a", false);
+    check(true, &[json!({ "capacity": "10Gi", "maximumVolumeSize": "512Mi" })], "a", false);
+    check(true, &[json!({ "capacity": null })], "a", false);
+    check(true, &[json!({ "storageClassName": "other" })], "a", false);
+    check(true, &[json!({ "nodeTopology": null })], "a", false);
+    check(true, &[json!({ "nodeTopology": { "matchLabels": null } })], "b", true);
+    check(true, &[json!({ "capacity": "1Mi" }), json!({})], "a", true);
 }

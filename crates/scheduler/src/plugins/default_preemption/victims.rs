@@ -46,7 +46,7 @@ pub(super) fn select(
     let (violating, others) = split(lower, budgets);
     let mut comes_back = |other: &Arc<PodInfo>| {
         profile.add_pod(&mut state, pod, other, &mut node);
-        let fits = profile.filter_beside_nominated(&state, pod, &node, snapshot).is_ok();
+        let fits = profile.filter_again_beside_nominated(&state, pod, &node, snapshot).is_ok();
         if !fits {
             profile.remove_pod(&mut state, pod, other, &mut node);
         }
