@@ -78,6 +78,7 @@ impl Kubelet<'_> {
                 Ok(())
             }
             Action::Run => self.write(pod, status::running(pod, &self.address(), now)).await,
+            Action::Recover => self.write(pod, status::recovered(pod, now)).await,
             Action::Complete => self.write(pod, status::succeeded(pod, now)).await,
             Action::Remove => self.remove(pod).await,
         }

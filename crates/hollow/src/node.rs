@@ -14,8 +14,10 @@ use tracing::warn;
 
 use crate::Config;
 
-/// Requests about nodes at a time.
+/// Requests to make nodes at a time.
 const REQUESTS: usize = 16;
+/// Heartbeats at a time: many, for a slow server must not make nodes look lost.
+const HEARTBEATS: usize = 64;
 /// How long a Lease is good for, as upstream's kubelet says.
 const LEASE_SECONDS: i32 = 40;
 
@@ -107,14 +109,14 @@ pub async fn beat(client: &Client, config: &Config, owners: &[OwnerReference], c
     };
     let leases: Vec<LeaseHolder> = owners.iter().map(holder).collect();
     // With many nodes several beat at one tick, so that the timer does not have to be fine.
-    let ticks = leases.len().clamp(1, 100);
+    let ticks = leases.len().clamp(1, 10);
     let mut timer = tokio::time::interval_at(Instant::now(), config.heartbeat / u32::try_from(ticks).unwrap_or(1));
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turn = 0;
     while cancel.run_until_cancelled(timer.tick()).await.is_some() {
         let share = leases.iter().skip(turn).step_by(ticks);
         let renewals = share.map(|lease| lease.renew(config.clock.now()));
-        let renew = stream::iter(renewals).for_each_concurrent(REQUESTS, |renewal| async {
+        let renew = stream::iter(renewals).for_each_concurrent(HEARTBEATS, |renewal| async {
             if let Err(error) = renewal.await {
                 warn!(%error, "a heartbeat failed");
             }

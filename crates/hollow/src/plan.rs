@@ -14,6 +14,8 @@ use crate::pod::{Ends, HollowPod, Phase};
 pub enum Action {
     /// Say that it runs.
     Run,
+    /// Say that it is ready after all: somebody else said that it is not, as its node was silent for too long.
+    Recover,
     /// Say that it has succeeded.
     Complete,
     /// Take the object away.
@@ -33,6 +35,7 @@ pub fn plan(pod: &HollowPod, job_duration: Duration, now: Timestamp) -> Action {
         Phase::Pending => Action::Run,
         Phase::Ended => Action::Rest,
         Phase::Running => match pod.ends {
+            _ if !pod.ready => Action::Recover,
             Ends::Never => Action::Rest,
             Ends::After(duration) => complete(pod, duration, now),
             Ends::AsJob => complete(pod, job_duration, now),

@@ -16,6 +16,8 @@ pub struct HollowPod {
     pub uid: String,
     pub node: String,
     pub phase: Phase,
+    /// Its Ready condition.
+    pub ready: bool,
     /// Somebody wants it gone.
     pub deleted: bool,
     /// Since when it runs.
@@ -57,6 +59,7 @@ impl HollowPod {
         let key = ObjectKey::of(&pod);
         let (metadata, spec) = (pod.metadata, pod.spec.unwrap_or_default());
         let status = pod.status.unwrap_or_default();
+        let mut conditions = status.conditions.iter().flatten();
         let phase = match status.phase.as_deref() {
             Some("Running") => Phase::Running,
             Some("Succeeded" | "Failed") => Phase::Ended,
@@ -83,6 +86,7 @@ impl HollowPod {
             uid: metadata.uid.unwrap_or_default(),
             node: spec.node_name.unwrap_or_default(),
             phase,
+            ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
             deleted: metadata.deletion_timestamp.is_some(),
             started: status.start_time.map(|time| time.0),
             ends,

@@ -30,6 +30,11 @@ pub fn running(pod: &HollowPod, address: &str, now: Timestamp) -> Value {
     json!({ "metadata": { "uid": pod.uid }, "status": status })
 }
 
+/// The patch that says: it is ready after all.
+pub fn recovered(pod: &HollowPod, now: Timestamp) -> Value {
+    json!({ "metadata": { "uid": pod.uid }, "status": { "conditions": [condition("Ready", "True", None, now)] } })
+}
+
 /// The patch that says: it has succeeded.
 pub fn succeeded(pod: &HollowPod, now: Timestamp) -> Value {
     let started = Time(pod.started.unwrap_or(now));

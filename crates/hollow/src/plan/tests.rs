@@ -19,7 +19,10 @@ fn check(pod: Value, expected: Action) {
 fn a_pod_runs_until_somebody_deletes_it() {
     check(json!({}), Action::Run);
     check(json!({ "status": { "phase": "Pending" } }), Action::Run);
-    check(json!({ "status": { "phase": "Running", "startTime": "2026-01-01T00:00:00Z" } }), Action::Rest);
+    let ready = |status: &str| json!([{ "type": "Ready", "status": status }]);
+    let running = |is_ready: &str| json!({ "phase": "Running", "conditions": ready(is_ready) });
+    check(json!({ "status": running("True") }), Action::Rest);
+    check(json!({ "status": running("False") }), Action::Recover);
     let deleted = json!({ "deletionTimestamp": "2026-01-01T00:00:30Z" });
     check(json!({ "metadata": deleted, "status": { "phase": "Running" } }), Action::Remove);
     check(json!({ "metadata": deleted, "status": { "phase": "Pending" } }), Action::Remove);
@@ -27,7 +30,8 @@ fn a_pod_runs_until_somebody_deletes_it() {
 
 #[test]
 fn pods_of_jobs_and_annotated_ones_end_after_a_time() {
-    let running = |started: &str| json!({ "phase": "Running", "startTime": started });
+    let ready = json!([{ "type": "Ready", "status": "True" }]);
+    let running = |started: &str| json!({ "phase": "Running", "startTime": started, "conditions": ready });
     let job = json!({ "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j" }] });
     check(json!({ "metadata": job, "status": running("2026-01-01T00:00:08Z") }), Action::Complete);
     check(json!({ "metadata": job, "status": running("2026-01-01T00:00:09Z") }), Action::Wait(Duration::from_secs(1)));
