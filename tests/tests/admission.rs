@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         many_at_once_never_exceed_a_quota,
         quotas_count_again_what_goes,
         namespaces_warn_and_enforce_pod_security,
+        a_file_sets_the_standard_and_exempts,
         ingresses_get_the_default_class,
         accounts_lend_only_the_secrets_they_list,
         mirrors_need_nothing_of_the_cluster,
@@ -214,6 +215,34 @@ fn namespaces_warn_and_enforce_pod_security(cluster: &Cluster) -> Result<()> {
     ensure!(text.contains("violates PodSecurity \"baseline:latest\": non-default capabilities"), "{text}");
     // What does not matter to the standards is not judged again.
     kubectl.ok(&["label", "pod", "host", "a=b"])?;
+    Ok(())
+}
+
+const ADMISSION: &str = "
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline}
+    exemptions: {namespaces: [free], usernames: [operator]}
+";
+
+fn a_file_sets_the_standard_and_exempts(_: &Cluster) -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), ADMISSION)?;
+    let flags = vec![format!("--admission-control-config-file={}", file.path().display())];
+    let cluster = Cluster::start(Options { flags, ..Options::default() })?;
+    let on_host = |name| pod(name, |pod| pod["spec"]["hostNetwork"] = json!(true));
+    let plain = cluster.namespace("plain")?;
+    refused(&plain, &on_host("p"), "violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)")?;
+    create(&cluster.namespace("free")?, &on_host("p"))?;
+    plain.ok(&["create", "clusterrolebinding", "operator", "--clusterrole=cluster-admin", "--user=operator"])?;
+    plain.ok_with_input(&["create", "-f", "-", "--as=operator"], on_host("q").as_bytes())?;
+    plain.ok(&["label", "namespace", "plain", "pod-security.kubernetes.io/enforce=privileged"])?;
+    create(&plain, &on_host("r"))?;
     Ok(())
 }
 

@@ -295,6 +295,10 @@ fn health_is_told_check_by_check(server: &Server) -> Result<()> {
     let warning = "warn: some health checks cannot be excluded: no matches for \"nothing\"\n";
     ensure!(text.contains(warning), "{text}");
     kubectl.fails(&["get", "--raw", "/livez/nothing"])?;
+    let text = get("/metrics/slis")?;
+    ensure!(text.contains("kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 1\n"), "{text}");
+    let counted = "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"livez\"} ";
+    ensure!(text.contains(counted), "{text}");
     Ok(())
 }
 

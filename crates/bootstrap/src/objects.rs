@@ -1,5 +1,7 @@
 //! Objects that every cluster has.
 
+use std::collections::BTreeMap;
+
 use api::k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use api::k8s_openapi::api::scheduling::v1::PriorityClass;
 use api::k8s_openapi::api::storage::v1::StorageClass;
@@ -7,7 +9,7 @@ use api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use api::scheduling::v1::priority_class::SYSTEM_CLASSES;
 use api::storage::v1::storage_class;
 use jiff::Timestamp;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 
 use crate::api_service::{self, ApiEndpoint};
@@ -17,6 +19,9 @@ pub const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", 
 
 /// Since when the use of Secrets' tokens is noted.
 const TOKEN_TRACKING: &str = "kube-apiserver-legacy-service-account-token-tracking";
+
+/// How clients of this server are known, for servers that extend it.
+const EXTENSION_AUTHENTICATION: &str = "extension-apiserver-authentication";
 
 /// The class of claims that name none.
 pub const DEFAULT_STORAGE_CLASS: &str = "local-path";
@@ -62,6 +67,28 @@ async fn ensure_token_tracking(client: &Client, now: Timestamp) -> kube::Result<
         ..ConfigMap::default()
     };
     unless_there(config_maps.create(&PostParams::default(), &tracking).await)
+}
+
+/// Tells servers of further APIs by whose certificates clients of this one are known.
+///
+/// # Errors
+/// The request that failed.
+pub async fn publish_client_authority(client: &Client, authority: &str) -> kube::Result<()> {
+    let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
+    let data: BTreeMap<String, String> = [("client-ca-file".to_owned(), authority.to_owned())].into();
+    let told = ConfigMap {
+        metadata: ObjectMeta { name: Some(EXTENSION_AUTHENTICATION.to_owned()), ..ObjectMeta::default() },
+        data: Some(data.clone()),
+        ..ConfigMap::default()
+    };
+    match config_maps.create(&PostParams::default(), &told).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            // The authority may be another one than last time; what others have added stays.
+            let patch = Patch::Merge(serde_json::json!({ "data": data }));
+            config_maps.patch(EXTENSION_AUTHENTICATION, &PatchParams::default(), &patch).await.map(drop)
+        }
+        outcome => outcome.map(drop),
+    }
 }
 
 async fn ensure_priority_classes(client: &Client) -> kube::Result<()> {

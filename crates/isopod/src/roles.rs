@@ -103,6 +103,9 @@ impl ControlPlane {
         bootstrap::objects::ensure(&admin, &settings.api_endpoint(), plane.clock.now())
             .await
             .context("cannot make the built-in objects")?;
+        bootstrap::objects::publish_client_authority(&admin, &plane.pki.authority)
+            .await
+            .context("cannot tell how clients are known")?;
         bootstrap::policy::reconcile(&admin).await.context("cannot make the default roles")?;
         bootstrap::flow_control::reconcile(&admin, plane.clock.now())
             .await
