@@ -113,8 +113,12 @@ pub fn create_failed(deployment: &Deployment, message: String, now: Timestamp) -
 pub fn observe(deployment: &Deployment, status: DeploymentStatus, all: &Sets, now: Timestamp) -> DeploymentStatus {
     let available = sets::sum(all.iter(), sets::available);
     let some = |count: i32| (count != 0).then_some(count);
-    let terminating: Vec<i32> = all.iter().filter_map(|set| sets::seen(set).terminating_replicas).collect();
-    let is_told = all.iter().all(|set| sets::seen(set).terminating_replicas.is_some());
+    // A set that nobody has looked at yet has no Pods; one that does not tell makes the sum unknown.
+    let terminating = |set: &ReplicaSet| {
+        let seen = sets::seen(set);
+        let is_new = seen.observed_generation.unwrap_or(0) == 0;
+        seen.terminating_replicas.or(is_new.then_some(0))
+    };
     let mut observed = DeploymentStatus {
         observed_generation: deployment.metadata.generation,
         replicas: some(sets::sum(all.iter(), |set| sets::seen(set).replicas)),
@@ -122,7 +126,7 @@ pub fn observe(deployment: &Deployment, status: DeploymentStatus, all: &Sets, no
         ready_replicas: some(sets::sum(all.iter(), |set| sets::seen(set).ready_replicas.unwrap_or(0))),
         available_replicas: some(available),
         unavailable_replicas: some((sets::sum(all.iter(), sets::replicas) - available).max(0)),
-        terminating_replicas: is_told.then(|| terminating.iter().sum()),
+        terminating_replicas: all.iter().map(terminating).sum(),
         collision_count: status.collision_count,
         conditions: status.conditions,
     };

@@ -320,3 +320,16 @@ fn a_collision_leads_to_another_name() {
     assert_eq!(sets::status(&collided).collision_count, Some(1));
     assert_ne!(name(&deployment), name(&collided));
 }
+
+#[test]
+fn how_many_pods_end_is_told_unless_a_set_does_not_say() {
+    let mut world = World::new(deployment(0, Some(("1", "0"))));
+    world.step();
+    world.step();
+    let told = |world: &World| world.deployment.status.as_ref().unwrap().terminating_replicas;
+    assert_eq!(told(&world), Some(0), "nobody has looked at the set yet");
+    let silent = ReplicaSetStatus { observed_generation: Some(1), ..ReplicaSetStatus::default() };
+    world.sets[0].status = Some(silent);
+    world.step();
+    assert_eq!(told(&world), None);
+}
