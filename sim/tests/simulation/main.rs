@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 /// Seeds of an ordinary test run.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 3;
 /// The argument by which a process is told to play one seed.
 const PLAY: &str = "--play-seed";
 
