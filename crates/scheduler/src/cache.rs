@@ -59,8 +59,9 @@ impl Cache {
             self.count_images(&old, -1);
             return Some(old);
         }
-        let usage = self.unknown.remove(&facts.name).unwrap_or_default();
+        let mut usage = self.unknown.remove(&facts.name).unwrap_or_default();
         let snapshot = &mut self.snapshot;
+        usage.awaited = snapshot.nominated.contains_key(&facts.name);
         snapshot.positions.insert(Arc::clone(&facts.name), snapshot.nodes.len());
         snapshot.nodes.push(NodeInfo { facts, usage });
         snapshot.journal.begin_anew();
@@ -114,6 +115,14 @@ impl Cache {
         let Some(node) = node else { return };
         self.nominations.insert(Arc::clone(&pod.uid), Arc::clone(node));
         self.snapshot.nominated.entry(Arc::clone(node)).or_default().push(Arc::clone(pod));
+        self.note_awaited(node);
+    }
+
+    fn note_awaited(&mut self, node: &NodeName) {
+        let awaited = self.snapshot.nominated.contains_key(node);
+        if let Some(usage) = self.usage(node) {
+            usage.awaited = awaited;
+        }
     }
 
     /// Keeps no room for a Pod any more. Returns the node where there was some.
@@ -125,6 +134,7 @@ impl Cache {
                 self.snapshot.nominated.remove(&node);
             }
         }
+        self.note_awaited(&node);
         Some(node)
     }
 

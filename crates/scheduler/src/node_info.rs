@@ -63,6 +63,8 @@ pub struct Usage {
     pub pods: Vec<Arc<PodInfo>>,
     /// Those of them with affinity to Pods.
     pub with_affinity: Vec<Arc<PodInfo>>,
+    /// Waiting Pods have room made for them here, as the snapshot knows.
+    pub awaited: bool,
 }
 
 impl Usage {

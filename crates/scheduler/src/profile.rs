@@ -231,6 +231,9 @@ impl Profile {
         state: &CycleState,
         filter: fn(&Self, &CycleState, &PodInfo, &NodeInfo) -> Result<(), Rejection>,
     ) -> Result<(), Rejection> {
+        if !node.usage.awaited {
+            return filter(self, state, pod, node);
+        }
         let nominated = snapshot.nominated(&node.facts.name).iter();
         let before = |other: &&Arc<PodInfo>| other.uid != pod.uid && other.facts.priority >= pod.facts.priority;
         let mut nominated = nominated.filter(before).peekable();

@@ -87,9 +87,6 @@ impl Snapshot {
 
     /// The Pods that wait for room on a node.
     pub fn nominated(&self, node: &str) -> &[Arc<PodInfo>] {
-        if self.nominated.is_empty() {
-            return &[];
-        }
         self.nominated.get(node).map(Vec::as_slice).unwrap_or_default()
     }
 }

@@ -87,3 +87,17 @@ fn room_is_kept_for_one_pod_on_one_node() {
     assert_eq!(cache.forget_nomination("p"), Some("b".into()));
     assert_eq!((kept(&cache), cache.forget_nomination("p")), ([0, 0], None));
 }
+
+#[test]
+fn a_node_knows_whether_room_is_made_on_it() {
+    let mut cache = cache([node("n", json!({}))]);
+    let waiting = pod("p", asking(json!({ "cpu": "1" })));
+    let awaited = |cache: &Cache| cache.node("n").is_some_and(|node| node.usage.awaited);
+    cache.nominate(&waiting, Some(&Arc::from("n")));
+    assert!(awaited(&cache));
+    cache.remove_node("n");
+    cache.set_node(node("n", json!({})));
+    assert!(awaited(&cache), "a node that comes back is awaited as before");
+    cache.forget_nomination("p");
+    assert!(!awaited(&cache));
+}
