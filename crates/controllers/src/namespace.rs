@@ -78,7 +78,7 @@ impl Reconcile for Namespaces {
         self.write_conditions(&namespace, &progress).await?;
         if progress.is_done() {
             self.finalize(name).await?;
-        } else if !progress.failures.is_empty() {
+        } else if progress.has_failures() {
             return Ok(Next::After(plan::RETRY_FAILED));
         }
         Ok(Next::OnWakeUp)

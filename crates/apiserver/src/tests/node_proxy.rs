@@ -112,5 +112,5 @@ async fn every_node_is_asked_for_the_story_of_a_pod_that_is_gone() {
     let answer = cluster.get("/api/v1/namespaces/default/pods/gone/story?uid=a%2Fb").await.json();
     let story = json!({"name": "gone", "node": "n1", "uid": "/story/default/gone?uid=a%2Fb",
         "createdAt": "2026-01-01T00:00:00Z"});
-    assert_eq!(answer, json!({ "stories": [story], "unreachable": ["n2"] }));
+    assert_eq!(answer, json!({ "stories": [story], "unreachable": ["n2"], "scheduling": null }));
 }

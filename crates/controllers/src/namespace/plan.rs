@@ -38,6 +38,11 @@ impl Progress {
         self.remaining.is_empty() && self.failures.is_empty()
     }
 
+    /// Whether something could not be done that may succeed next time; nothing else wakes the controller then.
+    pub fn has_failures(&self) -> bool {
+        !self.failures.is_empty() || self.discovery_failure.is_some()
+    }
+
     /// Whether the namespace can go.
     pub fn is_done(&self) -> bool {
         self.is_clean() && self.discovery_failure.is_none()

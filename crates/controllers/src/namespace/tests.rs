@@ -48,3 +48,15 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
     let times: Vec<i64> = second.iter().map(|c| c.last_transition_time.as_ref().unwrap().0.as_second()).collect();
     assert_eq!(times, [1, 1, 3, 1, 1]);
 }
+
+#[test]
+fn what_failed_is_tried_again_and_what_remains_wakes_by_itself() {
+    let remaining = Progress { remaining: vec![("pods.".into(), Content::default())], ..Progress::default() };
+    let refused = Progress { failures: vec!["no".into()], ..Progress::default() };
+    let unknown = Progress { discovery_failure: Some("no".into()), ..Progress::default() };
+    for (progress, done, again) in
+        [(Progress::default(), true, false), (remaining, false, false), (refused, false, true), (unknown, false, true)]
+    {
+        assert_eq!((progress.is_done(), progress.has_failures()), (done, again), "{progress:?}");
+    }
+}
