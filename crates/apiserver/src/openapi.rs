@@ -113,6 +113,7 @@ fn fingerprint(name: Name<'_>, catalog: &Catalog<'_>) -> String {
         sources.extend(catalog.resource_list(group, version).unwrap_or_default());
     }
     sources.extend_from_slice(definitions::COMPRESSED);
+    sources.extend_from_slice(definitions::METRICS.as_bytes());
     hash(&sources)
 }
 

@@ -3,12 +3,23 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use api::Gvk;
 use flate2::read::GzDecoder;
 
 use super::REFERENCE;
 
 /// Lines of a name, a tab and JSON, sorted and compressed.
 pub(super) const COMPRESSED: &[u8] = include_bytes!("definitions.gz");
+
+/// The same for metrics.k8s.io, which is no part of Kubernetes' own API and written by hand.
+pub(super) const METRICS: &str = include_str!("metrics.tsv");
+
+/// The name of the definition of a kind that only [`METRICS`] has.
+pub(super) fn of_metrics(gvk: Gvk) -> Option<String> {
+    let name = format!("io.k8s.metrics.pkg.apis.metrics.{}.{}", gvk.version, gvk.kind);
+    let known = gvk.group == "metrics.k8s.io" && METRICS.lines().any(|line| line.split('\t').next() == Some(&name));
+    known.then_some(name)
+}
 
 /// The unpacked definitions.
 pub(super) struct Definitions {
@@ -19,6 +30,7 @@ impl Definitions {
     pub(super) fn unpack() -> Self {
         let mut text = String::new();
         GzDecoder::new(COMPRESSED).read_to_string(&mut text).expect("the binary holds what the generator wrote");
+        text.push_str(METRICS);
         Self { text }
     }
 

@@ -4,6 +4,7 @@ use api::Gvk;
 use api::schema::Type;
 use serde_json::{Map, Value, json};
 
+use super::definitions::of_metrics;
 use super::parameters::{self, Parameter};
 use super::{META, REFERENCE};
 use crate::registry::{ResourceInfo, SubresourceInfo};
@@ -168,18 +169,17 @@ fn content(media: &[&str], schema: &Value) -> Value {
 
 /// The schema of a kind's objects.
 fn schema(gvk: Gvk) -> Value {
-    match Type::of_kind(gvk.group, gvk.version, gvk.kind) {
-        Some(structure) => reference(structure.definition()),
-        None => json!({"type": "object"}),
-    }
+    definition(gvk).map_or_else(|| json!({"type": "object"}), |name| reference(&name))
 }
 
 /// The schema of a kind's lists, which stands beside that of its objects.
 fn list_schema(gvk: Gvk) -> Value {
-    match Type::of_kind(gvk.group, gvk.version, gvk.kind) {
-        Some(structure) => reference(&format!("{}List", structure.definition())),
-        None => json!({"type": "object"}),
-    }
+    definition(gvk).map_or_else(|| json!({"type": "object"}), |name| reference(&format!("{name}List")))
+}
+
+fn definition(gvk: Gvk) -> Option<String> {
+    let structure = Type::of_kind(gvk.group, gvk.version, gvk.kind);
+    structure.map(|structure| structure.definition().to_owned()).or_else(|| of_metrics(gvk))
 }
 
 /// The operation with the answers it can have.

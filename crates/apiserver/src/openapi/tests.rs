@@ -210,3 +210,29 @@ fn documents_without_definitions_have_no_place_for_them() {
     let version = &read("version")["components"]["schemas"]["io.k8s.apimachinery.pkg.version.Info"];
     assert_eq!(version["properties"]["major"]["default"], "");
 }
+
+#[test]
+fn measurements_are_explained_too() {
+    static PODS: [ResourceInfo; 1] = [ResourceInfo {
+        gvk: gvk("metrics.k8s.io", "v1beta1", "PodMetrics"),
+        plural: "pods",
+        singular: "pod",
+        short_names: &[],
+        categories: &[],
+        namespaced: true,
+        verbs: &["get", "list"],
+        subresources: &[],
+    }];
+    let text = document(&Catalog::new(&PODS), "apis/metrics.k8s.io/v1beta1").expect("a document");
+    let document: Value = serde_json::from_slice(&text).expect("JSON");
+    let schemas = &document["components"]["schemas"];
+    let structure = |name: &str| &schemas[format!("io.k8s.metrics.pkg.apis.metrics.v1beta1.{name}")];
+    let kind = json!([{"group": "metrics.k8s.io", "kind": "PodMetrics", "version": "v1beta1"}]);
+    assert_eq!(structure("PodMetrics")["x-kubernetes-group-version-kind"], kind);
+    assert!(structure("ContainerMetrics")["properties"]["usage"].is_object());
+    assert!(structure("PodMetricsList")["properties"]["items"].is_object());
+    let text = String::from_utf8(text).expect("UTF-8");
+    for reference in text.split(REFERENCE).skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(schemas[reference].is_object(), "{reference}");
+    }
+}
