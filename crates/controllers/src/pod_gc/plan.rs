@@ -10,13 +10,16 @@ use crate::watches::PodFacts;
 
 /// A node that is missing may just be registering: wait this long.
 const QUARANTINE: Duration = Duration::from_secs(40);
+/// A Pod that was deleted before it got a node is left alone for as long as upstream's collector rests between its
+/// rounds: whoever holds it by a finalizer sees it meanwhile as it was.
+const REST: Duration = Duration::from_secs(20);
 
 /// What becomes of a Pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Somebody looks after it.
     Keep,
-    /// Its node is missing, but not for long enough.
+    /// Not yet: it has not lasted long enough.
     LookAgain(Duration),
     /// Its node is gone for good.
     Orphaned,
@@ -52,17 +55,22 @@ pub fn state_of(node: &Node) -> NodeState {
 /// Judges a Pod by how its node stands.
 pub fn verdict(pod: &PodFacts, node: NodeState, now: Timestamp) -> Verdict {
     if pod.node.is_empty() {
-        return if pod.deleted_at.is_some() { Verdict::NeverStarted } else { Verdict::Keep };
+        return pod.deleted_at.map_or(Verdict::Keep, |since| after(REST, since, now, Verdict::NeverStarted));
     }
     let since = match node {
         NodeState::Missing(since) => since,
         NodeState::OutOfService if pod.deleted_at.is_some() => return Verdict::OutOfService,
         NodeState::OutOfService | NodeState::Present => return Verdict::Keep,
     };
-    let missing_for = now.duration_since(since).max(SignedDuration::ZERO).unsigned_abs();
-    match QUARANTINE.checked_sub(missing_for) {
+    after(QUARANTINE, since, now, Verdict::Orphaned)
+}
+
+/// The verdict once it has lasted long enough.
+fn after(enough: Duration, since: Timestamp, now: Timestamp, verdict: Verdict) -> Verdict {
+    let lasted = now.duration_since(since).max(SignedDuration::ZERO).unsigned_abs();
+    match enough.checked_sub(lasted) {
         Some(left) if !left.is_zero() => Verdict::LookAgain(left),
-        _ => Verdict::Orphaned,
+        _ => verdict,
     }
 }
 
@@ -97,6 +105,8 @@ mod tests {
         assert_eq!(judged(&leaving, NodeState::Present), Verdict::Keep);
         assert_eq!(judged(&waiting, NodeState::Present), Verdict::Keep);
         assert_eq!(judged(&deleted, NodeState::Present), Verdict::NeverStarted);
+        let just_deleted = PodFacts { deleted_at: Some(at(95)), ..PodFacts::default() };
+        assert_eq!(judged(&just_deleted, NodeState::Present), Verdict::LookAgain(Duration::from_secs(15)));
     }
 
     #[test]
