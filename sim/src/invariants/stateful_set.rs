@@ -23,7 +23,9 @@ fn ordinal(key: &Key) -> i64 {
 fn set_of<'a>(world: &'a World, step: &Step, pod: &Object) -> Option<&'a Object> {
     let owner = pod.controller().filter(|owner| owner["kind"] == "StatefulSet")?;
     let set = world.get("StatefulSet", &step.key.namespace, owner["name"].as_str()?)?;
-    (owner["uid"] == set.uid() && !set.is_doomed()).then_some(set)
+    // Who empties a namespace asks for no order.
+    let empties = world.get("Namespace", "", &step.key.namespace).is_none_or(Object::is_doomed);
+    (owner["uid"] == set.uid() && !set.is_doomed() && !empties).then_some(set)
 }
 
 impl Invariant for Ordinals {
