@@ -551,7 +551,6 @@ fn a_service_leads_to_its_ready_pods(cluster: &Cluster) -> Result<()> {
         slices.len() == 1 && ready(&slices[0]) == pods && slices[0]["ports"][0]["port"] == 8080
     })?;
     ensure!(name(&slices[0]).starts_with("web-") && slices[0]["addressType"] == "IPv4", "{slices:#?}");
-    let listed = |kubectl: &Kubectl| kubectl.value("endpoints/web", "/subsets/0/addresses");
     kubectl.wait_value("endpoints/web", "/subsets/0/addresses", SOON, |list| {
         list.as_array().is_some_and(|list| list.len() == 2)
     })?;
@@ -563,7 +562,9 @@ fn a_service_leads_to_its_ready_pods(cluster: &Cluster) -> Result<()> {
     until(&kubectl, "endpointslices", "web", "nobody is behind it", |slices| {
         slices.len() == 1 && slices[0]["endpoints"].as_array().is_none_or(Vec::is_empty)
     })?;
-    ensure!(listed(&kubectl).is_err() || listed(&kubectl)?.is_null());
+    until(&kubectl, "endpoints", "web", "nobody is there either", |endpoints| {
+        endpoints.len() == 1 && endpoints[0]["subsets"].as_array().is_none_or(Vec::is_empty)
+    })?;
     kubectl.ok(&["delete", "service", "web"])?;
     until(&kubectl, "endpointslices", "web", "they go with the Service", <[Value]>::is_empty)?;
     until(&kubectl, "endpoints", "web", "they go with the Service", <[Value]>::is_empty)?;
