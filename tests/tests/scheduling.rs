@@ -324,6 +324,10 @@ fn hollow_nodes_take_and_lose_pods(cluster: &Cluster) -> Result<()> {
     const NODES: usize = 50;
     let kubectl = cluster.namespace("hollow")?;
     let hollow = Hollow::start(cluster, NODES)?;
+    // One that comes late would find every Pod placed.
+    kubectl.wait_value("nodes", "/items", std::time::Duration::from_secs(60), |nodes| {
+        nodes.as_array().is_some_and(|nodes| nodes.len() > NODES)
+    })?;
     let selector = json!({ "matchLabels": { "app": "hollow" } });
     let deployment = hollow_workload("Deployment", "apps/v1", json!({ "replicas": 200, "selector": selector }));
     kubectl.apply(&deployment.to_string())?;
@@ -339,8 +343,8 @@ fn hollow_nodes_take_and_lose_pods(cluster: &Cluster) -> Result<()> {
     ensure!(addresses.len() == 200, "{} addresses", addresses.len());
     ensure!(per_node.len() == NODES, "{} nodes have Pods: {per_node:?}", per_node.len());
     ensure!(per_node.values().all(|count| *count <= 8), "{per_node:?}");
-    kubectl.ok(&["delete", "deployment", "hollow"])?;
-    kubectl.ok(&["wait", "--for=delete", "pod", "-l", "app=hollow", "--timeout=120s"])?;
+    kubectl.ok(&["delete", "deployment", "hollow", "--cascade=foreground", "--timeout=80s"])?;
+    ensure!(kubectl.ok(&["get", "pods", "-o", "name"])?.is_empty());
     let mut job = hollow_workload("Job", "batch/v1", json!({ "completions": 3, "parallelism": 3 }));
     job["spec"]["template"]["spec"]["restartPolicy"] = json!("Never");
     kubectl.apply(&job.to_string())?;
